@@ -1,0 +1,282 @@
+//! What the service is told: the checked types, the only form in which the rest of the program sees a configuration.
+//!
+//! A file is read by `raw` (as written, unknown keys refused), turned by `check` into these types (all faults at
+//! once, each with its line), and the same parsers refuse the same things when they come through the API.
+
+pub mod prefix;
+pub mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use prefix::Prefix;
+pub use secret::Secret;
+
+/// Everything that a configuration file says, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the journal, the ledger and the catalog live.
+    pub data_dir: PathBuf,
+    /// Twelve digits, in ARNs.
+    pub account_id: String,
+    /// In ARNs and in the scope of signatures.
+    pub region: String,
+    /// 32 bytes for streams whose encryption is on.
+    pub encryption_key: Option<Secret<[u8; 32]>>,
+    /// The journal's disk budget.
+    pub journal: JournalConfig,
+    /// Listeners and their limits.
+    pub server: ServerConfig,
+    /// Who may call; none at all means any signature is taken, and only loopback may be bound.
+    pub access_keys: Vec<AccessKey>,
+    /// Where the buckets named by streams made through the API live.
+    pub buckets: Buckets,
+    /// The streams of the file, in its order.
+    pub delivery_streams: Vec<DeliveryStream>,
+}
+
+/// The journal's disk budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Beyond it puts are refused while delivery goes on.
+    pub max: DiskBudget,
+}
+
+/// A disk budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskBudget {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many percent of the file system, 1 to 99.
+    Percent(u8),
+}
+
+/// The listeners.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// AWS APIs and plain ingest.
+    pub listen: SocketAddr,
+    /// Metrics, health, status; no authentication, so keep it private.
+    pub admin_listen: SocketAddr,
+    /// TLS for `listen`.
+    pub tls: Option<Tls>,
+    /// Bearer tokens for plain ingest.
+    pub ingest_tokens: Vec<Secret<String>>,
+    /// How long SIGTERM lets deliveries go on.
+    pub grace: Duration,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// PEM file with the authorities whose clients are let in; anybody without.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// One access key.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// `AKID…`.
+    pub id: String,
+    /// The secret access key.
+    pub secret: Secret<String>,
+    /// Session token that must come with it, if it is a temporary key.
+    pub session_token: Option<Secret<String>>,
+    /// IAM policy document (JSON text, parsed by `api/policy`); without one everything is allowed.
+    pub policy: Option<String>,
+}
+
+/// Where the buckets of streams made through the API live.
+#[derive(Clone, Debug)]
+pub enum Buckets {
+    /// In S3 or a store that speaks its protocol; `bucket` is filled in per stream.
+    S3(S3Connection),
+    /// As folders of a local directory: bucket `logs` is `<root>/logs`.
+    Local(PathBuf),
+}
+
+/// One delivery stream: from where, how, and to where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryStream {
+    /// Letters, digits, `_`, `.`, `-`; 1 to 64 of them.
+    pub name: String,
+    /// When an object is cut.
+    pub buffer: Buffering,
+    /// What is done to records, in order.
+    pub process: Vec<Processor>,
+    /// Where objects go.
+    pub destination: Destination,
+    /// The stream's own share of the disk.
+    pub bytes_max: Option<u64>,
+    /// After this age an undelivered record is given up (counted as expired); none: never.
+    pub retention: Option<Duration>,
+    /// Whether deleting the stream delivers what is buffered first.
+    pub drain: bool,
+    /// Whether its journal frames are encrypted.
+    pub encrypted: bool,
+}
+
+/// When an object is cut: at `size_bytes` of records before compression or `interval` after its first record arrived,
+/// whichever is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffering {
+    /// 1 to 128 MiB; the file may say less, for tests and demonstrations.
+    pub size_bytes: u64,
+    /// 0 to 900 s.
+    pub interval: Duration,
+}
+
+/// One step of processing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processor {
+    /// Records that are not one JSON value each go to the error output.
+    RequireJson,
+}
+
+/// Where and how objects are written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Destination {
+    /// The store.
+    pub store: Store,
+    /// Prefix of delivered objects.
+    pub prefix: Prefix,
+    /// Prefix of error output objects.
+    pub error_prefix: Prefix,
+    /// Of the timestamps in prefix and name.
+    pub time_zone: chrono_tz::Tz,
+    /// Of the objects.
+    pub compression: Compression,
+    /// How hard to compress.
+    pub level: Level,
+    /// Replaces the compression's own extension; begins with a dot.
+    pub file_extension: Option<String>,
+    /// Between records.
+    pub delimiter: Delimiter,
+}
+
+/// A store of objects.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Store {
+    /// S3 or what speaks its protocol.
+    S3(Box<S3Store>),
+    /// A directory.
+    Local {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+/// How to reach S3.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct S3Connection {
+    /// Region; the AWS chain's without.
+    pub region: Option<String>,
+    /// Another endpoint than AWS's.
+    pub endpoint: Option<String>,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
+    pub path_style: bool,
+    /// Static credentials; the AWS chain (environment, profiles, web identity, container, IMDS) without.
+    pub credentials: Option<S3Credentials>,
+    /// Profile of the AWS chain.
+    pub profile: Option<String>,
+}
+
+/// Static credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct S3Credentials {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: Secret<String>,
+    /// Session token of a temporary key.
+    pub session_token: Option<Secret<String>>,
+}
+
+/// A bucket and how objects in it are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct S3Store {
+    /// The bucket's name.
+    pub bucket: String,
+    /// How to reach it.
+    pub connection: S3Connection,
+    /// Server-side encryption.
+    pub sse: Option<Sse>,
+    /// `STANDARD`, `STANDARD_IA`, …, as S3 spells it.
+    pub storage_class: Option<String>,
+    /// A canned ACL as S3 spells it.
+    pub acl: Option<String>,
+    /// Object tags.
+    pub tags: Vec<(String, String)>,
+    /// The checksum that is sent with each object.
+    pub checksum: Checksum,
+}
+
+/// Server-side encryption of objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sse {
+    /// SSE-S3.
+    S3,
+    /// SSE-KMS with the bucket's default or a given key.
+    Kms {
+        /// Key id or ARN.
+        key: Option<String>,
+    },
+}
+
+/// Checksum algorithms of S3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are S3's")]
+pub enum Checksum {
+    #[default]
+    Crc64Nvme,
+    Crc32,
+    Crc32c,
+    Sha256,
+    /// For stores that refuse checksum headers.
+    None,
+}
+
+/// What objects are compressed with; containers, extensions and headers are Firehose's (see `format/compress`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Zstd,
+    Snappy,
+    HadoopSnappy,
+    Zip,
+}
+
+/// How hard to compress; the figures are in the README.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Smaller than zlib 1 makes it, at the least CPU.
+    Fast,
+    /// About what zlib 6 makes of it.
+    #[default]
+    Balanced,
+    /// As small as it gets.
+    Best,
+}
+
+/// What stands between records in an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delimiter {
+    /// Nothing, as Firehose does.
+    #[default]
+    Never,
+    /// A line feed after every record.
+    Always,
+    /// A line feed after a record that does not end with one.
+    IfMissing,
+}

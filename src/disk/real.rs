@@ -1,0 +1,3 @@
+//! (being written)
+/// The real file system under one root.
+pub struct RealDisk;

@@ -1,0 +1,1 @@
+//! What records become: lines, and compressed containers.

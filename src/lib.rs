@@ -1,0 +1,19 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod api;
+pub mod app;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod destination;
+pub mod disk;
+pub mod error;
+pub mod format;
+pub mod journal;
+pub mod ledger;
+pub mod limits;
+pub mod pipeline;
+pub mod record;
+pub mod stream;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! Delivery: from a position in a stream to committed objects.

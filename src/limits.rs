@@ -71,8 +71,12 @@ pub const ENCODED_BYTES_MAX: usize = 48 << 20;
 pub const READ_BYTES: usize = 2 << 20;
 /// Objects of one pipeline that may be under way at once.
 pub const UPLOADS_PER_PIPELINE_MAX: usize = 4;
-/// Objects under way at once over all pipelines: each holds at most a few chunks and one part.
-pub const UPLOADS_MAX: usize = 16;
+/// Objects under way at once over all pipelines whose store answers: most are small and in memory already.
+pub const UPLOADS_MAX: usize = 64;
+/// Attempts under way at once over all pipelines whose last attempt failed.
+pub const RETRIES_MAX: usize = 16;
+/// First pause after a failed attempt at an object; it doubles up to [`RETRY_PAUSE_MAX`].
+pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Bytes above which an S3 object is sent in parts, and the size of each part but the last.
 pub const S3_PART_BYTES: usize = 8 << 20;
 /// Bytes of an object's key: the bound of S3.

@@ -6,6 +6,8 @@
 //! (An S3 store that ignores `If-None-Match` overwrites; since a key carries its plan's nonce, what it overwrites is
 //! the same plan's object.)
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -14,6 +16,9 @@ use crate::error::Result;
 
 pub mod local;
 pub mod s3;
+mod stores;
+
+pub use stores::Stores;
 
 #[cfg(test)]
 mod conformance;
@@ -27,29 +32,37 @@ pub enum Created {
     AlreadyThere,
 }
 
-/// An object's bytes, in order, produced while they are sent: memory is bound by the channel, not by the object.
+/// An object's bytes, in order: chunks that are at hand, then chunks that are produced while they are sent, so that
+/// memory is bound by the channel and not by the object.
 ///
 /// The producer drops its end after the last chunk; an `Err` aborts the creation, and nothing appears under the key.
 pub struct Body {
-    chunks: mpsc::Receiver<Result<Bytes>>,
+    ready: VecDeque<Bytes>,
+    rest: Option<mpsc::Receiver<Result<Bytes>>>,
 }
 
 impl Body {
     /// A body whose chunks come through `chunks`.
     pub fn new(chunks: mpsc::Receiver<Result<Bytes>>) -> Self {
-        Body { chunks }
+        Body { ready: VecDeque::new(), rest: Some(chunks) }
+    }
+
+    /// A body that is at hand, in pieces.
+    pub fn ready(chunks: impl IntoIterator<Item = Bytes>) -> Self {
+        Body { ready: chunks.into_iter().collect(), rest: None }
     }
 
     /// A body that is at hand.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        let (sender, chunks) = mpsc::channel(1);
-        sender.try_send(Ok(bytes.into())).expect("the channel has room for one");
-        Body { chunks }
+        Body::ready([bytes.into()])
     }
 
     /// The next chunk; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        self.chunks.recv().await
+        if let Some(chunk) = self.ready.pop_front() {
+            return Some(Ok(chunk));
+        }
+        self.rest.as_mut()?.recv().await
     }
 }
 

@@ -79,6 +79,26 @@ pub struct Tally {
     pub object_bytes: u64,
 }
 
+impl Tally {
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Tally) {
+        self.delivered += other.delivered;
+        self.delivered_bytes += other.delivered_bytes;
+        self.failed += other.failed;
+        self.dropped += other.dropped;
+        self.expired += other.expired;
+        self.discarded += other.discarded;
+        self.damaged += other.damaged;
+        self.objects += other.objects;
+        self.object_bytes += other.object_bytes;
+    }
+
+    /// The positions it accounts for.
+    pub fn positions(&self) -> u64 {
+        self.delivered + self.failed + self.dropped + self.expired + self.discarded + self.damaged
+    }
+}
+
 /// Where a stream's shard stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {

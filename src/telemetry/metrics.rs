@@ -1,13 +1,25 @@
-//! Every metric, named once. The names follow CloudWatch's `AWS/Firehose` metrics in Prometheus' manner; what they
-//! count is what Firehose's documentation says they count.
+//! Every metric, named once, in Prometheus' manner; what they count is what the CloudWatch metric of `AWS/Firehose`
+//! named beside them counts (spec: Amazon Data Firehose developer guide, "Monitoring with CloudWatch metrics").
+//!
+//! Record counts come from the journal and the ledger, so they hold over restarts and their sum is exact:
+//! accepted = delivered + failed + dropped + expired + discarded + damaged + backlog. Request counts start with the
+//! process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 
-/// The counters of one stream. Cloning an `Arc` of it is how other parts get to count.
-#[derive(Default)]
+use super::status::{Status, StreamStatus};
+
+/// The counters of one stream that start with the process.
+#[derive(Debug, Default)]
 pub struct StreamMetrics {
     /// `IncomingRecords`: records acknowledged (a recognised retry is not counted again).
     pub incoming_records: Counter,
@@ -26,20 +38,184 @@ pub struct StreamMetrics {
 }
 
 /// All metrics of the process.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Metrics {
     streams: Mutex<BTreeMap<String, Arc<StreamMetrics>>>,
+    /// Records given up with streams that are gone.
+    pub discarded_records: Counter,
 }
 
 impl Metrics {
     /// The counters of the stream called `name`; made on first use.
     pub fn stream(&self, name: &str) -> Arc<StreamMetrics> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = streams.get(name) {
+            return known.clone();
+        }
         streams.entry(name.to_owned()).or_default().clone()
     }
 
     /// Forgets a stream that is gone.
     pub fn forget(&self, name: &str) {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// The text that a Prometheus server scrapes.
+    pub fn render(&self, status: &Status) -> Result<String, fmt::Error> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut registry = Registry::with_prefix("standpipe");
+        let discarded = self.discarded_records.get();
+        registry.register_collector(Box::new(Scrape { status: status.clone(), streams, discarded }));
+        let mut out = String::new();
+        text::encode(&mut out, &registry)?;
+        Ok(out)
+    }
+}
+
+/// The state of all metrics at one moment.
+#[derive(Debug)]
+struct Scrape {
+    status: Status,
+    streams: BTreeMap<String, Arc<StreamMetrics>>,
+    discarded: u64,
+}
+
+/// One family: name, help, and its value for a stream.
+type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+/// Counts that hold over restarts.
+const DURABLE: &[Family<StreamStatus>] = &[
+    ("accepted_records", "Records acknowledged since the stream was made", |s| s.accepted),
+    ("delivered_records", "DeliveryToS3.Records: records in committed objects", |s| s.delivered),
+    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those records as they were put", |s| s.delivered_bytes),
+    ("failed_records", "Records in the error output", |s| s.failed),
+    ("dropped_records", "Records dropped by a transform", |s| s.dropped),
+    ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),
+    ("damaged_records", "Records lost to damage on disk", |s| s.damaged),
+    ("objects", "DeliveryToS3.ObjectCount: objects written, error output included", |s| s.objects),
+    ("object_bytes", "Bytes of those objects as stored", |s| s.object_bytes),
+];
+
+/// Counts since the process started.
+const COUNTED: &[Family<StreamMetrics>] = &[
+    ("incoming_records", "IncomingRecords: records acknowledged", |m| m.incoming_records.get()),
+    ("incoming_bytes", "IncomingBytes: bytes acknowledged", |m| m.incoming_bytes.get()),
+    ("incoming_put_requests", "IncomingPutRequests: put calls acknowledged", |m| m.incoming_requests.get()),
+    ("repeated_put_requests", "Retries of stored calls that were recognised", |m| m.repeated_requests.get()),
+    ("throttled_records", "ThrottledRecords: records refused for want of room", |m| m.throttled_records.get()),
+    ("delivery_success", "DeliveryToS3.Success: objects stored", |m| m.delivery_success.get()),
+    ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
+];
+
+/// What is so at the moment.
+const CURRENT: &[Family<StreamStatus>] = &[
+    ("backlog_records", "Records acknowledged and not past yet", |s| s.backlog_records),
+    ("backlog_disk_bytes", "Bytes that the stream takes in the journal", |s| s.backlog_bytes),
+    ("objects_under_way", "Objects planned and not committed", |s| s.under_way),
+    ("failing", "1 while the last attempt at an object failed", |s| u64::from(s.last_error.is_some())),
+];
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let streams = &self.status.streams;
+        for (name, help, value) in DURABLE {
+            let rows = streams.iter().map(|stream| (stream.name.as_str(), value(stream)));
+            counters(&mut encoder, name, help, rows)?;
+        }
+        for (name, help, value) in COUNTED {
+            let rows = self.streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
+            counters(&mut encoder, name, help, rows)?;
+        }
+        for (name, help, value) in CURRENT {
+            let rows = streams.iter().map(|stream| (stream.name.as_str(), value(stream) as f64));
+            gauges(&mut encoder, name, help, rows)?;
+        }
+        let fresh = streams.iter().filter_map(|s| Some((s.name.as_str(), s.freshness_seconds?)));
+        gauges(&mut encoder, "data_freshness_seconds", "DeliveryToS3.DataFreshness: age of the oldest record not past", fresh)?;
+        let gap = streams.iter().map(|s| (s.name.as_str(), s.unaccounted() as f64));
+        gauges(&mut encoder, "unaccounted_records", "accepted less everything that is accounted for: not 0 is a fault", gap)?;
+        self.service(&mut encoder)
+    }
+}
+
+impl Scrape {
+    fn service(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let service = &self.status.service;
+        let help = "Records given up with deleted streams";
+        ConstCounter::new(self.discarded).encode(encoder.encode_descriptor(
+            "discarded_records",
+            help,
+            None,
+            MetricType::Counter,
+        )?)?;
+        for (name, help, value) in [
+            ("journal_disk_bytes", "Bytes of the journal on disk", service.journal.bytes),
+            ("journal_limit_bytes", "Bytes beyond which puts are refused", service.journal.limit_bytes),
+            ("journal_healthy", "1 while puts are taken", u64::from(service.journal.healthy)),
+            ("uptime_seconds", "Seconds since the service started", service.uptime_seconds),
+        ] {
+            let unit: Option<&Unit> = None;
+            let gauge = ConstGauge::new(value as f64);
+            gauge.encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn counters<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl Iterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (stream, value) in rows {
+        ConstCounter::new(value).encode(family.encode_family(&[("stream", stream)])?)?;
+    }
+    Ok(())
+}
+
+fn gauges<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl Iterator<Item = (&'a str, f64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (stream, value) in rows {
+        ConstGauge::new(value).encode(family.encode_family(&[("stream", stream)])?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_names_the_stream_and_keeps_the_identity() {
+        let metrics = Metrics::default();
+        metrics.stream("web").incoming_records.inc_by(7);
+        let stream = StreamStatus {
+            name: "web".into(),
+            accepted: 7,
+            delivered: 4,
+            failed: 1,
+            backlog_records: 2,
+            freshness_seconds: Some(1.5),
+            ..StreamStatus::default()
+        };
+        let status = Status { streams: vec![stream], ..Status::default() };
+        let text = metrics.render(&status).unwrap();
+        for line in [
+            "standpipe_accepted_records_total{stream=\"web\"} 7",
+            "standpipe_delivered_records_total{stream=\"web\"} 4",
+            "standpipe_incoming_records_total{stream=\"web\"} 7",
+            "standpipe_backlog_records{stream=\"web\"} 2.0",
+            "standpipe_data_freshness_seconds{stream=\"web\"} 1.5",
+            "standpipe_unaccounted_records{stream=\"web\"} 0.0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
     }
 }

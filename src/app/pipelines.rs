@@ -1,0 +1,203 @@
+//! Holds the running pipelines against the catalog: starts what should run, tells what has changed, restarts what
+//! failed, and clears away what is gone. One task owns them all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::catalog::{Catalog, Entry, Status};
+use crate::clock::Clock;
+use crate::destination::Stores;
+use crate::ledger::Ledger;
+use crate::pipeline::{Capacity, Ended, Orders, Parts, Pipeline, State, Until};
+use crate::record::StreamId;
+use crate::stream::Streams;
+use crate::telemetry::metrics::Metrics;
+
+/// What every pipeline is made of.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub catalog: Catalog,
+    pub streams: Streams,
+    pub ledger: Arc<dyn Ledger>,
+    pub stores: Stores,
+    pub clock: Clock,
+    pub capacity: Capacity,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The visible states of all pipelines, by stream.
+#[derive(Clone, Default)]
+pub(super) struct States(Arc<Mutex<BTreeMap<StreamId, Arc<State>>>>);
+
+impl States {
+    /// The state of one pipeline; made on first use.
+    pub(super) fn of(&self, id: StreamId) -> Arc<State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+
+    fn forget(&self, id: StreamId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+/// What the service's end means for the pipelines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Go on.
+    No,
+    /// Deliver what is there and end; what fails stays in the journal.
+    Flush,
+    /// End at once.
+    Now,
+}
+
+/// Pause before a pipeline that failed for a reason of its own (journal, ledger, a panic) is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(2);
+
+struct Running {
+    entry: Arc<Entry>,
+    orders: watch::Sender<Orders>,
+}
+
+/// The task's state.
+pub(super) struct Pipelines {
+    shared: Shared,
+    states: States,
+    running: BTreeMap<StreamId, Running>,
+    tasks: JoinSet<(StreamId, Ended)>,
+}
+
+impl Pipelines {
+    pub(super) fn new(shared: Shared, states: States) -> Self {
+        Pipelines { shared, states, running: BTreeMap::new(), tasks: JoinSet::new() }
+    }
+
+    /// Runs until `stop` says otherwise and every pipeline has ended. Gives back what stays in the journal: a name
+    /// and a number of records for each stream that has any left.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Vec<(String, u64)> {
+        let mut catalog = self.shared.catalog.watch();
+        let mut left = Vec::new();
+        loop {
+            let stopping = *stop.borrow_and_update();
+            self.reconcile(stopping);
+            if stopping != Stop::No && self.tasks.is_empty() {
+                return left;
+            }
+            tokio::select! {
+                Ok(()) = catalog.changed(), if stopping == Stop::No => {}
+                Ok(()) = stop.changed() => {}
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((id, ended)) => left.extend(self.ended(id, ended).await),
+                    // `keep` holds panics of a pipeline back; this would be one of its own.
+                    Err(error) => tracing::error!(%error, "a pipeline's keeper panicked"),
+                },
+            }
+        }
+    }
+
+    fn reconcile(&mut self, stop: Stop) {
+        let snapshot = self.shared.catalog.snapshot();
+        for entry in snapshot.values() {
+            let wanted = orders(entry, stop);
+            match self.running.get_mut(&entry.id) {
+                Some(running) => {
+                    running.entry = entry.clone();
+                    running.orders.send_if_modified(|now| {
+                        let changed = now.version != wanted.version
+                            || now.until != wanted.until
+                            || !Arc::ptr_eq(&now.stream, &wanted.stream);
+                        *now = wanted;
+                        changed
+                    });
+                }
+                None if stop == Stop::No => self.start(entry, wanted),
+                None => {}
+            }
+        }
+        let stores: Vec<_> = snapshot.values().map(|entry| entry.stream.destination.store.clone()).collect();
+        self.shared.stores.keep(&stores);
+    }
+
+    fn start(&mut self, entry: &Arc<Entry>, first: Orders) {
+        let (orders, receiver) = watch::channel(first);
+        let (shared, state, id) = (self.shared.clone(), self.states.of(entry.id), entry.id);
+        self.running.insert(id, Running { entry: entry.clone(), orders });
+        self.tasks.spawn(async move { (id, keep(shared, id, state, receiver).await) });
+    }
+
+    /// A pipeline ended: its stream is gone, or the service stops.
+    async fn ended(&mut self, id: StreamId, ended: Ended) -> Option<(String, u64)> {
+        let running = self.running.remove(&id)?;
+        let until = running.orders.borrow().until;
+        let name = &running.entry.stream.name;
+        if matches!(until, Until::Flushed | Until::Left) {
+            return (ended.left > 0).then(|| (name.clone(), ended.left));
+        }
+        if ended.left > 0 {
+            self.shared.metrics.discarded_records.inc_by(ended.left);
+        }
+        tracing::info!(stream = name, discarded = ended.left, "delivery stream is gone");
+        // In this order: a crash in between finds the catalog's entry still there and clears away again.
+        let cleared = async {
+            self.shared.streams.get(id).remove().await?;
+            self.shared.ledger.remove(id).await?;
+            self.shared.catalog.gone(name, id).await
+        };
+        if let Err(error) = cleared.await {
+            tracing::error!(stream = name, %error, "a deleted stream could not be cleared away, will be tried at the next start");
+        }
+        self.shared.metrics.forget(name);
+        self.states.forget(id);
+        None
+    }
+}
+
+fn orders(entry: &Entry, stop: Stop) -> Orders {
+    let until = match (stop, entry.status) {
+        (Stop::Now, _) => Until::Left,
+        (Stop::Flush, Status::Active) => Until::Flushed,
+        (Stop::Flush, Status::Deleting) => Until::Left,
+        (Stop::No, Status::Active) => Until::Forever,
+        (Stop::No, Status::Deleting) if entry.stream.drain => Until::Drained,
+        (Stop::No, Status::Deleting) => Until::Discarded,
+    };
+    Orders { stream: entry.stream.clone(), version: entry.version, until }
+}
+
+/// Keeps one pipeline running: recovery from a failure is the same as start-up.
+async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch::Receiver<Orders>) -> Ended {
+    loop {
+        let stream = orders.borrow_and_update().stream.clone();
+        let parts = Parts {
+            stream: shared.streams.get(id),
+            ledger: shared.ledger.clone(),
+            stores: shared.stores.clone(),
+            clock: shared.clock.clone(),
+            capacity: shared.capacity.clone(),
+            metrics: shared.metrics.stream(&stream.name),
+            state: state.clone(),
+            orders: orders.clone(),
+        };
+        let run = tokio::spawn(async move { Pipeline::start(parts).await?.run().await });
+        let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
+        match run.await {
+            Ok(Ok(ended)) if until(&orders) != Until::Forever => return ended,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again"),
+            Err(error) => tracing::error!(stream = stream.name, %error, "a pipeline panicked, starts again"),
+        }
+        if matches!(until(&orders), Until::Flushed | Until::Left) {
+            // What is left cannot be known from a pipeline that failed; the journal can tell.
+            let end = shared.streams.get(id).extent().await.map_or(0, |extent| extent.end);
+            return Ended { left: end.saturating_sub(state.seen().committed) };
+        }
+        tokio::select! {
+            () = shared.clock.sleep(RESTART_PAUSE) => {}
+            _ = orders.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Destinations by what the configuration says of them: opened when first needed, shared by all streams that put into
+//! the same place.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::local::LocalDirectory;
+use super::s3::S3Destination;
+use super::Destination;
+use crate::config::Store;
+use crate::disk::{Disk, RealDisk};
+use crate::error::{Error, Result};
+
+type Cell = Arc<OnceCell<Arc<dyn Destination>>>;
+
+/// All destinations in use. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Stores {
+    open: Arc<Mutex<Vec<(Store, Cell)>>>,
+    /// Takes the place of every store; for tests.
+    fixed: Option<Arc<dyn Destination>>,
+}
+
+impl Stores {
+    /// None opened yet.
+    pub fn new() -> Self {
+        Stores::default()
+    }
+
+    /// Everything goes into `destination`, whatever the configuration says: for tests and simulations.
+    pub fn fixed(destination: Arc<dyn Destination>) -> Self {
+        Stores { fixed: Some(destination), ..Stores::default() }
+    }
+
+    /// The destination for `store`.
+    pub async fn open(&self, store: &Store) -> Result<Arc<dyn Destination>> {
+        if let Some(fixed) = &self.fixed {
+            return Ok(fixed.clone());
+        }
+        let cell = self.cell(store);
+        cell.get_or_try_init(|| open(store)).await.cloned()
+    }
+
+    fn cell(&self, store: &Store) -> Cell {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cell)) = open.iter().find(|(known, _)| known == store) {
+            return cell.clone();
+        }
+        let cell = Cell::default();
+        open.push((store.clone(), cell.clone()));
+        cell
+    }
+
+    /// Forgets the destinations that none of `stores` names.
+    pub fn keep(&self, stores: &[Store]) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| stores.contains(known));
+    }
+}
+
+async fn open(store: &Store) -> Result<Arc<dyn Destination>> {
+    Ok(match store {
+        Store::S3(s3) => Arc::new(S3Destination::new(s3).await?),
+        Store::Local { path } => {
+            let disk = RealDisk::open(path).map_err(|error| {
+                Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
+            })?;
+            let disk: Arc<dyn Disk> = Arc::new(disk);
+            Arc::new(LocalDirectory::new(disk))
+        }
+    })
+}

@@ -1,0 +1,367 @@
+//! One plan carried out: its object put, its error output put, again and again until both are durable.
+//!
+//! The bytes come either from chunks that were encoded while the buffer filled, or, for a plan that an earlier process
+//! left and after a failed attempt, from the journal once more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use super::capacity::Capacity;
+use super::prepare::{Chunker, Prepared, Recipe};
+use super::state::State;
+use super::target::Target;
+use super::{Orders, Until};
+use crate::clock::Clock;
+use crate::destination::{Body, Created, Destination, ObjectFacts, Stores};
+use crate::error::{Error, Kind, Result};
+use crate::format::Container;
+use crate::ledger::{Plan, PlanId, Tally};
+use crate::limits;
+use crate::record::Records;
+use crate::stream::Stream;
+use crate::telemetry::metrics::StreamMetrics;
+
+/// What the deliveries of one pipeline share.
+pub(super) struct Courier {
+    pub name: String,
+    pub stream: Stream,
+    pub stores: Stores,
+    pub clock: Clock,
+    pub capacity: Capacity,
+    pub metrics: Arc<StreamMetrics>,
+    pub state: Arc<State>,
+    pub orders: watch::Receiver<Orders>,
+    /// Whether the last attempt failed; then one attempt is made at a time.
+    pub failing: AtomicBool,
+    pub one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// Chunks that were encoded while the buffer filled, and the memory they hold.
+pub(super) struct Ready {
+    pub chunks: Vec<Prepared>,
+    pub memory: Vec<OwnedSemaphorePermit>,
+}
+
+/// How a delivery ended.
+pub(super) enum Outcome {
+    /// Everything that the plan's records became is durable; it can be committed.
+    Done(PlanId, Tally),
+    /// The service stops or the stream is discarded; the plan stays as it is.
+    Left,
+}
+
+impl Courier {
+    /// Carries out `plan` until it is done or the pipeline is told to leave it.
+    pub(super) async fn deliver(
+        self: Arc<Self>,
+        id: PlanId,
+        plan: Plan,
+        newest_ms: Option<u64>,
+        mut ready: Option<Ready>,
+    ) -> Outcome {
+        let mut orders = self.orders.clone();
+        let mut pause = limits::RETRY_PAUSE_MIN;
+        loop {
+            orders.mark_unchanged();
+            let attempt = tokio::select! {
+                biased;
+                () = given_up(&mut orders) => return Outcome::Left,
+                attempt = self.attempt(&plan, ready.take()) => attempt,
+            };
+            let error = match attempt {
+                Ok(tally) => {
+                    self.succeeded(&plan, &tally);
+                    return Outcome::Done(id, tally);
+                }
+                Err(error) => error,
+            };
+            self.failed(&plan, &error);
+            if let Some(tally) = self.expired(&plan, newest_ms) {
+                return Outcome::Done(id, tally);
+            }
+            if orders.borrow().until == Until::Flushed {
+                return Outcome::Left;
+            }
+            let jitter = self.clock.random() % (pause.as_millis() as u64 / 2).max(1);
+            tokio::select! {
+                () = self.clock.sleep(pause / 2 + Duration::from_millis(jitter)) => {}
+                // New credentials or settings, or the order to stop: no reason to wait.
+                _ = orders.changed() => {}
+            }
+            pause = (pause * 2).min(limits::RETRY_PAUSE_MAX);
+        }
+    }
+
+    async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
+        let failing = self.failing.load(Ordering::Relaxed);
+        let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
+        let _leave = self.capacity.upload(failing).await;
+        let target = Target::of_plan(plan)?;
+        let recipe = Recipe::of(&target);
+        let store = target.store(&self.orders.borrow().stream.destination.store);
+        let destination = self.stores.open(&store).await?;
+        let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
+
+        let mut tally = match ready {
+            Some(ready) => self.put_ready(&*destination, plan, &target, facts, ready).await?,
+            None => self.put_again(&*destination, plan, &target, facts, &recipe).await?,
+        };
+        if tally.failed > 0 {
+            let (sender, chunks) = mpsc::channel(1);
+            let lines = self.read_failures(plan, &recipe, sender);
+            let created = destination.create(&plan.error_key, Body::new(chunks), ObjectFacts::default());
+            let (_, created) = tokio::join!(lines, created);
+            created?;
+            tally.objects += 1;
+        }
+        Ok(tally)
+    }
+
+    async fn put_ready(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        target: &Target,
+        facts: ObjectFacts,
+        ready: Ready,
+    ) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let mut container = Container::new(target.encoding(), entry_name(&plan.key));
+        let mut pieces = vec![container.head()];
+        for prepared in ready.chunks {
+            tally.add(&prepared.tally);
+            container.add(&prepared.chunk);
+            pieces.push(prepared.chunk.bytes);
+        }
+        pieces.push(container.tail());
+        tally.damaged = (plan.end - plan.start) - tally.delivered - tally.failed;
+        if tally.delivered > 0 {
+            let bytes: usize = pieces.iter().map(Bytes::len).sum();
+            let created = destination.create(&plan.key, Body::ready(pieces), facts).await?;
+            note_repeat(plan, created);
+            tally.objects = 1;
+            tally.object_bytes = bytes as u64;
+        }
+        drop(ready.memory);
+        Ok(tally)
+    }
+
+    /// Reads the plan's span from the journal and puts what it becomes; memory is bound by a few chunks.
+    async fn put_again(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        target: &Target,
+        facts: ObjectFacts,
+        recipe: &Recipe,
+    ) -> Result<Tally> {
+        // The first piece decides whether there is an object at all.
+        let (sender, mut pieces) = mpsc::channel(1);
+        let producer = self.read_object(plan, target, recipe, sender);
+        let consumer = async {
+            let Some(first) = pieces.recv().await else { return Ok(false) };
+            let (relay, body) = mpsc::channel(1);
+            let forward = async move {
+                let mut piece = Some(first);
+                while let Some(next) = piece {
+                    if relay.send(next).await.is_err() {
+                        return;
+                    }
+                    piece = pieces.recv().await;
+                }
+            };
+            let ((), created) = tokio::join!(forward, destination.create(&plan.key, Body::new(body), facts));
+            note_repeat(plan, created?);
+            Ok::<_, Error>(true)
+        };
+        let (produced, consumed) = tokio::join!(producer, consumer);
+        let written = consumed?;
+        let mut tally = produced?;
+        tally.objects = u64::from(written);
+        Ok(tally)
+    }
+
+    /// Sends the pieces of the plan's object; nothing at all when no record is in it.
+    async fn read_object(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        recipe: &Recipe,
+        pieces: mpsc::Sender<Result<Bytes>>,
+    ) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let mut container = Container::new(target.encoding(), entry_name(&plan.key));
+        let mut begun = false;
+        let mut source = self.chunks(plan);
+        loop {
+            let chunk = match source.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    let told = Error::new(error.kind(), error.message());
+                    // Should the receiver be gone, the attempt has failed already.
+                    let _ = pieces.send(Err(error)).await;
+                    return Err(told);
+                }
+            };
+            let prepared = self.prepare(recipe, chunk).await?;
+            tally.add(&prepared.tally);
+            if prepared.tally.delivered == 0 {
+                continue;
+            }
+            container.add(&prepared.chunk);
+            let head = if begun { Bytes::new() } else { container.head() };
+            begun = true;
+            for piece in [head, prepared.chunk.bytes] {
+                tally.object_bytes += piece.len() as u64;
+                if !piece.is_empty() && pieces.send(Ok(piece)).await.is_err() {
+                    return Err(Error::unavailable("the upload ended before its body"));
+                }
+            }
+        }
+        if begun {
+            let tail = container.tail();
+            tally.object_bytes += tail.len() as u64;
+            // An encoder may owe no byte at all (uncompressed empty records): the empty piece still says "an object".
+            if pieces.send(Ok(tail)).await.is_err() {
+                return Err(Error::unavailable("the upload ended before its body"));
+            }
+        }
+        tally.damaged = (plan.end - plan.start) - tally.delivered - tally.failed;
+        Ok(tally)
+    }
+
+    /// Sends the error output of the plan's records.
+    async fn read_failures(&self, plan: &Plan, recipe: &Recipe, pieces: mpsc::Sender<Result<Bytes>>) {
+        let mut source = self.chunks(plan);
+        loop {
+            let piece = match source.next().await {
+                Ok(None) => return,
+                Ok(Some(chunk)) => Ok(recipe.failures(&chunk, plan.planned_ms)),
+                Err(error) => Err(error),
+            };
+            let ends = piece.is_err();
+            if pieces.send(piece).await.is_err() || ends {
+                return;
+            }
+        }
+    }
+
+    /// Encodes a chunk on a thread that may be busy.
+    pub(super) async fn prepare(&self, recipe: &Recipe, chunk: Vec<Records>) -> Result<Prepared> {
+        let processor = self.capacity.processor().await;
+        let recipe = recipe.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            let prepared = recipe.prepare(&chunk);
+            drop(processor);
+            prepared
+        });
+        job.await.map_err(|error| Error::new(Kind::Internal, "encoding a chunk panicked").because(error))
+    }
+
+    fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {
+        Source { courier: self, position: plan.start, end: plan.end, chunker: Chunker::default(), whole: Vec::new() }
+    }
+
+    fn succeeded(&self, plan: &Plan, tally: &Tally) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(stream = self.name, key = plan.key, "the destination takes objects again");
+        }
+        self.metrics.delivery_success.inc_by(tally.objects);
+        self.state.delivered(&plan.key, tally, self.clock.now_ms());
+    }
+
+    fn failed(&self, plan: &Plan, error: &Error) {
+        self.metrics.delivery_failure.inc();
+        self.state.failed(error, self.clock.now_ms());
+        let first = !self.failing.swap(true, Ordering::Relaxed);
+        if first {
+            tracing::warn!(stream = self.name, key = plan.key, %error, "an object could not be put, will be tried again");
+        } else {
+            tracing::debug!(stream = self.name, key = plan.key, %error, "an object could not be put again");
+        }
+    }
+
+    /// Gives a plan up when even its newest record has outlived the stream's retention, loudly.
+    fn expired(&self, plan: &Plan, newest_ms: Option<u64>) -> Option<Tally> {
+        let retention = self.orders.borrow().stream.retention?;
+        let age_ms = self.clock.now_ms().saturating_sub(newest_ms.unwrap_or(plan.planned_ms));
+        if u128::from(age_ms) <= retention.as_millis() {
+            return None;
+        }
+        let expired = plan.end - plan.start;
+        tracing::error!(
+            stream = self.name,
+            key = plan.key,
+            records = expired,
+            retention_seconds = retention.as_secs(),
+            "records outlived the stream's retention and are given up"
+        );
+        Some(Tally { expired, ..Tally::default() })
+    }
+}
+
+/// Whole chunks of a plan's span, read from the journal.
+struct Source<'a> {
+    courier: &'a Courier,
+    position: u64,
+    end: u64,
+    chunker: Chunker,
+    whole: Vec<Vec<Records>>,
+}
+
+impl Source<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<Records>>> {
+        while self.whole.is_empty() {
+            if self.position >= self.end {
+                return Ok(self.chunker.finish());
+            }
+            let batch = self.courier.stream.read(self.position, limits::READ_BYTES).await?;
+            if batch.span.end <= self.position {
+                let message = format!(
+                    "the plan's records up to position {} are not in the journal, which ends at {}",
+                    self.end, batch.span.end
+                );
+                return Err(Error::corrupt(message));
+            }
+            let mut at = batch.span.start;
+            for put in batch.puts {
+                let wanted = put.len().min(self.end.saturating_sub(at) as usize);
+                at += put.len() as u64;
+                let put = if wanted == put.len() { put } else { put.slice(0, wanted) };
+                self.whole.extend(self.chunker.push(put));
+            }
+            self.whole.reverse();
+            self.position = batch.span.end;
+        }
+        Ok(self.whole.pop())
+    }
+}
+
+/// Waits until what is under way is to be left at once.
+async fn given_up(orders: &mut watch::Receiver<Orders>) {
+    loop {
+        if matches!(orders.borrow_and_update().until, Until::Discarded | Until::Left) {
+            return;
+        }
+        if orders.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn note_repeat(plan: &Plan, created: Created) {
+    if created == Created::AlreadyThere {
+        tracing::info!(key = plan.key, "the object was there already: an earlier attempt had got through");
+    }
+}
+
+/// The last part of a key without its extensions: the name inside a zip file.
+fn entry_name(key: &str) -> &str {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    name.strip_suffix(".zip").unwrap_or(name)
+}

@@ -1,0 +1,64 @@
+//! What a pipeline lets others see: where it stands, what it did last, what went wrong last.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Error;
+use crate::ledger::Tally;
+
+/// The visible state of one pipeline; read by status and metrics.
+#[derive(Default)]
+pub struct State(Mutex<Seen>);
+
+/// A copy of what is visible.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Whether it has read the ledger and runs.
+    pub running: bool,
+    /// Everything before this position is past.
+    pub committed: u64,
+    /// The sum over everything that is past.
+    pub total: Tally,
+    /// Bytes of records in the open buffer and under way.
+    pub buffered_bytes: u64,
+    /// Objects planned and not committed.
+    pub under_way: usize,
+    /// Arrival of the oldest record that is not past, milliseconds since 1970; none when there is none.
+    pub oldest_ms: Option<u64>,
+    /// The last object and when it became durable.
+    pub last_object: Option<(String, u64)>,
+    /// The last failure and when; gone after the next success.
+    pub last_error: Option<(String, u64)>,
+}
+
+impl State {
+    /// A copy.
+    pub fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    pub(super) fn stands(&self, committed: u64, total: Tally) {
+        let mut seen = self.lock();
+        (seen.running, seen.committed, seen.total) = (true, committed, total);
+    }
+
+    pub(super) fn holds(&self, oldest_ms: Option<u64>, buffered_bytes: u64, under_way: usize) {
+        let mut seen = self.lock();
+        (seen.oldest_ms, seen.buffered_bytes, seen.under_way) = (oldest_ms, buffered_bytes, under_way);
+    }
+
+    pub(super) fn delivered(&self, key: &str, tally: &Tally, now_ms: u64) {
+        let mut seen = self.lock();
+        seen.last_error = None;
+        if tally.objects > 0 {
+            seen.last_object = Some((key.to_owned(), now_ms));
+        }
+    }
+
+    pub(super) fn failed(&self, error: &Error, now_ms: u64) {
+        self.lock().last_error = Some((error.to_string(), now_ms));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,169 @@
+//! What a plan remembers of the destination: everything that an object's key and bytes depend on, so that a plan
+//! carried out later, by another process, under another configuration, makes the same object in the same place.
+//!
+//! Secrets are not in it: the ledger is a file that people look into. They come from the configuration in force.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::config::prefix::PrefixFacts;
+use crate::config::{Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Store};
+use crate::error::{Error, Kind, Result};
+use crate::format::Encoding;
+use crate::ledger::Plan;
+use crate::record::StreamId;
+
+use super::buffer::Buffer;
+
+/// The part of the destination's settings that is written into a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Target {
+    /// Where to.
+    pub place: Place,
+    /// What becomes of records before they are joined, by name, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub process: Vec<Step>,
+    /// How they are joined.
+    pub delimiter: Delimiter,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// How hard.
+    pub level: Level,
+}
+
+/// A processor, as a plan names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Step {
+    RequireJson,
+}
+
+/// A store, as a plan names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Place {
+    S3 {
+        bucket: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        #[serde(default)]
+        path_style: bool,
+    },
+    Local {
+        path: std::path::PathBuf,
+    },
+}
+
+impl Place {
+    fn of(store: &Store) -> Self {
+        match store {
+            Store::Local { path } => Place::Local { path: path.clone() },
+            Store::S3(s3) => Place::S3 {
+                bucket: s3.bucket.clone(),
+                region: s3.connection.region.clone(),
+                endpoint: s3.connection.endpoint.clone(),
+                path_style: s3.connection.path_style,
+            },
+        }
+    }
+}
+
+impl Target {
+    /// What `stream` asks for now.
+    pub(super) fn of(stream: &DeliveryStream) -> Self {
+        let destination = &stream.destination;
+        Target {
+            place: Place::of(&destination.store),
+            process: stream.process.iter().map(|Processor::RequireJson| Step::RequireJson).collect(),
+            delimiter: destination.delimiter,
+            compression: destination.compression,
+            level: destination.level,
+        }
+    }
+
+    /// Reads the target of a plan.
+    pub(super) fn of_plan(plan: &Plan) -> Result<Self> {
+        serde_json::from_value(plan.target.clone()).map_err(|error| {
+            let message = format!("the plan for {} has a target that this program does not understand", plan.key);
+            Error::new(Kind::Corrupt, message).because(error)
+        })
+    }
+
+    /// How objects are encoded.
+    pub(super) fn encoding(&self) -> Encoding {
+        Encoding { compression: self.compression, level: self.level }
+    }
+
+    /// The store to put into: the one in force when it is the same place (so that new credentials and storage settings
+    /// count), else the planned one, reached with the credentials in force.
+    pub(super) fn store(&self, now: &Store) -> Store {
+        if Place::of(now) == self.place {
+            return now.clone();
+        }
+        match &self.place {
+            Place::Local { path } => Store::Local { path: path.clone() },
+            Place::S3 { bucket, region, endpoint, path_style } => {
+                let (credentials, profile) = match now {
+                    Store::S3(s3) => (s3.connection.credentials.clone(), s3.connection.profile.clone()),
+                    Store::Local { .. } => (None, None),
+                };
+                let connection = S3Connection {
+                    region: region.clone(),
+                    endpoint: endpoint.clone(),
+                    path_style: *path_style,
+                    credentials,
+                    profile,
+                };
+                Store::S3(Box::new(S3Store::new(bucket.clone(), connection)))
+            }
+        }
+    }
+}
+
+/// Makes the plan for what `buffer` holds: the keys are fixed here, once.
+pub(super) fn plan(
+    id: StreamId,
+    shard: u32,
+    version: u64,
+    stream: &DeliveryStream,
+    buffer: &Buffer,
+    clock: &Clock,
+) -> Plan {
+    let destination = &stream.destination;
+    let planned_ms = clock.now_ms();
+    let object_ms = buffer.oldest_ms.unwrap_or(planned_ms);
+    let (nonce, random) = (clock.uuid(), clock.uuid().replace('-', ""));
+    let target = Target::of(stream);
+    let facts = PrefixFacts {
+        object_ms,
+        time_zone: destination.time_zone,
+        random: &random[..11],
+        error_type: super::failed::PROCESSING_FAILED,
+    };
+    let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
+    let name = |extension: &str| {
+        crate::config::prefix::object_name(
+            &stream.name,
+            version,
+            object_ms,
+            destination.time_zone,
+            &nonce,
+            extension,
+        )
+    };
+    Plan {
+        stream: id,
+        shard,
+        start: buffer.start,
+        end: buffer.end,
+        planned_ms,
+        object_ms,
+        version,
+        key: destination.prefix.evaluate(facts) + &name(extension),
+        // As observed on AWS, error output has no extension.
+        error_key: destination.error_prefix.evaluate(facts) + &name(""),
+        target: serde_json::to_value(&target).expect("a target is plain data"),
+    }
+}

@@ -1,0 +1,96 @@
+//! How the service stands, as `/v1/status` says it and `standpipe status` reads it.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `/v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The service as a whole.
+    pub service: ServiceStatus,
+    /// Its delivery streams by name.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// The service as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// The program's version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// The journal.
+    pub journal: JournalStatus,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Bytes beyond which puts are refused.
+    pub limit_bytes: u64,
+    /// Whether puts are taken.
+    pub healthy: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// One delivery stream. All record counts are since the stream was made, over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE` or `DELETING`.
+    pub status: String,
+    /// `file` or `api`.
+    pub origin: String,
+    /// Its configuration version.
+    pub version: u64,
+    /// Records acknowledged.
+    pub accepted: u64,
+    /// Records in committed objects.
+    pub delivered: u64,
+    /// Bytes of those, as they were put.
+    pub delivered_bytes: u64,
+    /// Records in the error output.
+    pub failed: u64,
+    /// Records dropped by a transform.
+    pub dropped: u64,
+    /// Records that outlived the retention.
+    pub expired: u64,
+    /// Records given up with a deleted stream.
+    pub discarded: u64,
+    /// Records lost to damage on disk.
+    pub damaged: u64,
+    /// Records in the journal that are none of the above yet.
+    pub backlog_records: u64,
+    /// What they take on disk, with what is not trimmed yet, in bytes.
+    pub backlog_bytes: u64,
+    /// Objects written, error output included.
+    pub objects: u64,
+    /// Bytes of those, as stored.
+    pub object_bytes: u64,
+    /// Objects planned and not committed.
+    pub under_way: u64,
+    /// Age of the oldest record that is not past; absent when there is none.
+    pub freshness_seconds: Option<f64>,
+    /// The last object's key, since the start.
+    pub last_object: Option<String>,
+    /// When it became durable, milliseconds since 1970.
+    pub last_object_ms: Option<u64>,
+    /// The last failure, until the next success.
+    pub last_error: Option<String>,
+    /// When it was, milliseconds since 1970.
+    pub last_error_ms: Option<u64>,
+    /// `delivering`, `failing` or `starting`.
+    pub state: String,
+}
+
+impl StreamStatus {
+    /// The identity that must hold at any time: what was accepted is all accounted for. Returns the difference,
+    /// which is not zero only through a fault of ours.
+    pub fn unaccounted(&self) -> i64 {
+        let past = self.delivered + self.failed + self.dropped + self.expired + self.discarded + self.damaged;
+        self.accepted as i64 - (past + self.backlog_records) as i64
+    }
+}

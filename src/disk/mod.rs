@@ -12,6 +12,9 @@
 use std::io;
 use std::path::Path;
 
+#[cfg(test)]
+mod conformance;
+mod names;
 mod real;
 pub mod sim;
 

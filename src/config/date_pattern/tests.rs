@@ -1,0 +1,1 @@
+//! What Java prints, pattern by pattern.

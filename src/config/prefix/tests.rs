@@ -1,0 +1,1 @@
+//! The rules of prefixes, and their messages.

@@ -6,7 +6,7 @@
 //! print zeros. Differences from Java:
 //! - the letters that Firehose rejects are refused (`C I J P R T U V b f i j l o p r t`: those that mean nothing to
 //!   Java, and `V` and `p`);
-//! - zone names: `z` prints the abbreviation of the time zone database (`PST`, where it has no letters `-03`); the long
+//! - zone names: `z` prints the abbreviation of the time zone database (`PST`, and where that has none the offset, `-03`); the long
 //!   names `zzzz` and the generic names `v` are refused, since they need translated tables;
 //! - years end at 9999.
 
@@ -18,8 +18,8 @@ use chrono_tz::{OffsetName as _, Tz};
 #[cfg(test)]
 mod tests;
 
-/// The first second after which times are held: 9999-12-30T00:00:00Z, so that years have four digits in every zone.
-const SECONDS_MAX: i64 = 253_402_128_000;
+/// Later times are taken for this one, 9999-12-20T00:00:00Z, so that years of dates and of weeks have four digits.
+const SECONDS_MAX: i64 = 253_401_264_000;
 /// Characters of the longest zone abbreviation, as in `+0530`.
 const ZONE_CHARS_MAX: usize = 6;
 
@@ -256,7 +256,10 @@ impl Item {
             Item::Fraction(digits) => write!(out, "{:0digits$}", 0),
             Item::Offset { form, zero } => form.format(offset_seconds(at), zero, out),
             Item::GmtOffset { long } => format_gmt(offset_seconds(at), long, out),
-            Item::ZoneName => out.write_str(at.offset().abbreviation().unwrap_or("GMT")),
+            Item::ZoneName => match at.offset().abbreviation() {
+                Some(name) => out.write_str(name),
+                None => OffsetForm { colon: false, short: true, seconds: false }.format(offset_seconds(at), "GMT", out),
+            },
         };
     }
 

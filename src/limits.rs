@@ -83,6 +83,11 @@ pub const S3_PART_BYTES: usize = 8 << 20;
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Characters of an evaluated prefix: the bound of Firehose.
 pub const PREFIX_MAX: usize = 512;
+/// Characters of a prefix as it is written, expressions included: the bound of Firehose.
+pub const PREFIX_TEXT_MAX: usize = 1_024;
+/// Bytes of an evaluated prefix: a key less the time that is appended and the longest name (64 characters of stream,
+/// version, time, UUID, 128 characters of extension).
+pub const PREFIX_BYTES_MAX: usize = 720;
 /// Bytes of one name in a path of a local directory.
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// Longest pause between two attempts at one object.

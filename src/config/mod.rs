@@ -3,6 +3,7 @@
 //! A file is read by `raw` (as written, unknown keys refused), turned by `check` into these types (all faults at
 //! once, each with its line), and the same parsers refuse the same things when they come through the API.
 
+mod date_pattern;
 pub mod prefix;
 pub mod secret;
 
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use prefix::Prefix;
+pub use prefix::{Prefix, PrefixFacts, PrefixKind, check_prefixes, object_name, time_zone};
 pub use secret::Secret;
 
 /// Everything that a configuration file says, checked.

@@ -1,0 +1,152 @@
+//! The rules of prefixes, and their messages.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// 2026-07-13T14:04:05.678Z.
+const OBJECT_MS: u64 = 1_783_951_445_678;
+
+fn facts(time_zone: Tz) -> PrefixFacts<'static> {
+    PrefixFacts { object_ms: OBJECT_MS, time_zone, random: "046b6c7f0bq", error_type: "processing-failed" }
+}
+
+fn evaluated(prefix: Option<&str>, error_prefix: Option<&str>) -> (String, String) {
+    let (delivered, errors) = check_prefixes(prefix, error_prefix).unwrap();
+    (delivered.evaluate(facts(Tz::UTC)), errors.evaluate(facts(Tz::UTC)))
+}
+
+#[test]
+fn prefixes_get_the_time_that_firehose_appends() {
+    const TYPE: &str = "!{firehose:error-output-type}";
+    let e = "processing-failed/2026/07/13/14/";
+    let cases = [
+        (None, None, "2026/07/13/14/".to_owned(), e.to_owned()),
+        (Some(""), Some(""), "2026/07/13/14/".to_owned(), e.to_owned()),
+        (Some("legacy"), None, "legacy2026/07/13/14/".to_owned(), format!("legacy{e}")),
+        (Some("web/"), None, "web/2026/07/13/14/".to_owned(), format!("web/{e}")),
+        (Some("web/"), Some("bad/"), "web/2026/07/13/14/".to_owned(), "bad/".to_owned()),
+        (Some("a/!{firehose:random-string}/"), Some(TYPE), "a/046b6c7f0bq/".to_owned(), "processing-failed".to_owned()),
+        (
+            Some("web/!{timestamp:yyyy/MM/dd/HH}/"),
+            Some("errors/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/"),
+            "web/2026/07/13/14/".to_owned(),
+            "errors/processing-failed/2026/07/13/".to_owned(),
+        ),
+        (
+            Some("!{timestamp:'year='yyyy'/month='MM'/'}x"),
+            Some("!{firehose:error-output-type}!{firehose:random-string}"),
+            "year=2026/month=07/x".to_owned(),
+            "processing-failed046b6c7f0bq".to_owned(),
+        ),
+        (Some("!{timestamp:ss.SSS}"), Some(TYPE), "05.000".to_owned(), "processing-failed".to_owned()),
+        (Some("a!b}{/"), None, "a!b}{/2026/07/13/14/".to_owned(), format!("a!b}}{{/{e}")),
+    ];
+    for (prefix, error_prefix, delivered, errors) in cases {
+        assert_eq!(evaluated(prefix, error_prefix), (delivered, errors), "{prefix:?} {error_prefix:?}");
+    }
+}
+
+#[test]
+fn the_zone_moves_prefix_and_name() {
+    let zone = time_zone("Asia/Kolkata").unwrap();
+    let old_name = time_zone("Asia/Calcutta").unwrap();
+    assert_eq!(object_name("n", 1, 0, zone, "u", ""), object_name("n", 1, 0, old_name, "u", ""));
+    let (delivered, errors) = check_prefixes(None, None).unwrap();
+    assert_eq!(delivered.evaluate(facts(zone)), "2026/07/13/19/");
+    assert_eq!(errors.evaluate(facts(zone)), "processing-failed/2026/07/13/19/");
+    assert_eq!(object_name("web", 7, OBJECT_MS, zone, "n-o-n-c-e", ".gz"), "web-7-2026-07-13-19-34-05-n-o-n-c-e.gz");
+    assert_eq!(object_name("web", 1, OBJECT_MS, Tz::UTC, "u", ""), "web-1-2026-07-13-14-04-05-u");
+}
+
+#[test]
+fn faults_have_the_messages_of_firehose() {
+    const VALUE: &str = "Invalid conversion character used in the value of the expression in Prefix";
+    const USAGE: &str = "Invalid expression usage";
+    const OFF: &str =
+        "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled.";
+    const TYPE: &str = "!{firehose:error-output-type}/";
+    let cases = [
+        ("a!{", TYPE, USAGE),
+        ("!{timestamp:yyyy", TYPE, USAGE),
+        ("!{timestamp}", TYPE, USAGE),
+        ("!{}", TYPE, USAGE),
+        ("!{timestamp:!{yyyy}}", TYPE, USAGE),
+        ("!{time:yyyy}", TYPE, "Namespace to the left of colon (time) is an invalid keyword!"),
+        ("!{:yyyy}", TYPE, "Namespace to the left of colon () is an invalid keyword!"),
+        ("!{timestamp:}", TYPE, VALUE),
+        ("!{timestamp:YYYT}", TYPE, VALUE),
+        ("!{timestamp:'open}", TYPE, VALUE),
+        ("!{firehose:random}", TYPE, VALUE),
+        ("!{partitionKeyFromQuery:k}", TYPE, OFF),
+        ("!{partitionKeyFromLambda:k}", TYPE, OFF),
+        (
+            "",
+            "!{partitionKeyFromQuery:k}",
+            "Dynamic Partitioning Namespaces can't be part of an error prefix expression",
+        ),
+        ("!{timestamp:yyyy}", "", "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions"),
+        (
+            "",
+            "!{timestamp:yyyy}",
+            "ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}",
+        ),
+        (TYPE, TYPE, "Prefix must not contain any occurrence of !{firehose:error-output-type}"),
+        ("a\nb", "", "a prefix must not contain control characters"),
+        ("", "a\0b", "a prefix must not contain control characters"),
+    ];
+    for (prefix, error_prefix, message) in cases {
+        let error = check_prefixes(Some(prefix), Some(error_prefix)).unwrap_err();
+        assert_eq!(error.message(), message, "{prefix} {error_prefix}");
+    }
+}
+
+#[test]
+fn lengths_are_counted_as_evaluated_without_what_is_appended() {
+    let long = "x".repeat(512);
+    assert_eq!(Prefix::parse(&long, PrefixKind::Delivered).unwrap().chars_max(), 512 + 14);
+    let over = "Length of evaluated prefix cannot be greater than 512";
+    for text in [format!("{long}x"), format!("{}!{{timestamp:MMMM}}", &long[8..])] {
+        assert_eq!(Prefix::parse(&text, PrefixKind::Delivered).unwrap_err().message(), over);
+    }
+    // Longer as written than as evaluated.
+    let text = format!("{}!{{timestamp:yyyy}}", &long[4..]);
+    assert_eq!(Prefix::parse(&text, PrefixKind::Delivered).unwrap().chars_max(), 512);
+    let bytes = Prefix::parse(&"é".repeat(400), PrefixKind::Delivered).unwrap_err();
+    assert_eq!(bytes.message(), "a prefix has at most 720 bytes in UTF-8 when it is evaluated, this one up to 800");
+    let written = Prefix::parse(&"x".repeat(1_025), PrefixKind::Delivered).unwrap_err();
+    assert_eq!(written.message(), "a prefix has at most 1024 characters, this one 1025");
+}
+
+#[test]
+fn zones_are_iana_names_but_no_three_letters() {
+    for name in ["", "UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Calcutta", "America/Argentina/Buenos_Aires"] {
+        assert!(time_zone(name).is_ok(), "{name}");
+    }
+    for name in ["EST", "GMT", "Mars/Olympus", "europe/berlin", "+02:00", " UTC"] {
+        let message = time_zone(name).unwrap_err();
+        assert!(message.message().starts_with("Provided custom time zone is not supported."), "{name}");
+    }
+    assert_eq!(time_zone("").unwrap(), Tz::UTC);
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(text in any::<String>(), kind in prop_oneof![Just(PrefixKind::Delivered), Just(PrefixKind::Errors)]) {
+        let _ = Prefix::parse(&text, kind);
+    }
+
+    #[test]
+    fn evaluation_keeps_its_bound(
+        text in "([a-z/é]{0,4}|!\\{timestamp:[yMdHmsEaQBzXO'/-]{1,6}\\}|!\\{firehose:(random-string|error-output-type)\\}){0,6}",
+        kind in prop_oneof![Just(PrefixKind::Delivered), Just(PrefixKind::Errors)],
+        object_ms in any::<u64>(),
+        zone in 0..chrono_tz::TZ_VARIANTS.len(),
+    ) {
+        if let Ok(prefix) = Prefix::parse(&text, kind) {
+            let facts = PrefixFacts { object_ms, time_zone: chrono_tz::TZ_VARIANTS[zone], ..facts(Tz::UTC) };
+            let out = prefix.evaluate(facts);
+            prop_assert!(out.chars().count() <= prefix.chars_max(), "{out} from {text}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ fn first_seen(id: StreamId, stream: &DeliveryStream, now_ms: u64) -> Entry {
 /// A stream of the file that was there at the last start: as it was, or with the next version.
 fn seen_again(known: StoredStream, stream: &DeliveryStream, now_ms: u64) -> Result<Entry> {
     let name = &stream.name;
-    let What::File(before) = known.what else {
+    let What::File(mut before) = known.what else {
         let state = if known.deleting { ", which is still being deleted" } else { "" };
         return Err(Error::new(
             Kind::Conflict,
@@ -70,7 +70,9 @@ fn seen_again(known: StoredStream, stream: &DeliveryStream, now_ms: u64) -> Resu
         ..first_seen(StreamId(0), stream, now_ms)
     };
     // A stream that vanished drains whatever it said, so that alone is no change when it comes back.
-    let before = Definition { drain: if known.deleting { stream.drain } else { before.drain }, ..before };
+    if known.deleting {
+        before.drain = stream.drain;
+    }
     if before != Definition::from(stream) {
         entry.version += 1;
         entry.updated_ms = Some(now_ms);

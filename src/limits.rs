@@ -60,6 +60,14 @@ pub const FREE_BYTES_MIN: u64 = 512 << 20;
 /// See [`FREE_BYTES_MIN`].
 pub const FREE_PERCENT_MIN: u64 = 5;
 
+// ---- the catalog ----
+
+/// Changes of streams that may wait for the catalog's writer, which stores all that wait in one file; a caller waits
+/// for room. Enough that a burst of creations shares its syncs.
+pub const CATALOG_CHANGES_QUEUED_MAX: usize = 128;
+/// Bytes of the stored catalog: 5,000 streams with all the tags and prefixes that a sane deployment gives them.
+pub const CATALOG_BYTES_MAX: usize = 128 << 20;
+
 // ---- delivery ----
 
 /// Bytes of records encoded at once: one gzip member, one zstd frame. At this size the loss of ratio against one

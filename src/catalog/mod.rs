@@ -3,13 +3,26 @@
 //! Streams of the configuration file belong to the file; streams made through the API live in the data directory.
 //! Both stand side by side in one [`Snapshot`], and every name keeps one [`StreamId`] for its life.
 
+mod adopt;
+mod definition;
+mod store;
+
+mod writer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::DeliveryStream;
+use crate::clock::Clock;
+use crate::config::{Config, DeliveryStream};
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::limits::CATALOG_CHANGES_QUEUED_MAX;
 use crate::record::StreamId;
+
+use writer::{Change, Message};
 
 /// Who a stream belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +38,13 @@ pub enum Origin {
 pub enum Status {
     /// Takes puts and delivers.
     Active,
-    /// Takes nothing more; gone once its pipeline has drained or discarded what is left.
+    /// Takes nothing more; gone once its pipeline has drained (where [`DeliveryStream::drain`] says so) or discarded
+    /// what is left.
     Deleting,
 }
 
 /// One stream as it should be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The identity of this life of the name.
     pub id: StreamId,
@@ -54,3 +68,138 @@ pub struct Entry {
 
 /// All streams by name.
 pub type Snapshot = Arc<BTreeMap<String, Arc<Entry>>>;
+
+/// A stream that is to be made by the API.
+#[derive(Clone, Debug)]
+pub struct NewStream {
+    /// What it does; its name is the stream's.
+    pub stream: DeliveryStream,
+    /// See [`Entry::api`].
+    pub api: Value,
+    /// Its first tags.
+    pub tags: Vec<(String, Option<String>)>,
+}
+
+/// Turns the API's form of a destination (the name, [`Entry::api`]) back into what the stream does, at start.
+pub type FromApi<'a> = &'a (dyn Fn(&str, &Value) -> Result<DeliveryStream> + Sync);
+
+/// The catalog: a cheap handle to the task that owns the streams.
+///
+/// A change is durable when its method returns `Ok`, and only then seen by [`get`](Catalog::get) and
+/// [`watch`](Catalog::watch). After an error of [`Kind::Unavailable`](crate::error::Kind::Unavailable) it is not in
+/// force, but may be after a restart, if no other change was stored in between.
+#[derive(Clone)]
+pub struct Catalog {
+    seen: watch::Receiver<Snapshot>,
+    changes: mpsc::Sender<Message>,
+}
+
+impl Catalog {
+    /// Reads the catalog from `disk` and brings it in line with the configuration file.
+    ///
+    /// - A stream that is new in the file gets an identity; one that is defined otherwise than at the last start gets
+    ///   the next version; one that came back while it was being deleted is active again.
+    /// - A stream that vanished from the file becomes [`Status::Deleting`], drains, and keeps its last definition.
+    ///
+    /// # Errors
+    /// `Conflict` when the file names a stream that the API made; `Corrupt` when the stored catalog is damaged;
+    /// `Invalid` when a stored stream cannot be used with this configuration; `Unavailable` when the disk fails.
+    pub async fn open(disk: Arc<dyn Disk>, clock: Clock, config: &Config, from_api: FromApi<'_>) -> Result<Self> {
+        let (store, document) = store::Store::open(disk).await?;
+        let state = adopt::adopt(document, config, from_api, &clock)?;
+        let (changes, inbox) = mpsc::channel(CATALOG_CHANGES_QUEUED_MAX);
+        let (publish, seen) = watch::channel(Snapshot::default());
+        let writer = writer::Writer::new(store, clock, state, publish);
+        writer.start(inbox).await?;
+        Ok(Catalog { seen, changes })
+    }
+
+    /// The stream with this name, whatever its state.
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.seen.borrow().get(name).cloned()
+    }
+
+    /// All streams as they are now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.seen.borrow().clone()
+    }
+
+    /// All streams as they are now, and a notice of each change.
+    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.seen.clone()
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    /// `Conflict` when the name is taken, `Invalid` when there are [`STREAMS_MAX`](crate::limits::STREAMS_MAX).
+    pub async fn create(&self, new: NewStream) -> Result<Arc<Entry>> {
+        self.change(Change::Create(Box::new(new))).await
+    }
+
+    /// Changes what an API stream does, and raises its version, unless `api` is what it was. The stream keeps its
+    /// encryption, its tags and its way of being deleted.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when its version is not `expected_version`, it is being deleted, or it is the file's.
+    pub async fn update(
+        &self,
+        name: &str,
+        expected_version: u64,
+        stream: DeliveryStream,
+        api: Value,
+    ) -> Result<Arc<Entry>> {
+        self.change(Change::Update { name: name.into(), expected_version, stream: Box::new(stream), api }).await
+    }
+
+    /// Adds tags and replaces the values of those that are there.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` when there would be more than [`TAGS_MAX`](crate::limits::TAGS_MAX); `Conflict` as in
+    /// [`update`](Catalog::update).
+    pub async fn set_tags(&self, name: &str, tags: Vec<(String, Option<String>)>) -> Result<Arc<Entry>> {
+        self.change(Change::SetTags { name: name.into(), tags }).await
+    }
+
+    /// Removes tags; those that are not there are no error.
+    pub async fn untag(&self, name: &str, keys: Vec<String>) -> Result<Arc<Entry>> {
+        self.change(Change::Untag { name: name.into(), keys }).await
+    }
+
+    /// Says whether new journal frames of the stream are encrypted.
+    pub async fn set_encryption(&self, name: &str, encrypted: bool) -> Result<Arc<Entry>> {
+        self.change(Change::SetEncryption { name: name.into(), encrypted }).await
+    }
+
+    /// Begins to delete a stream: it takes nothing more, and drains if its definition says so. `force` discards what
+    /// is left at once, also when it was draining already. Deleting it again is no error.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is the file's and still in the file.
+    pub async fn delete(&self, name: &str, force: bool) -> Result<Arc<Entry>> {
+        self.change(Change::Delete { name: name.into(), force }).await
+    }
+
+    /// Says that nothing of the deleted stream `id` is left, so that its name is free again. No error when it has
+    /// gone already.
+    pub async fn gone(&self, name: &str, id: StreamId) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message { change: Change::Gone { name: name.into(), id }, reply }).await?;
+        answer.await.map_err(|_| stopped())?.map(drop)
+    }
+
+    async fn change(&self, change: Change) -> Result<Arc<Entry>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message { change, reply }).await?;
+        let entry = answer.await.map_err(|_| stopped())??;
+        Ok(entry.expect("every change but `gone` leaves an entry"))
+    }
+
+    async fn send(&self, message: Message) -> Result<()> {
+        self.changes.send(message).await.map_err(|_| stopped())
+    }
+}
+
+fn stopped() -> Error {
+    Error::closed("the catalog has stopped")
+}

@@ -1,0 +1,247 @@
+//! The stored form of a stream of the configuration file: what it did when the service last started, so that a
+//! change is noticed, and so that a stream which vanished from the file can still be drained.
+//!
+//! Secrets are not stored. A stream that drains after it vanished takes them from where the file still has them
+//! under the same access key id; where it has not, the AWS chain's credentials are used.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level, Prefix,
+    Processor, S3Connection, S3Credentials, S3Store, Sse, Store, prefix::PrefixKind,
+};
+use crate::error::{Error, Result};
+
+/// A [`DeliveryStream`] without its name and its secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Definition {
+    size_bytes: u64,
+    interval_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    process: Vec<StoredProcessor>,
+    store: StoredStore,
+    prefix: String,
+    error_prefix: String,
+    time_zone: String,
+    compression: Compression,
+    level: Level,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_extension: Option<String>,
+    delimiter: Delimiter,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes_max: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention_ms: Option<u64>,
+    pub(super) drain: bool,
+    encrypted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredProcessor {
+    RequireJson,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredStore {
+    S3(Box<StoredS3>),
+    Local(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredS3 {
+    bucket: String,
+    region: Option<String>,
+    endpoint: Option<String>,
+    path_style: bool,
+    access_key_id: Option<String>,
+    profile: Option<String>,
+    sse: Option<StoredSse>,
+    storage_class: Option<String>,
+    acl: Option<String>,
+    tags: Vec<(String, String)>,
+    checksum: StoredChecksum,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredSse {
+    S3,
+    Kms { key: Option<String> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredChecksum {
+    Crc64Nvme,
+    Crc32,
+    Crc32c,
+    Sha256,
+    None,
+}
+
+impl From<&DeliveryStream> for Definition {
+    fn from(stream: &DeliveryStream) -> Self {
+        // Taken apart completely, so that a new field cannot be forgotten here.
+        let DeliveryStream { name: _, buffer, process, destination, bytes_max, retention, drain, encrypted } = stream;
+        let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
+            destination;
+        Definition {
+            size_bytes: buffer.size_bytes,
+            interval_ms: milliseconds(buffer.interval),
+            process: process.iter().map(|Processor::RequireJson| StoredProcessor::RequireJson).collect(),
+            store: store.into(),
+            prefix: prefix.text().into(),
+            error_prefix: error_prefix.text().into(),
+            time_zone: time_zone.name().into(),
+            compression: *compression,
+            level: *level,
+            file_extension: file_extension.clone(),
+            delimiter: *delimiter,
+            bytes_max: *bytes_max,
+            retention_ms: retention.map(milliseconds),
+            drain: *drain,
+            encrypted: *encrypted,
+        }
+    }
+}
+
+impl From<&Store> for StoredStore {
+    fn from(store: &Store) -> Self {
+        match store {
+            Store::Local { path } => StoredStore::Local(path.clone()),
+            Store::S3(s3) => StoredStore::S3(Box::new(s3.as_ref().into())),
+        }
+    }
+}
+
+impl From<&S3Store> for StoredS3 {
+    fn from(store: &S3Store) -> Self {
+        let S3Store { bucket, connection, sse, storage_class, acl, tags, checksum } = store;
+        let S3Connection { region, endpoint, path_style, credentials, profile } = connection;
+        StoredS3 {
+            bucket: bucket.clone(),
+            region: region.clone(),
+            endpoint: endpoint.clone(),
+            path_style: *path_style,
+            access_key_id: credentials.as_ref().map(|credentials| credentials.access_key_id.clone()),
+            profile: profile.clone(),
+            sse: sse.as_ref().map(|sse| match sse {
+                Sse::S3 => StoredSse::S3,
+                Sse::Kms { key } => StoredSse::Kms { key: key.clone() },
+            }),
+            storage_class: storage_class.clone(),
+            acl: acl.clone(),
+            tags: tags.clone(),
+            checksum: match checksum {
+                Checksum::Crc64Nvme => StoredChecksum::Crc64Nvme,
+                Checksum::Crc32 => StoredChecksum::Crc32,
+                Checksum::Crc32c => StoredChecksum::Crc32c,
+                Checksum::Sha256 => StoredChecksum::Sha256,
+                Checksum::None => StoredChecksum::None,
+            },
+        }
+    }
+}
+
+impl Definition {
+    /// The stream again, with secrets from `config`.
+    pub(super) fn restore(self, name: &str, config: &Config) -> Result<DeliveryStream> {
+        let time_zone = self
+            .time_zone
+            .parse()
+            .map_err(|_| Error::corrupt(format!("delivery stream {name}: unknown time zone {:?}", self.time_zone)))?;
+        Ok(DeliveryStream {
+            name: name.to_owned(),
+            buffer: Buffering { size_bytes: self.size_bytes, interval: Duration::from_millis(self.interval_ms) },
+            process: self.process.iter().map(|StoredProcessor::RequireJson| Processor::RequireJson).collect(),
+            destination: Destination {
+                store: self.store.restore(name, config),
+                prefix: Prefix::parse(&self.prefix, PrefixKind::Delivered)?,
+                error_prefix: Prefix::parse(&self.error_prefix, PrefixKind::Errors)?,
+                time_zone,
+                compression: self.compression,
+                level: self.level,
+                file_extension: self.file_extension,
+                delimiter: self.delimiter,
+            },
+            bytes_max: self.bytes_max,
+            retention: self.retention_ms.map(Duration::from_millis),
+            drain: self.drain,
+            encrypted: self.encrypted,
+        })
+    }
+}
+
+impl StoredStore {
+    fn restore(self, name: &str, config: &Config) -> Store {
+        match self {
+            StoredStore::Local(path) => Store::Local { path },
+            StoredStore::S3(s3) => Store::S3(Box::new(s3.restore(name, config))),
+        }
+    }
+}
+
+impl StoredS3 {
+    fn restore(self, name: &str, config: &Config) -> S3Store {
+        let credentials = self.access_key_id.and_then(|id| {
+            let found = credentials(config).find(|known| known.access_key_id == id).cloned();
+            if found.is_none() {
+                tracing::warn!(
+                    stream = name,
+                    access_key_id = id,
+                    "this delivery stream is no longer in the configuration file, nor is the secret of its access \
+                     key: it drains with the credentials of the AWS chain"
+                );
+            }
+            found
+        });
+        S3Store {
+            bucket: self.bucket,
+            connection: S3Connection {
+                region: self.region,
+                endpoint: self.endpoint,
+                path_style: self.path_style,
+                credentials,
+                profile: self.profile,
+            },
+            sse: self.sse.map(|sse| match sse {
+                StoredSse::S3 => Sse::S3,
+                StoredSse::Kms { key } => Sse::Kms { key },
+            }),
+            storage_class: self.storage_class,
+            acl: self.acl,
+            tags: self.tags,
+            checksum: match self.checksum {
+                StoredChecksum::Crc64Nvme => Checksum::Crc64Nvme,
+                StoredChecksum::Crc32 => Checksum::Crc32,
+                StoredChecksum::Crc32c => Checksum::Crc32c,
+                StoredChecksum::Sha256 => Checksum::Sha256,
+                StoredChecksum::None => Checksum::None,
+            },
+        }
+    }
+}
+
+/// All static credentials that the configuration has.
+fn credentials(config: &Config) -> impl Iterator<Item = &S3Credentials> {
+    let buckets = match &config.buckets {
+        Buckets::S3(connection) => connection.credentials.as_ref(),
+        Buckets::Local(_) => None,
+    };
+    let streams = config.delivery_streams.iter().filter_map(|stream| match &stream.destination.store {
+        Store::S3(s3) => s3.connection.credentials.as_ref(),
+        Store::Local { .. } => None,
+    });
+    buckets.into_iter().chain(streams)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

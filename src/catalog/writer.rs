@@ -1,0 +1,242 @@
+//! The one task that changes the catalog: it applies what is queued, stores the result, publishes it, then answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::config::DeliveryStream;
+use crate::error::{Error, Kind, Result};
+use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, STREAMS_MAX, TAGS_MAX};
+use crate::record::StreamId;
+
+use super::store::Store;
+use super::{Entry, NewStream, Origin, Snapshot, Status};
+
+/// One change and who waits for it.
+pub(super) struct Message {
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Result<Option<Arc<Entry>>>>,
+}
+
+/// What may be asked; see the methods of `Catalog`.
+pub(super) enum Change {
+    Create(Box<NewStream>),
+    Update { name: String, expected_version: u64, stream: Box<DeliveryStream>, api: Value },
+    SetTags { name: String, tags: Vec<(String, Option<String>)> },
+    Untag { name: String, keys: Vec<String> },
+    SetEncryption { name: String, encrypted: bool },
+    Delete { name: String, force: bool },
+    Gone { name: String, id: StreamId },
+}
+
+/// All that is stored.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct State {
+    /// How many identities were ever given out here: the low half of the next one.
+    pub(super) ids_made: u32,
+    pub(super) streams: BTreeMap<String, Arc<Entry>>,
+}
+
+impl State {
+    /// A new identity. The counted half makes it unlike any before in this data directory, also after a restart;
+    /// the random half unlike those in a copy of it.
+    pub(super) fn new_id(&mut self, clock: &Clock) -> Result<StreamId> {
+        let made = self.ids_made.checked_add(1);
+        self.ids_made =
+            made.ok_or_else(|| Error::new(Kind::Internal, "the data directory has no stream identities left"))?;
+        Ok(StreamId(clock.random() << 32 | u64::from(self.ids_made)))
+    }
+
+    /// Whether nothing was changed since `other` was cloned; cheap.
+    fn is(&self, other: &State) -> bool {
+        self.ids_made == other.ids_made
+            && self.streams.len() == other.streams.len()
+            && self.streams.values().zip(other.streams.values()).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    fn apply(&mut self, change: Change, clock: &Clock) -> Result<Option<Arc<Entry>>> {
+        match change {
+            Change::Create(new) => self.create(*new, clock).map(Some),
+            Change::Update { name, expected_version, stream, api } => {
+                self.edit(&name, |entry| update(entry, expected_version, *stream, api, clock.now_ms()))
+            }
+            Change::SetTags { name, tags } => self.edit(&name, |entry| set_tags(entry, tags)),
+            Change::Untag { name, keys } => self.edit(&name, |entry| {
+                changeable(entry)?;
+                entry.tags.retain(|(key, _)| !keys.contains(key));
+                Ok(())
+            }),
+            Change::SetEncryption { name, encrypted } => self.edit(&name, |entry| {
+                changeable(entry)?;
+                Arc::make_mut(&mut entry.stream).encrypted = encrypted;
+                Ok(())
+            }),
+            Change::Delete { name, force } => self.edit(&name, |entry| delete(entry, force)),
+            Change::Gone { name, id } => Ok(self.gone(&name, id)),
+        }
+    }
+
+    fn create(&mut self, new: NewStream, clock: &Clock) -> Result<Arc<Entry>> {
+        let name = new.stream.name.clone();
+        if self.streams.contains_key(&name) {
+            return Err(Error::new(Kind::Conflict, format!("delivery stream {name} already exists")));
+        }
+        if self.streams.len() >= STREAMS_MAX {
+            return Err(Error::invalid(format!("there are {STREAMS_MAX} delivery streams, the most there may be")));
+        }
+        let entry = Arc::new(Entry {
+            id: self.new_id(clock)?,
+            origin: Origin::Api,
+            status: Status::Active,
+            version: 1,
+            created_ms: clock.now_ms(),
+            updated_ms: None,
+            tags: new.tags,
+            stream: Arc::new(new.stream),
+            api: Some(Arc::new(new.api)),
+        });
+        self.streams.insert(name, entry.clone());
+        Ok(entry)
+    }
+
+    fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Entry) -> Result<()>) -> Result<Option<Arc<Entry>>> {
+        let Some(entry) = self.streams.get_mut(name) else {
+            return Err(Error::new(Kind::NotFound, format!("there is no delivery stream {name}")));
+        };
+        let mut edited = Entry::clone(entry);
+        edit(&mut edited)?;
+        if edited != **entry {
+            *entry = Arc::new(edited);
+        }
+        Ok(Some(entry.clone()))
+    }
+
+    fn gone(&mut self, name: &str, id: StreamId) -> Option<Arc<Entry>> {
+        let entry = self.streams.get(name)?;
+        if entry.id != id || entry.status != Status::Deleting {
+            return None;
+        }
+        self.streams.remove(name)
+    }
+}
+
+/// Whether the API may change the stream.
+fn changeable(entry: &Entry) -> Result<()> {
+    let name = &entry.stream.name;
+    match (entry.origin, entry.status) {
+        (Origin::Api, Status::Active) => Ok(()),
+        (_, Status::Deleting) => Err(Error::new(Kind::Conflict, format!("delivery stream {name} is being deleted"))),
+        (Origin::File, Status::Active) => {
+            Err(Error::new(Kind::Conflict, format!("delivery stream {name} belongs to the configuration file")))
+        }
+    }
+}
+
+fn update(entry: &mut Entry, expected: u64, stream: DeliveryStream, api: Value, now_ms: u64) -> Result<()> {
+    changeable(entry)?;
+    if entry.version != expected {
+        let (name, version) = (&stream.name, entry.version);
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("delivery stream {name} has version {version}, not {expected}"),
+        ));
+    }
+    if entry.api.as_deref() == Some(&api) {
+        return Ok(());
+    }
+    let (encrypted, drain) = (entry.stream.encrypted, entry.stream.drain);
+    entry.stream = Arc::new(DeliveryStream { encrypted, drain, ..stream });
+    entry.api = Some(Arc::new(api));
+    entry.version += 1;
+    entry.updated_ms = Some(now_ms);
+    Ok(())
+}
+
+fn set_tags(entry: &mut Entry, tags: Vec<(String, Option<String>)>) -> Result<()> {
+    changeable(entry)?;
+    for (key, value) in tags {
+        match entry.tags.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => entry.tags.push((key, value)),
+        }
+    }
+    if entry.tags.len() > TAGS_MAX {
+        let (name, count) = (&entry.stream.name, entry.tags.len());
+        return Err(Error::invalid(format!("delivery stream {name} would have {count} tags, more than {TAGS_MAX}")));
+    }
+    Ok(())
+}
+
+fn delete(entry: &mut Entry, force: bool) -> Result<()> {
+    if entry.status == Status::Active {
+        changeable(entry)?;
+        entry.status = Status::Deleting;
+    }
+    if force {
+        Arc::make_mut(&mut entry.stream).drain = false;
+    }
+    Ok(())
+}
+
+/// The owner of the state.
+pub(super) struct Writer {
+    store: Store,
+    clock: Clock,
+    state: State,
+    publish: watch::Sender<Snapshot>,
+}
+
+impl Writer {
+    pub(super) fn new(store: Store, clock: Clock, state: State, publish: watch::Sender<Snapshot>) -> Self {
+        Writer { store, clock, state, publish }
+    }
+
+    /// Stores and publishes what adopting the file made of the state, then runs until every handle is dropped.
+    pub(super) async fn start(mut self, mut inbox: mpsc::Receiver<Message>) -> Result<()> {
+        self.store.save(&self.state).await?;
+        self.show();
+        tokio::spawn(async move {
+            let mut messages = Vec::with_capacity(CATALOG_CHANGES_QUEUED_MAX);
+            while inbox.recv_many(&mut messages, CATALOG_CHANGES_QUEUED_MAX).await > 0 {
+                self.write(messages.drain(..)).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// One file for all changes that were waiting.
+    async fn write(&mut self, messages: impl Iterator<Item = Message>) {
+        let mut next = self.state.clone();
+        let mut answers = Vec::new();
+        for Message { change, reply } in messages {
+            answers.push((reply, next.apply(change, &self.clock)));
+        }
+        if let Err(error) = self.keep(next).await {
+            tracing::error!(%error, "the catalog could not be stored");
+            for (_, answer) in &mut answers {
+                *answer = Err(Error::unavailable("the catalog could not be stored"));
+            }
+        }
+        for (reply, answer) in answers {
+            // Whoever asked may have left; the change stands all the same.
+            drop(reply.send(answer));
+        }
+    }
+
+    async fn keep(&mut self, next: State) -> Result<()> {
+        if next.is(&self.state) {
+            return Ok(());
+        }
+        self.store.save(&next).await?;
+        self.state = next;
+        self.show();
+        Ok(())
+    }
+
+    fn show(&self) {
+        self.publish.send_replace(Arc::new(self.state.streams.clone()));
+    }
+}

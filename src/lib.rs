@@ -5,6 +5,7 @@ pub mod app;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod console;
 pub mod config;
 pub mod destination;
 pub mod disk;

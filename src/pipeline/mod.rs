@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 
 pub use capacity::Capacity;
@@ -390,7 +390,7 @@ impl Pipeline {
     }
 
     /// Whether everything that is in the journal is in the buffer or under way.
-    async fn is_caught_up(&self) -> Result<bool> {
+    async fn is_caught_up(&mut self) -> Result<bool> {
         Ok(self.unread.is_empty() && self.courier.stream.extent().await?.end <= self.read_at)
     }
 

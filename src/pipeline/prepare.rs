@@ -4,6 +4,8 @@
 //! Where a chunk ends depends on the records alone, counted from the plan's first position, so a repeat makes the same
 //! chunks whatever sizes the journal reads them in.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::failed::{self, Failure};
@@ -74,23 +76,22 @@ impl Recipe {
         let mut joined = Vec::with_capacity(chunk.iter().map(|records| records.data.len() + records.len()).sum());
         let mut tally = Tally::default();
         for records in chunk {
-            if self.process.is_empty() {
-                lines::append(&mut joined, records, self.delimiter);
-                tally.delivered += records.len() as u64;
-                tally.delivered_bytes += records.data.len() as u64;
-                continue;
-            }
-            for record in records.iter() {
-                if self.failure(record).is_some() {
-                    tally.failed += 1;
-                } else {
-                    lines::append_one(&mut joined, record, self.delimiter);
-                    tally.delivered += 1;
-                    tally.delivered_bytes += record.len() as u64;
-                }
-            }
+            let kept = self.keep(records);
+            tally.failed += (records.len() - kept.len()) as u64;
+            tally.delivered += kept.len() as u64;
+            tally.delivered_bytes += kept.data.len() as u64;
+            lines::append(&mut joined, &kept, self.delimiter);
         }
         Prepared { chunk: self.encoding.encode_chunk(&joined), tally }
+    }
+
+    /// The records that no processor refuses.
+    fn keep<'a>(&self, records: &'a Records) -> Cow<'a, Records> {
+        if self.process.is_empty() {
+            return Cow::Borrowed(records);
+        }
+        let kept: Vec<_> = records.iter().filter(|record| self.failure(record).is_none()).collect();
+        Cow::Owned(Records::from_slices(records.arrived_ms, &kept))
     }
 
     /// The error output of one chunk: a line for each record that fails.

@@ -1,0 +1,114 @@
+//! The service without its edge: journal, ledger, catalog and the pipelines between them. Tests and simulations start
+//! it over a disk and a destination of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::StopReport;
+use super::pipelines::{Pipelines, Shared, States, Stop};
+use super::status::Gatherer;
+use crate::api::firehose::control::from_api;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::destination::Stores;
+use crate::disk::{Disk, Lock};
+use crate::error::{Error, Kind, Result};
+use crate::journal::Journal;
+use crate::journal::local::{self as local_journal, LocalJournal};
+use crate::ledger::Ledger;
+use crate::ledger::local::{self as local_ledger, LocalLedger};
+use crate::pipeline::Capacity;
+use crate::stream::Streams;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::status::Status;
+
+/// A running service without listeners.
+pub struct Service {
+    /// The streams that should exist.
+    pub catalog: Catalog,
+    /// Where puts go.
+    pub streams: Streams,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    journal: Arc<dyn Journal>,
+    ledger: Arc<dyn Ledger>,
+    gatherer: Gatherer,
+    clock: Clock,
+    stop: watch::Sender<Stop>,
+    pipelines: JoinHandle<Vec<(String, u64)>>,
+    /// Against a second process; given back last.
+    _lock: Box<dyn Lock>,
+}
+
+impl Service {
+    /// Takes up what is on `disk` and delivers every stream of `config` and catalog.
+    ///
+    /// # Errors
+    /// What is wrong with the data directory. A destination that is down is not an error: its records wait in the
+    /// journal.
+    pub async fn start(config: &Config, clock: Clock, disk: Arc<dyn Disk>, stores: Stores) -> Result<Self> {
+        let lock = local_journal::claim(&*disk)?;
+        let options = local_journal::Options::of(config);
+        let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
+        let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), local_ledger::Options::default())?);
+        let from_api = |name: &str, api: &serde_json::Value| from_api(config, name, api);
+        let catalog = Catalog::open(disk, clock.clone(), config, &from_api).await?;
+
+        let metrics = Arc::new(Metrics::default());
+        let journal: Arc<dyn Journal> = journal;
+        let streams = Streams::new(journal.clone());
+        let states = States::default();
+        let shared = Shared {
+            catalog: catalog.clone(),
+            streams: streams.clone(),
+            ledger: ledger.clone(),
+            stores,
+            clock: clock.clone(),
+            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            metrics: metrics.clone(),
+        };
+        let gatherer = Gatherer {
+            catalog: catalog.clone(),
+            journal: journal.clone(),
+            streams: streams.clone(),
+            states: states.clone(),
+            started: clock.instant(),
+            clock: clock.clone(),
+        };
+        let (stop, stopping) = watch::channel(Stop::No);
+        let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stopping));
+        Ok(Service { catalog, streams, metrics, journal, ledger, gatherer, clock, stop, pipelines, _lock: lock })
+    }
+
+    /// How everything stands.
+    pub async fn status(&self) -> Status {
+        self.gatherer.gather().await
+    }
+
+    /// Gathers how everything stands, for listeners that outlive a borrow.
+    pub(super) fn gatherer(&self) -> Gatherer {
+        self.gatherer.clone()
+    }
+
+    /// Delivers what is there for at most `grace`, then ends; what could not be delivered stays in the journal. Nobody
+    /// may put any more.
+    pub async fn stop(mut self, grace: Duration) -> Result<StopReport> {
+        self.stop.send_replace(Stop::Flush);
+        let ended = match self.clock.within(grace, &mut self.pipelines).await {
+            Some(ended) => ended,
+            None => {
+                self.stop.send_replace(Stop::Now);
+                (&mut self.pipelines).await
+            }
+        };
+        self.journal.close().await;
+        self.ledger.close().await;
+        let mut left = ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
+        left.sort();
+        Ok(StopReport { left })
+    }
+}

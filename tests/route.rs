@@ -1,0 +1,207 @@
+//! The route of a record, broken at every step: the process is stopped, or the power cut, at every single operation on
+//! the disk of the data directory and on that of the destination, and after the next start each acknowledged record is
+//! in exactly one object.
+//!
+//! The code is the service's own from `append` to the object; only the disks are simulated (see `disk::sim`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use standpipe::app::Service;
+use standpipe::clock::Clock;
+use standpipe::config::Config;
+use standpipe::destination::{Stores, local::LocalDirectory};
+use standpipe::disk::{Disk, sim::SimDisk};
+use standpipe::journal::Append;
+use standpipe::record::{CallId, Records};
+
+const CONFIG: &str = r#"
+data_dir = "/nowhere"
+[delivery_stream.web]
+encrypted = ENCRYPTED
+[delivery_stream.web.buffer]
+size = "1 KiB"
+interval = "0s"
+[[delivery_stream.web.process]]
+type = "require-json"
+[delivery_stream.web.destination]
+type = "local"
+path = "/lake"
+compression = "gzip"
+delimiter = "always"
+prefix = "!{timestamp:yyyy/MM/dd/HH}/"
+error_prefix = "errors/!{firehose:error-output-type}/"
+"#;
+
+/// A machine with the disk of the data directory and that of the lake.
+struct Machine {
+    data: SimDisk,
+    lake: SimDisk,
+    config: Config,
+}
+
+/// What the producer knows: how often each record was acknowledged, and which were sent at all.
+#[derive(Default)]
+struct Producer {
+    acknowledged: Vec<String>,
+    sent: Vec<String>,
+}
+
+impl Machine {
+    fn new(seed: u64) -> Self {
+        let text = CONFIG.replace("ENCRYPTED", "false");
+        let config = Config::parse(&text, "route.toml", std::path::Path::new("/"), &|_| None).expect("a valid config");
+        Machine { data: SimDisk::new(seed), lake: SimDisk::new(seed ^ 1), config }
+    }
+
+    async fn start(&self) -> standpipe::error::Result<Service> {
+        let lake: Arc<dyn Disk> = Arc::new(self.lake.clone());
+        let stores = Stores::fixed(Arc::new(LocalDirectory::new(lake)));
+        Service::start(&self.config, Clock::real(), Arc::new(self.data.clone()), stores).await
+    }
+
+    /// One life of the process: starts, takes puts from `first` on, delivers. Ends early where the disk fails.
+    async fn live(&self, producer: &mut Producer, first: usize, puts: usize) -> standpipe::error::Result<()> {
+        let service = self.start().await?;
+        let stream = service.streams.get(service.catalog.get("web").expect("it is in the config").id);
+        for put in first..first + puts {
+            let ids: Vec<String> = (0..4).map(|n| format!("{{\"id\":\"{put}-{n}\",\"pad\":\"{}\"}}", "x".repeat(90))).collect();
+            let broken = format!("broken-{put}");
+            let mut records: Vec<&str> = ids.iter().map(String::as_str).collect();
+            records.push(&broken);
+            producer.sent.extend(records.iter().map(|record| (*record).to_owned()));
+            let append = Append {
+                records: Records::from_slices(1_700_000_000_000 + put as u64, &records),
+                call: Some(CallId([put as u8; 16])),
+                encrypt: false,
+                bytes_max: None,
+            };
+            // A retry of the same call must not be stored twice.
+            for _ in 0..2 {
+                if stream.append(append.clone()).await.is_ok() {
+                    producer.acknowledged.extend(records.iter().map(|record| (*record).to_owned()));
+                }
+            }
+        }
+        let report = service.stop(Duration::from_secs(20)).await?;
+        assert!(report.left.is_empty() || self.data.is_down() || self.lake.is_down(), "left without a reason: {report}");
+        Ok(())
+    }
+
+    /// Every record in the lake and how often it is there.
+    fn delivered(&self) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::new();
+        for name in self.lake.files() {
+            let bytes = self.lake.read(&name).expect("it was listed");
+            for record in records_of(&name, &bytes) {
+                *found.entry(record).or_default() += 1;
+            }
+        }
+        found
+    }
+
+    fn check(&self, producer: &Producer, step: &str) {
+        let delivered = self.delivered();
+        for record in &producer.acknowledged {
+            assert_eq!(delivered.get(record), Some(&1), "{step}: {record} was acknowledged");
+        }
+        for (record, times) in &delivered {
+            assert!(producer.sent.contains(record), "{step}: {record} was never sent");
+            assert_eq!(*times, 1, "{step}: {record} was delivered {times} times");
+        }
+    }
+}
+
+/// The records in an object of the lake: lines of gzip, or the error output's documents.
+fn records_of(name: &str, bytes: &[u8]) -> Vec<String> {
+    use std::io::Read;
+    if name.starts_with("errors/") {
+        return String::from_utf8(bytes.to_vec())
+            .expect("error output is text")
+            .lines()
+            .map(|line| {
+                let document: serde_json::Value = serde_json::from_str(line).expect("a document a line");
+                let raw = base64_simd::STANDARD.decode_to_vec(document["rawData"].as_str().expect("has rawData"));
+                String::from_utf8(raw.expect("base64")).expect("the test sends text")
+            })
+            .collect();
+    }
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(bytes).read_to_string(&mut text).expect("whole gzip members of text");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Runs one life on a runtime of its own, so that its end takes every task with it, as the end of a process does.
+fn process(life: impl Future<Output = standpipe::error::Result<()>>) -> standpipe::error::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let ended = runtime.block_on(life);
+    runtime.shutdown_background();
+    ended
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Disaster {
+    Kill,
+    PowerCut,
+}
+
+/// Breaks the route at operation `step` of one disk; says whether there were that many operations at all.
+fn break_at(disaster: Disaster, on_lake: bool, step: u64) -> bool {
+    let name = format!("{disaster:?} at operation {step} of the {}", if on_lake { "lake" } else { "data directory" });
+    let machine = Machine::new(step);
+    let broken = if on_lake { &machine.lake } else { &machine.data };
+    broken.crash_after(step);
+    let mut producer = Producer::default();
+    // Whatever this life said, it is over; only what was acknowledged counts.
+    let _ = process(machine.live(&mut producer, 0, 5));
+    let reached = broken.operations() > step;
+    match disaster {
+        Disaster::Kill => {
+            machine.data.restart();
+            machine.lake.restart();
+        }
+        Disaster::PowerCut => {
+            machine.data.crash();
+            machine.lake.crash();
+        }
+    }
+    process(machine.live(&mut producer, 5, 2)).unwrap_or_else(|error| panic!("{name}: the next start failed: {error}"));
+    machine.check(&producer, &name);
+    reached
+}
+
+fn break_everywhere(disaster: Disaster, on_lake: bool) {
+    let steps = (0..10_000).take_while(|step| break_at(disaster, on_lake, *step)).count();
+    // The route has at least: claim, catalog, journal, ledger, and three operations an object.
+    assert!(steps > if on_lake { 3 } else { 15 }, "only {steps} operations: the test no longer covers the route");
+}
+
+#[test]
+fn killed_at_every_operation_of_the_data_directory() {
+    break_everywhere(Disaster::Kill, false);
+}
+
+#[test]
+fn power_cut_at_every_operation_of_the_data_directory() {
+    break_everywhere(Disaster::PowerCut, false);
+}
+
+#[test]
+fn killed_at_every_operation_of_the_destination() {
+    break_everywhere(Disaster::Kill, true);
+}
+
+#[test]
+fn power_cut_at_every_operation_of_the_destination() {
+    break_everywhere(Disaster::PowerCut, true);
+}
+
+#[test]
+fn nothing_breaks_and_everything_arrives() {
+    let machine = Machine::new(7);
+    let mut producer = Producer::default();
+    process(machine.live(&mut producer, 0, 20)).expect("a whole life");
+    assert_eq!(producer.acknowledged.len(), 2 * 20 * 5, "each put was acknowledged, and so was its retry");
+    machine.check(&producer, "undisturbed");
+}

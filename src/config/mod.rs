@@ -4,8 +4,10 @@
 //! once, each with its line), and the same parsers refuse the same things when they come through the API.
 
 mod date_pattern;
+pub mod names;
 pub mod prefix;
 pub mod secret;
+pub mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

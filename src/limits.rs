@@ -114,6 +114,8 @@ pub const BUFFER_BYTES_MIN: u64 = 1 << 10;
 pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_secs(900);
 /// The least disk budget: a record of the largest size must fit.
 pub const DISK_BYTES_MIN: u64 = 1 << 20;
+/// The longest retention that can be asked for: ten years; without one records never expire.
+pub const RETENTION_MAX: Duration = Duration::from_secs(3_652 * 86_400);
 /// The longest grace that SIGTERM may give.
 pub const GRACE_MAX: Duration = Duration::from_secs(3_600);
 

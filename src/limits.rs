@@ -96,6 +96,14 @@ pub const PREFIX_TEXT_MAX: usize = 1_024;
 /// Bytes of an evaluated prefix: a key less the time that is appended and the longest name (64 characters of stream,
 /// version, time, UUID, 128 characters of extension).
 pub const PREFIX_BYTES_MAX: usize = 720;
+/// Characters of a file extension: the bound of Firehose.
+pub const FILE_EXTENSION_MAX: usize = 128;
+/// Tags of one object: the bound of S3, as are the two below.
+pub const OBJECT_TAGS_MAX: usize = 10;
+/// Characters of an object tag's key.
+pub const OBJECT_TAG_KEY_MAX: usize = 128;
+/// Characters of an object tag's value.
+pub const OBJECT_TAG_VALUE_MAX: usize = 256;
 /// Bytes of one name in a path of a local directory.
 pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// Longest pause between two attempts at one object.
@@ -106,7 +114,25 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Bytes after which the ledger starts a new file with the live state at its head.
 pub const LEDGER_FILE_BYTES: u64 = 16 << 20;
 
+// ---- the configuration file ----
+
+/// Bytes of a configuration file, and of a file that it names: more than 5,000 streams with every key need.
+pub const CONFIG_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of a buffer: the bounds of Firehose are 1 MiB and this one; the file may go lower, for demonstrations.
+pub const BUFFER_BYTES_MAX: u64 = 128 << 20;
+/// The least that the file may say.
+pub const BUFFER_BYTES_MIN: u64 = 1 << 10;
+/// How long a buffer may wait: the bound of Firehose.
+pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_secs(900);
+/// The least disk budget: a record of the largest size must fit.
+pub const DISK_BYTES_MIN: u64 = 1 << 20;
+/// The longest retention that can be asked for: ten years; without one records never expire.
+pub const RETENTION_MAX: Duration = Duration::from_secs(3_652 * 86_400);
+/// The longest grace that SIGTERM may give.
+pub const GRACE_MAX: Duration = Duration::from_secs(3_600);
+
 const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
+const _: () = assert!((RECORD_BYTES_MAX as u64) < DISK_BYTES_MIN);
 const _: () = assert!(BATCH_BYTES_MAX / 3 * 4 < API_BODY_BYTES_MAX);
 const _: () = assert!(API_BODY_BYTES_MAX <= BODY_BYTES_IN_FLIGHT_MAX);
 const _: () = assert!(INGEST_BODY_BYTES_MAX <= INGEST_RECORDS_BYTES_MAX);

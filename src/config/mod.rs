@@ -3,15 +3,28 @@
 //! A file is read by `raw` (as written, unknown keys refused), turned by `check` into these types (all faults at
 //! once, each with its line), and the same parsers refuse the same things when they come through the API.
 
+mod at;
+mod check;
 mod date_pattern;
+mod defaults;
+mod excerpt;
+mod fault;
+mod load;
+pub mod names;
 pub mod prefix;
+mod raw;
+mod schema;
 pub mod secret;
+mod shape;
+pub mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use fault::{Fault, Faults};
 pub use prefix::{Prefix, PrefixFacts, PrefixKind, check_prefixes, object_name, time_zone};
+pub use schema::schema;
 pub use secret::Secret;
 
 /// Everything that a configuration file says, checked.
@@ -35,6 +48,8 @@ pub struct Config {
     pub buckets: Buckets,
     /// The streams of the file, in its order.
     pub delivery_streams: Vec<DeliveryStream>,
+    /// What is allowed but unwise, to be said at start.
+    pub warnings: Vec<String>,
 }
 
 /// The journal's disk budget.
@@ -245,7 +260,8 @@ pub enum Sse {
 }
 
 /// Checksum algorithms of S3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are S3's")]
 pub enum Checksum {
     #[default]
@@ -258,7 +274,7 @@ pub enum Checksum {
 }
 
 /// What objects are compressed with; containers, extensions and headers are Firehose's (see `format/compress`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Compression {
@@ -272,7 +288,7 @@ pub enum Compression {
 }
 
 /// How hard to compress; the figures are in the README.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Smaller than zlib 1 makes it, at the least CPU.
@@ -285,7 +301,7 @@ pub enum Level {
 }
 
 /// What stands between records in an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delimiter {
     /// Nothing, as Firehose does.

@@ -1,0 +1,244 @@
+//! Destinations and buckets: which keys belong to which store, and what they may say.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use super::super::at::{At, TextOr};
+use super::super::shape::{either, nearest};
+use super::super::{
+    Buckets, Compression, Destination, Prefix, PrefixKind, S3Connection, S3Credentials, S3Store, Sse, Store,
+    check_prefixes, names, raw, time_zone,
+};
+use super::Checker;
+
+/// The keys that say how S3 is reached; they stand in destinations and in `[buckets]`.
+struct Connection {
+    region: Option<At<String>>,
+    endpoint: Option<At<String>>,
+    path_style: Option<At<bool>>,
+    credentials: Option<At<raw::Credentials>>,
+    profile: Option<At<String>>,
+}
+
+/// A key and where it is written, if it is.
+type Written = (&'static str, Option<Range<usize>>);
+
+fn written<T>(key: &'static str, value: Option<&At<T>>) -> Written {
+    (key, value.map(|value| value.span.clone()))
+}
+
+impl Checker<'_> {
+    pub(super) fn buckets(&mut self, At { value: buckets, span }: At<raw::Buckets>) -> Option<Buckets> {
+        let connection = Connection {
+            region: buckets.region,
+            endpoint: buckets.endpoint,
+            path_style: buckets.path_style,
+            credentials: buckets.credentials,
+            profile: buckets.profile,
+        };
+        match buckets.kind?.value {
+            raw::StoreKind::S3 => {
+                self.foreign_keys("s3", &[written("path", buckets.path.as_ref())]);
+                Some(Buckets::S3(self.connection(connection)))
+            }
+            raw::StoreKind::Local => {
+                self.foreign_keys("local", &connection.written());
+                self.local_path(buckets.path, &span).map(Buckets::Local)
+            }
+        }
+    }
+
+    pub(super) fn destination(&mut self, At { value: raw, span }: At<raw::Destination>) -> Option<Destination> {
+        let mut raw = raw;
+        let (prefix, error_prefix) = self.prefixes(raw.prefix.take(), raw.error_prefix.take());
+        let zone = raw.time_zone.take().and_then(|zone| self.accept("time_zone", &zone.span, time_zone(&zone.value)));
+        let extension = self.checked("file_extension", raw.file_extension.take(), names::file_extension);
+        let compression = raw.compression.take().map_or(Compression::default(), |compression| compression.value);
+        let level = raw.compression_level.take();
+        if let Some(level) = &level
+            && matches!(compression, Compression::None | Compression::Snappy | Compression::HadoopSnappy)
+        {
+            let name = serde_json::to_value(compression).ok();
+            let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+            let message = format!("compression_level has no meaning with compression = \"{name}\"");
+            self.findings.add(level.span.clone(), message);
+        }
+        let delimiter = raw.delimiter.take();
+        let store = self.store(raw, &span)?;
+        let destination = Destination::new(store);
+        Some(Destination {
+            prefix,
+            error_prefix,
+            time_zone: zone.unwrap_or(destination.time_zone),
+            compression,
+            level: level.map_or(destination.level, |level| level.value),
+            file_extension: extension.filter(|extension| !extension.is_empty()),
+            delimiter: delimiter.map_or(destination.delimiter, |delimiter| delimiter.value),
+            store: destination.store,
+        })
+    }
+
+    fn store(&mut self, raw: raw::Destination, place: &Range<usize>) -> Option<Store> {
+        let s3_keys = [
+            written("bucket", raw.bucket.as_ref()),
+            written("sse", raw.sse.as_ref()),
+            written("storage_class", raw.storage_class.as_ref()),
+            written("acl", raw.acl.as_ref()),
+            ("tags", raw.tags.first_key_value().map(|(key, _)| key.span.clone())),
+            written("checksum", raw.checksum.as_ref()),
+        ];
+        let connection = Connection {
+            region: raw.region,
+            endpoint: raw.endpoint,
+            path_style: raw.path_style,
+            credentials: raw.credentials,
+            profile: raw.profile,
+        };
+        if raw.kind.as_ref()?.value == raw::StoreKind::Local {
+            self.foreign_keys("local", &s3_keys);
+            self.foreign_keys("local", &connection.written());
+            return self.local_path(raw.path, place).map(|path| Store::Local { path });
+        }
+        self.foreign_keys("s3", &[written("path", raw.path.as_ref())]);
+        if raw.bucket.is_none() {
+            self.findings.missing(place, place.clone(), "bucket", ": type = \"s3\" needs it");
+        }
+        let bucket = self.checked("bucket", raw.bucket, names::bucket_name);
+        let connection = self.connection(connection);
+        let sse = raw.sse.and_then(|sse| self.sse(sse));
+        let storage_class = self.one_of("storage_class", raw.storage_class, names::STORAGE_CLASSES);
+        let acl = self.one_of("acl", raw.acl, names::ACLS);
+        let tags = self.tags(raw.tags);
+        let checksum = raw.checksum.map_or_else(Default::default, |checksum| checksum.value);
+        let store = S3Store { sse, storage_class, acl, tags, checksum, ..S3Store::new(bucket?, connection) };
+        Some(Store::S3(Box::new(store)))
+    }
+
+    fn local_path(&mut self, path: Option<At<String>>, place: &Range<usize>) -> Option<std::path::PathBuf> {
+        if path.is_none() {
+            self.findings.missing(place, place.clone(), "path", ": type = \"local\" needs it");
+        }
+        self.path("path", &path?)
+    }
+
+    /// Keys that a store of type `kind` does not have.
+    fn foreign_keys(&mut self, kind: &str, keys: &[Written]) {
+        for (key, span) in keys {
+            if let Some(span) = span {
+                self.findings.add(span.clone(), format!("key \"{key}\" does not belong to type = \"{kind}\""));
+            }
+        }
+    }
+
+    /// Both prefixes; the faults are at the one that is meant.
+    fn prefixes(&mut self, prefix: Option<At<String>>, errors: Option<At<String>>) -> (Prefix, Prefix) {
+        let mut sound = true;
+        let both = [("prefix", &prefix, PrefixKind::Delivered), ("error_prefix", &errors, PrefixKind::Errors)];
+        for (key, written, kind) in both {
+            if let Some(written) = written {
+                sound &= self.accept(key, &written.span, Prefix::parse(&written.value, kind)).is_some();
+            }
+        }
+        let text = |written: &Option<At<String>>| written.as_ref().map(|written| written.value.clone());
+        let pair = check_prefixes(text(&prefix).as_deref(), text(&errors).as_deref());
+        let pair = match (pair, &prefix) {
+            (Ok(pair), _) => Some(pair),
+            (Err(error), Some(prefix)) if sound => self.accept("error_prefix", &prefix.span, Err(error)),
+            _ => None,
+        };
+        pair.unwrap_or_else(|| check_prefixes(None, None).expect("the default prefixes are valid"))
+    }
+
+    fn connection(&mut self, raw: Connection) -> S3Connection {
+        if let (Some(_), Some(profile)) = (&raw.credentials, &raw.profile) {
+            let message = "profile and credentials exclude one another".to_owned();
+            self.findings.add(profile.span.clone(), message);
+        }
+        let endpoint = self.checked("endpoint", raw.endpoint, names::endpoint);
+        // A host that is a number cannot have the bucket before it.
+        let path_style =
+            raw.path_style.map_or_else(|| endpoint.as_deref().is_some_and(is_numeric), |style| style.value);
+        S3Connection {
+            region: self.checked("region", raw.region, names::region),
+            endpoint: endpoint.map(|url| url.trim_end_matches('/').to_owned()),
+            path_style,
+            credentials: raw.credentials.and_then(|credentials| self.credentials(&credentials.value)),
+            profile: raw.profile.map(|profile| profile.value),
+        }
+    }
+
+    fn credentials(&mut self, raw: &raw::Credentials) -> Option<S3Credentials> {
+        let id = raw.access_key_id.as_ref().and_then(|id| self.token("access_key_id", id));
+        let secret = raw.secret_access_key.as_ref().and_then(|key| self.secret("secret_access_key", key));
+        let session_token = raw.session_token.as_ref().and_then(|token| self.token("session_token", token));
+        let access_key_id = id?.reveal().clone();
+        Some(S3Credentials { access_key_id, secret_access_key: secret?, session_token })
+    }
+
+    fn sse(&mut self, sse: At<TextOr<raw::SseKms>>) -> Option<Sse> {
+        match sse.value {
+            TextOr::Text(text) if text == "s3" => Some(Sse::S3),
+            TextOr::Text(text) if text == "kms" => Some(Sse::Kms { key: None }),
+            TextOr::Text(text) => {
+                let message = format!("sse {text:?} must be \"s3\", \"kms\" or {{ kms = \"key id or ARN\" }}");
+                self.findings.add(sse.span, message);
+                None
+            }
+            TextOr::Table(raw::SseKms { kms: Some(key) }) if key.value.is_empty() => {
+                self.findings.add(key.span, "kms: is empty");
+                None
+            }
+            TextOr::Table(raw::SseKms { kms }) => kms.map(|key| Sse::Kms { key: Some(key.value) }),
+        }
+    }
+
+    fn tags(&mut self, raw: std::collections::BTreeMap<At<String>, At<String>>) -> Vec<(String, String)> {
+        let mut raw: Vec<_> = raw.into_iter().collect();
+        raw.sort_by_key(|(key, _)| key.span.start);
+        let place = raw.first().map(|(key, _)| key.span.clone());
+        let mut tags = Vec::new();
+        let mut sound = true;
+        for (key, value) in raw {
+            sound &= self.accept("tags", &key.span, names::object_tag(&key.value, &value.value)).is_some();
+            tags.push((key.value, value.value));
+        }
+        if let Some(place) = place.filter(|_| sound) {
+            self.accept("tags", &place, names::object_tags(&tags));
+        }
+        tags
+    }
+
+    fn one_of(&mut self, key: &str, text: Option<At<String>>, known: &[&str]) -> Option<String> {
+        let text = text?;
+        if known.contains(&text.value.as_str()) {
+            return Some(text.value);
+        }
+        let hint = match nearest(&text.value, known.iter().copied()) {
+            Some(near) => format!(": did you mean \"{near}\"?"),
+            None => format!(": must be {}", either(known.iter().copied())),
+        };
+        self.findings.add(text.span, format!("unknown {key} {:?}{hint}", text.value));
+        None
+    }
+}
+
+impl Connection {
+    fn written(&self) -> [Written; 5] {
+        [
+            written("region", self.region.as_ref()),
+            written("endpoint", self.endpoint.as_ref()),
+            written("path_style", self.path_style.as_ref()),
+            written("credentials", self.credentials.as_ref()),
+            written("profile", self.profile.as_ref()),
+        ]
+    }
+}
+
+/// Whether an endpoint's host is an IP address or `localhost`.
+fn is_numeric(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}

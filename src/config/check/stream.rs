@@ -1,0 +1,95 @@
+//! Delivery streams: buffer, processing, retention, and what must fit together.
+
+use std::time::Duration;
+
+use super::super::at::At;
+use super::super::{Buffering, Config, DeliveryStream, Processor, Store, names, raw, units};
+use super::Checker;
+use crate::limits::RETENTION_MAX;
+
+impl Checker<'_> {
+    /// One stream; `config` is what the tables before the streams say.
+    pub(super) fn stream(
+        &mut self,
+        name: &At<String>,
+        stream: raw::DeliveryStream,
+        config: &Config,
+    ) -> Option<DeliveryStream> {
+        let named = names::stream_name(&name.value);
+        if let Err(error) = &named {
+            self.findings.add(name.span.clone(), error.message());
+        }
+        // There is one source yet; the schema refuses the others by name.
+        let (None | Some(raw::Source::Direct)) = stream.source.map(|source| source.value);
+        let buffer = self.buffering(stream.buffer);
+        let bytes_max = self.disk_bytes("max_bytes", stream.max_bytes);
+        let least = buffer.interval.max(Duration::from_secs(60));
+        // Shorter than the interval, every record of a slow stream would expire before it is delivered.
+        let retention = self.lapse("retention", stream.retention, least, RETENTION_MAX);
+        if let Some(At { value: true, span }) = &stream.encrypted
+            && config.encryption_key.is_none()
+        {
+            let message = "encrypted = true needs the key \"encryption_key\" at the top of the file";
+            self.findings.add(span.clone(), message);
+        }
+        let destination = stream.destination?;
+        let place = destination.span.clone();
+        let destination = self.destination(destination)?;
+        if named.is_ok()
+            && let Err(error) = names::local_keys(&name.value, &destination)
+        {
+            self.findings.add(place.clone(), error.message());
+        }
+        if let Store::Local { path } = &destination.store
+            && (path.starts_with(&config.data_dir) || config.data_dir.starts_with(path))
+            && !config.data_dir.as_os_str().is_empty()
+        {
+            let message =
+                format!("path {} and data_dir {} lie in one another", path.display(), config.data_dir.display());
+            self.findings.add(place, message);
+        }
+        Some(DeliveryStream {
+            buffer,
+            process: stream
+                .process
+                .into_iter()
+                .filter_map(|step| step.kind)
+                .map(|At { value, .. }| value.into())
+                .collect(),
+            bytes_max,
+            retention,
+            drain: stream.drain.is_some_and(|drain| drain.value),
+            encrypted: stream.encrypted.is_some_and(|encrypted| encrypted.value),
+            ..DeliveryStream::new(name.value.clone(), destination)
+        })
+    }
+
+    fn buffering(&mut self, buffer: raw::Buffer) -> Buffering {
+        let mut checked = Buffering::default();
+        if let Some(At { value, span }) = buffer.size
+            && let Some(bytes) = self.accept("size", &span, units::size(&value.0))
+        {
+            match Buffering::new(bytes, checked.interval) {
+                Ok(buffering) => checked = buffering,
+                Err(error) => self.findings.add(span, error.message()),
+            }
+        }
+        if let Some(At { value, span }) = buffer.interval
+            && let Some(interval) = self.accept("interval", &span, units::duration(&value.0))
+        {
+            match Buffering::new(checked.size_bytes, interval) {
+                Ok(buffering) => checked = buffering,
+                Err(error) => self.findings.add(span, error.message()),
+            }
+        }
+        checked
+    }
+}
+
+impl From<raw::ProcessKind> for Processor {
+    fn from(kind: raw::ProcessKind) -> Self {
+        match kind {
+            raw::ProcessKind::RequireJson => Processor::RequireJson,
+        }
+    }
+}

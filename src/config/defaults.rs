@@ -1,0 +1,146 @@
+//! Every default, once: for the file, for the API and for what the program configures by itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{
+    Buckets, Buffering, Compression, Config, Delimiter, DeliveryStream, Destination, DiskBudget, JournalConfig, Level,
+    Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Store, check_prefixes,
+};
+use crate::error::{Error, Result};
+use crate::limits::{BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX};
+
+/// The account in ARNs.
+const ACCOUNT_ID: &str = "000000000000";
+/// The region in ARNs and signatures.
+const REGION: &str = "us-east-1";
+
+impl Config {
+    /// The configuration of a file that says `data_dir` and nothing else.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Config {
+            data_dir: data_dir.into(),
+            account_id: ACCOUNT_ID.to_owned(),
+            region: REGION.to_owned(),
+            encryption_key: None,
+            journal: JournalConfig::default(),
+            server: ServerConfig::default(),
+            access_keys: Vec::new(),
+            buckets: Buckets::S3(S3Connection::default()),
+            delivery_streams: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// 80 % of the file system.
+impl Default for JournalConfig {
+    fn default() -> Self {
+        JournalConfig { max: DiskBudget::Percent(80) }
+    }
+}
+
+/// Loopback, ports 4573 and 4574, half a minute of grace.
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4573)),
+            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4574)),
+            tls: None,
+            ingest_tokens: Vec::new(),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl DeliveryStream {
+    /// A stream with defaults for all but its name and destination.
+    pub fn new(name: impl Into<String>, destination: Destination) -> Self {
+        DeliveryStream {
+            name: name.into(),
+            buffer: Buffering::default(),
+            process: Vec::new(),
+            destination,
+            bytes_max: None,
+            retention: None,
+            drain: false,
+            encrypted: false,
+        }
+    }
+}
+
+/// 5 MiB or 300 s, as Firehose has it.
+impl Default for Buffering {
+    fn default() -> Self {
+        Buffering { size_bytes: 5 << 20, interval: Duration::from_secs(300) }
+    }
+}
+
+impl Buffering {
+    /// Checks the bounds: 1 KiB to 128 MiB, 0 to 900 s. (The API's own lower bound of 1 MiB is the API's to check.)
+    pub fn new(size_bytes: u64, interval: Duration) -> Result<Self> {
+        let shown = super::units::show_size;
+        if !(BUFFER_BYTES_MIN..=BUFFER_BYTES_MAX).contains(&size_bytes) {
+            return Err(Error::invalid(format!(
+                "size must be {} to {}, not {}",
+                shown(BUFFER_BYTES_MIN),
+                shown(BUFFER_BYTES_MAX),
+                shown(size_bytes)
+            )));
+        }
+        if interval > BUFFER_INTERVAL_MAX {
+            let shown = super::units::show_duration;
+            return Err(Error::invalid(format!(
+                "interval must be 0s to {}, not {}",
+                shown(BUFFER_INTERVAL_MAX),
+                shown(interval)
+            )));
+        }
+        Ok(Buffering { size_bytes, interval })
+    }
+}
+
+impl Destination {
+    /// Objects in `store` with every default: UTC, no compression, nothing between records, hours as prefix.
+    pub fn new(store: Store) -> Self {
+        let (prefix, error_prefix) = check_prefixes(None, None).expect("the default prefixes are valid");
+        Destination {
+            store,
+            prefix,
+            error_prefix,
+            time_zone: chrono_tz::Tz::UTC,
+            compression: Compression::default(),
+            level: Level::default(),
+            file_extension: None,
+            delimiter: Delimiter::default(),
+        }
+    }
+
+    /// Objects in a local directory.
+    pub fn local(path: impl AsRef<Path>) -> Self {
+        Destination::new(Store::Local { path: path.as_ref().to_owned() })
+    }
+}
+
+impl S3Store {
+    /// A bucket with every default.
+    pub fn new(bucket: impl Into<String>, connection: S3Connection) -> Self {
+        S3Store {
+            bucket: bucket.into(),
+            connection,
+            sse: None,
+            storage_class: None,
+            acl: None,
+            tags: Vec::new(),
+            checksum: super::Checksum::default(),
+        }
+    }
+}
+
+/// No prefix: the hours alone.
+impl Default for Prefix {
+    fn default() -> Self {
+        Prefix::parse("", PrefixKind::Delivered).expect("the default prefix is valid")
+    }
+}

@@ -1,0 +1,226 @@
+//! What names may be: streams, buckets, extensions, storage classes, tags. Each rule is its owner's: Firehose's or S3's.
+
+use super::{Destination, Store};
+use crate::error::{Error, Result};
+use crate::limits::{
+    FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, STREAM_NAME_MAX,
+};
+
+/// Storage classes of S3 that an object can be put in.
+pub const STORAGE_CLASSES: &[&str] = &[
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+    "OUTPOSTS",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+];
+
+/// Canned ACLs of S3 that an object can be put with.
+pub const ACLS: &[&str] = &[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+];
+
+/// A stream's name: 1 to 64 letters, digits, `_`, `.`, `-` (Firehose).
+pub fn stream_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if (1..=STREAM_NAME_MAX).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "stream name {name:?} must have 1 to {STREAM_NAME_MAX} letters, digits, \"_\", \".\" or \"-\""
+    )))
+}
+
+/// A bucket's name: 3 to 63 lower-case letters, digits, `.`, `-`, a letter or digit at both ends (S3). Capitals and
+/// `_` and up to 255 characters, which S3 allowed once and other stores allow still, are taken too.
+pub fn bucket_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let well_formed = (3..=255).contains(&name.len())
+        && name.chars().all(allowed)
+        && ends(name.chars().next())
+        && ends(name.chars().next_back())
+        && !name.contains("..");
+    if well_formed {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "bucket name {name:?} must have 3 to 63 lower-case letters, digits, \".\" or \"-\", a letter or digit at both ends"
+    )))
+}
+
+/// A file extension: empty, or a dot and `0-9 a-z ! - _ . * ' ( )`, at most 128 characters in all (Firehose).
+pub fn file_extension(extension: &str) -> Result<()> {
+    let allowed = |c: char| {
+        c.is_ascii_digit() || c.is_ascii_lowercase() || matches!(c, '!' | '-' | '_' | '.' | '*' | '\'' | '(' | ')')
+    };
+    let well_formed = extension.strip_prefix('.').is_some_and(|rest| !rest.is_empty() && rest.chars().all(allowed));
+    if extension.is_empty() || (well_formed && extension.len() <= FILE_EXTENSION_MAX) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "file extension {extension:?} must begin with a dot and have 2 to {FILE_EXTENSION_MAX} of 0-9 a-z ! - _ . * ' ( )"
+    )))
+}
+
+/// Twelve digits.
+pub fn account_id(id: &str) -> Result<()> {
+    if id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("account id {id:?} must have twelve digits")))
+}
+
+/// A region: letters, digits and `-`, 1 to 64 of them; stores that are not AWS's have their own.
+pub fn region(name: &str) -> Result<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("region {name:?} must have 1 to 64 letters, digits or \"-\"")))
+}
+
+/// An access key's id: 1 to 128 letters, digits, `_`.
+pub fn access_key_id(id: &str) -> Result<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if (1..=128).contains(&id.len()) && id.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("access key id {id:?} must have 1 to 128 letters, digits or \"_\"")))
+}
+
+/// An endpoint: `http://` or `https://`, a host, perhaps a port, nothing after it.
+pub fn endpoint(url: &str) -> Result<()> {
+    let fault = |why: &str| Err(Error::invalid(format!("endpoint {url:?} {why}")));
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return fault("is not a URL such as \"https://s3.example.com:9000\"");
+    };
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            fault("must not contain credentials: use credentials = { access_key_id = …, secret_access_key = … }")
+        }
+        (Some("http" | "https"), Some(authority)) if authority.host().is_empty() => fault("names no host"),
+        (Some("http" | "https"), Some(_)) if uri.path_and_query().is_none_or(|path| path.as_str() == "/") => Ok(()),
+        (Some("http" | "https"), Some(_)) => fault("must end after the host and port"),
+        _ => fault("must begin with \"http://\" or \"https://\""),
+    }
+}
+
+/// Object tags: at most 10; keys of 1 to 128 characters that do not begin with `aws:`, values of at most 256 (S3).
+pub fn object_tags(tags: &[(String, String)]) -> Result<()> {
+    if tags.len() > OBJECT_TAGS_MAX {
+        return Err(Error::invalid(format!("an object has at most {OBJECT_TAGS_MAX} tags, here are {}", tags.len())));
+    }
+    tags.iter().try_for_each(|(key, value)| object_tag(key, value))
+}
+
+/// One object tag; see [`object_tags`].
+pub fn object_tag(key: &str, value: &str) -> Result<()> {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@');
+    let (key_chars, value_chars) = (key.chars().count(), value.chars().count());
+    let fault = |why: String| Err(Error::invalid(format!("tag {key:?} {why}")));
+    match () {
+        () if !(1..=OBJECT_TAG_KEY_MAX).contains(&key_chars) => {
+            fault(format!("must have 1 to {OBJECT_TAG_KEY_MAX} characters, not {key_chars}"))
+        }
+        () if key.starts_with("aws:") => fault("must not begin with \"aws:\"".to_owned()),
+        () if value_chars > OBJECT_TAG_VALUE_MAX => {
+            fault(format!("must have a value of at most {OBJECT_TAG_VALUE_MAX} characters, not {value_chars}"))
+        }
+        () if !key.chars().chain(value.chars()).all(allowed) => {
+            fault("and its value may have letters, digits, spaces and + - = . _ : / @ only".to_owned())
+        }
+        () => Ok(()),
+    }
+}
+
+/// What objects' keys must be beyond S3's rules to be paths below a directory: no empty name, no `.` and `..`, no name
+/// over 255 bytes. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
+pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
+    if !matches!(destination.store, Store::Local { .. }) {
+        return Ok(());
+    }
+    // The longest name: version and all.
+    let sample = super::prefix::PrefixFacts {
+        object_ms: 1_790_000_000_000,
+        time_zone: destination.time_zone,
+        random: "aaaaaaaaaaa",
+        error_type: "processing-failed",
+    };
+    let extension = destination.file_extension.as_deref().unwrap_or(".hsnappy");
+    let nonce = "00000000-0000-0000-0000-000000000000";
+    let name = super::object_name(stream, u64::MAX, sample.object_ms, sample.time_zone, nonce, extension);
+    for (field, prefix) in [("prefix", &destination.prefix), ("error_prefix", &destination.error_prefix)] {
+        let key = prefix.evaluate(sample) + &name;
+        for part in key.split('/') {
+            let why = match part {
+                "" => "an empty name in its path (a slash at the start or two in a row)",
+                "." | ".." => "\".\" or \"..\" as a name in its path",
+                _ if part.len() > PATH_NAME_BYTES_MAX => "a name of more than 255 bytes in its path",
+                _ => continue,
+            };
+            return Err(Error::invalid(format!("{field} {:?} makes a file with {why}", prefix.text())));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(check: fn(&str) -> Result<()>, good: &[&str], bad: &[&str]) {
+        for name in good {
+            assert!(check(name).is_ok(), "{name}");
+        }
+        for name in bad {
+            assert!(check(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_every_kind() {
+        let long = "x".repeat(65);
+        table(stream_name, &["a", "web-logs_1.x", ".", &long[1..]], &["", "a b", "é", "a/b", "a\n", &long]);
+        table(
+            bucket_name,
+            &["logs", "a.b-c", "Old_Bucket"],
+            &["", "ab", "-ab", "ab-", "a..b", "a/b", "a b", &long.repeat(4)],
+        );
+        table(
+            file_extension,
+            &["", ".gz", ".json.gz", ".a-b_c!*'()"],
+            &["gz", ".", ".GZ", ".a b", ".a/b", &format!(".{}", long.repeat(2))],
+        );
+        table(account_id, &["000000000000", "123456789012"], &["", "12345678901", "1234567890123", "12345678901a"]);
+        table(region, &["us-east-1", "garage"], &["", "us east", "eu/1", &long]);
+        table(access_key_id, &["AKIDEXAMPLE", "a_1"], &["", "a b", "a/b", "é"]);
+        table(
+            endpoint,
+            &["http://localhost:9000", "https://s3.example.com", "https://s3.example.com/", "http://[::1]:9000"],
+            &["", "localhost:9000", "ftp://x", "https://u:p@h", "https://h/path", "https://h?q", "https://"],
+        );
+    }
+
+    #[test]
+    fn tags_have_the_limits_of_s3() {
+        let tag = |key: &str, value: &str| object_tag(key, value).is_ok();
+        assert!(tag("k", "") && tag("Kosten Stelle", "a+b=c@d:e/f_g-h.i"));
+        assert!(!tag("", "v") && !tag("aws:x", "v") && !tag("k", "a\nb") && !tag("k&", "v"));
+        assert!(tag(&"k".repeat(128), &"v".repeat(256)) && !tag(&"k".repeat(129), "") && !tag("k", &"v".repeat(257)));
+        let many: Vec<_> = (0..11).map(|n| (n.to_string(), String::new())).collect();
+        assert!(object_tags(&many[1..]).is_ok() && object_tags(&many).is_err());
+    }
+}

@@ -40,6 +40,9 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// How far a signature's time may be from ours; AWS allows 5 minutes for most services.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 
+/// Broken constraints that one answer lists: a request of megabytes of nonsense must not get a larger answer.
+pub const VALIDATION_ERRORS_MAX: usize = 100;
+
 // ---- the journal ----
 
 /// Bytes after which a segment is sealed and the next one begun: small enough that a trimmed backlog frees disk

@@ -14,7 +14,7 @@ use super::writer::State;
 use super::{Entry, FromApi, Origin, Status};
 
 /// The state to begin with: see `Catalog::open`.
-pub(super) fn adopt(document: Document, config: &Config, from_api: FromApi<'_>, clock: &Clock) -> Result<State> {
+pub(super) fn adopt(document: Document, config: &Config, from_api: &FromApi, clock: &Clock) -> Result<State> {
     let mut stored: BTreeMap<String, StoredStream> =
         document.streams.into_iter().map(|stream| (stream.name.clone(), stream)).collect();
     let mut state = State { ids_made: document.ids_made, streams: BTreeMap::new() };
@@ -81,7 +81,7 @@ fn seen_again(known: StoredStream, stream: &DeliveryStream, now_ms: u64) -> Resu
 }
 
 /// A stream of the API, or one that vanished from the file.
-fn not_in_file(known: StoredStream, config: &Config, from_api: FromApi<'_>) -> Result<Entry> {
+fn not_in_file(known: StoredStream, config: &Config, from_api: &FromApi) -> Result<Entry> {
     let (name, vanished) = (&known.name, matches!(known.what, What::File(_)) && !known.deleting);
     let unusable = |error: Error| {
         Error::invalid(format!("the stored delivery stream {name} cannot be used with this configuration"))

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level, Prefix,
-    Processor, S3Connection, S3Credentials, S3Store, Sse, Store, prefix::PrefixKind,
+    Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level, Processor,
+    S3Connection, S3Credentials, S3Store, Sse, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
 
@@ -157,14 +157,15 @@ impl Definition {
             .time_zone
             .parse()
             .map_err(|_| Error::corrupt(format!("delivery stream {name}: unknown time zone {:?}", self.time_zone)))?;
+        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), Some(&self.error_prefix))?;
         Ok(DeliveryStream {
             name: name.to_owned(),
             buffer: Buffering { size_bytes: self.size_bytes, interval: Duration::from_millis(self.interval_ms) },
             process: self.process.iter().map(|StoredProcessor::RequireJson| Processor::RequireJson).collect(),
             destination: Destination {
                 store: self.store.restore(name, config),
-                prefix: Prefix::parse(&self.prefix, PrefixKind::Delivered)?,
-                error_prefix: Prefix::parse(&self.error_prefix, PrefixKind::Errors)?,
+                prefix,
+                error_prefix,
                 time_zone,
                 compression: self.compression,
                 level: self.level,

@@ -6,7 +6,6 @@
 mod adopt;
 mod definition;
 mod store;
-
 mod writer;
 
 use std::collections::BTreeMap;
@@ -72,16 +71,19 @@ pub type Snapshot = Arc<BTreeMap<String, Arc<Entry>>>;
 /// A stream that is to be made by the API.
 #[derive(Clone, Debug)]
 pub struct NewStream {
-    /// What it does; its name is the stream's.
-    pub stream: DeliveryStream,
+    /// Its name.
+    pub name: String,
     /// See [`Entry::api`].
     pub api: Value,
+    /// Whether its journal frames are encrypted.
+    pub encrypted: bool,
     /// Its first tags.
     pub tags: Vec<(String, Option<String>)>,
 }
 
-/// Turns the API's form of a destination (the name, [`Entry::api`]) back into what the stream does, at start.
-pub type FromApi<'a> = &'a (dyn Fn(&str, &Value) -> Result<DeliveryStream> + Sync);
+/// What a stream of the API does, from its name and its [`Entry::api`]; refuses what is wrong. The same function
+/// serves a new stream and a stored one, so they cannot be taken differently.
+pub type FromApi = Arc<dyn Fn(&str, &Value) -> Result<DeliveryStream> + Send + Sync>;
 
 /// The catalog: a cheap handle to the task that owns the streams.
 ///
@@ -92,6 +94,8 @@ pub type FromApi<'a> = &'a (dyn Fn(&str, &Value) -> Result<DeliveryStream> + Syn
 pub struct Catalog {
     seen: watch::Receiver<Snapshot>,
     changes: mpsc::Sender<Message>,
+    from_api: FromApi,
+    can_encrypt: bool,
 }
 
 impl Catalog {
@@ -104,14 +108,14 @@ impl Catalog {
     /// # Errors
     /// `Conflict` when the file names a stream that the API made; `Corrupt` when the stored catalog is damaged;
     /// `Invalid` when a stored stream cannot be used with this configuration; `Unavailable` when the disk fails.
-    pub async fn open(disk: Arc<dyn Disk>, clock: Clock, config: &Config, from_api: FromApi<'_>) -> Result<Self> {
+    pub async fn open(disk: Arc<dyn Disk>, clock: Clock, config: &Config, from_api: FromApi) -> Result<Self> {
         let (store, document) = store::Store::open(disk).await?;
-        let state = adopt::adopt(document, config, from_api, &clock)?;
+        let state = adopt::adopt(document, config, &from_api, &clock)?;
         let (changes, inbox) = mpsc::channel(CATALOG_CHANGES_QUEUED_MAX);
         let (publish, seen) = watch::channel(Snapshot::default());
         let writer = writer::Writer::new(store, clock, state, publish);
         writer.start(inbox).await?;
-        Ok(Catalog { seen, changes })
+        Ok(Catalog { seen, changes, from_api, can_encrypt: config.encryption_key.is_some() })
     }
 
     /// The stream with this name, whatever its state.
@@ -132,30 +136,29 @@ impl Catalog {
     /// Makes a stream.
     ///
     /// # Errors
-    /// `Conflict` when the name is taken, `Invalid` when there are [`STREAMS_MAX`](crate::limits::STREAMS_MAX).
+    /// `Invalid` when it is wrong, or would be encrypted and there is no key; `Conflict` when the name is taken;
+    /// `Throttled` when there are [`STREAMS_MAX`](crate::limits::STREAMS_MAX) already.
     pub async fn create(&self, new: NewStream) -> Result<Arc<Entry>> {
-        self.change(Change::Create(Box::new(new))).await
+        self.check_key(new.encrypted)?;
+        let stream = (self.from_api)(&new.name, &new.api)?;
+        self.change(Change::Create { new: Box::new(new), stream: Box::new(stream) }).await
     }
 
     /// Changes what an API stream does, and raises its version, unless `api` is what it was. The stream keeps its
     /// encryption, its tags and its way of being deleted.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when its version is not `expected_version`, it is being deleted, or it is the file's.
-    pub async fn update(
-        &self,
-        name: &str,
-        expected_version: u64,
-        stream: DeliveryStream,
-        api: Value,
-    ) -> Result<Arc<Entry>> {
-        self.change(Change::Update { name: name.into(), expected_version, stream: Box::new(stream), api }).await
+    /// `Invalid` when it is wrong; `NotFound`; `Conflict` when its version is not `expected_version`, it is being
+    /// deleted, or it is the file's.
+    pub async fn update(&self, name: &str, expected_version: u64, api: Value) -> Result<Arc<Entry>> {
+        let stream = Box::new((self.from_api)(name, &api)?);
+        self.change(Change::Update { name: name.into(), expected_version, stream, api }).await
     }
 
     /// Adds tags and replaces the values of those that are there.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` when there would be more than [`TAGS_MAX`](crate::limits::TAGS_MAX); `Conflict` as in
+    /// `NotFound`; `Throttled` when there would be more than [`TAGS_MAX`](crate::limits::TAGS_MAX); `Conflict` as in
     /// [`update`](Catalog::update).
     pub async fn set_tags(&self, name: &str, tags: Vec<(String, Option<String>)>) -> Result<Arc<Entry>> {
         self.change(Change::SetTags { name: name.into(), tags }).await
@@ -167,7 +170,11 @@ impl Catalog {
     }
 
     /// Says whether new journal frames of the stream are encrypted.
+    ///
+    /// # Errors
+    /// `Invalid` when the configuration has no key; `NotFound`; `Conflict` as in [`update`](Catalog::update).
     pub async fn set_encryption(&self, name: &str, encrypted: bool) -> Result<Arc<Entry>> {
+        self.check_key(encrypted)?;
         self.change(Change::SetEncryption { name: name.into(), encrypted }).await
     }
 
@@ -186,6 +193,13 @@ impl Catalog {
         let (reply, answer) = oneshot::channel();
         self.send(Message { change: Change::Gone { name: name.into(), id }, reply }).await?;
         answer.await.map_err(|_| stopped())?.map(drop)
+    }
+
+    fn check_key(&self, encrypted: bool) -> Result<()> {
+        if encrypted && !self.can_encrypt {
+            return Err(Error::invalid("encryption is not available: the configuration has no encryption_key"));
+        }
+        Ok(())
     }
 
     async fn change(&self, change: Change) -> Result<Arc<Entry>> {

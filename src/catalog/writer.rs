@@ -23,7 +23,7 @@ pub(super) struct Message {
 
 /// What may be asked; see the methods of `Catalog`.
 pub(super) enum Change {
-    Create(Box<NewStream>),
+    Create { new: Box<NewStream>, stream: Box<DeliveryStream> },
     Update { name: String, expected_version: u64, stream: Box<DeliveryStream>, api: Value },
     SetTags { name: String, tags: Vec<(String, Option<String>)> },
     Untag { name: String, keys: Vec<String> },
@@ -59,7 +59,7 @@ impl State {
 
     fn apply(&mut self, change: Change, clock: &Clock) -> Result<Option<Arc<Entry>>> {
         match change {
-            Change::Create(new) => self.create(*new, clock).map(Some),
+            Change::Create { new, stream } => self.create(*new, *stream, clock).map(Some),
             Change::Update { name, expected_version, stream, api } => {
                 self.edit(&name, |entry| update(entry, expected_version, *stream, api, clock.now_ms()))
             }
@@ -79,13 +79,14 @@ impl State {
         }
     }
 
-    fn create(&mut self, new: NewStream, clock: &Clock) -> Result<Arc<Entry>> {
-        let name = new.stream.name.clone();
+    fn create(&mut self, new: NewStream, stream: DeliveryStream, clock: &Clock) -> Result<Arc<Entry>> {
+        let name = new.name;
         if self.streams.contains_key(&name) {
             return Err(Error::new(Kind::Conflict, format!("delivery stream {name} already exists")));
         }
         if self.streams.len() >= STREAMS_MAX {
-            return Err(Error::invalid(format!("there are {STREAMS_MAX} delivery streams, the most there may be")));
+            let said = format!("there are {STREAMS_MAX} delivery streams, the most there may be");
+            return Err(Error::new(Kind::Throttled, said));
         }
         let entry = Arc::new(Entry {
             id: self.new_id(clock)?,
@@ -95,7 +96,7 @@ impl State {
             created_ms: clock.now_ms(),
             updated_ms: None,
             tags: new.tags,
-            stream: Arc::new(new.stream),
+            stream: Arc::new(DeliveryStream { encrypted: new.encrypted, ..stream }),
             api: Some(Arc::new(new.api)),
         });
         self.streams.insert(name, entry.clone());
@@ -165,7 +166,8 @@ fn set_tags(entry: &mut Entry, tags: Vec<(String, Option<String>)>) -> Result<()
     }
     if entry.tags.len() > TAGS_MAX {
         let (name, count) = (&entry.stream.name, entry.tags.len());
-        return Err(Error::invalid(format!("delivery stream {name} would have {count} tags, more than {TAGS_MAX}")));
+        let said = format!("delivery stream {name} would have {count} tags, more than {TAGS_MAX}");
+        return Err(Error::new(Kind::Throttled, said));
     }
     Ok(())
 }

@@ -1,0 +1,171 @@
+//! The second layer of validation: what a request means (`InvalidArgumentException`), with AWS's messages, and the
+//! refusal by name of what Standpipe does not have yet.
+//!
+//! A feature that is refused is first checked as AWS would, so that a request which is wrong anywhere is told what
+//! is wrong with it, and one that is right is told that we lack the feature.
+
+use serde_json::{Map, Value};
+
+use crate::api::ApiError;
+use crate::error::{Error, Result};
+
+use super::destination::{CloudWatchLoggingOptions, DataFormatConversion, EncryptionConfiguration, S3Destination};
+use super::processors;
+
+const ONE_DESTINATION: &str = "Exactly one destination configuration is supported for a Firehose";
+/// MiB: smallest buffer with dynamic partitioning or data format conversion.
+const LARGE_BUFFER_MIB_MIN: u64 = 64;
+
+/// Says that we do not have `what`.
+pub(super) fn unsupported(what: &str) -> ApiError {
+    ApiError::invalid_argument(format!("{what} is not supported yet by Standpipe"))
+}
+
+fn lacks(what: &str) -> Error {
+    Error::invalid(format!("{what} is not supported yet by Standpipe"))
+}
+
+/// Where records come from: puts only.
+pub(super) fn source(input: &Map<String, Value>) -> Result<(), ApiError> {
+    let kind = input.get("DeliveryStreamType").and_then(Value::as_str).unwrap_or("DirectPut");
+    let required = match kind {
+        "KinesisStreamAsSource" => Some((
+            "KinesisStreamSourceConfiguration",
+            "KinesisSourceStreamConfig is mandatory for KinesisStreamAsSource stream type.",
+        )),
+        "MSKAsSource" => {
+            Some(("MSKSourceConfiguration", "MSKSourceConfig is mandatory for MSK as Source stream type."))
+        }
+        _ => None,
+    };
+    if let Some((member, message)) = required
+        && !input.contains_key(member)
+    {
+        return Err(ApiError::invalid_argument(message));
+    }
+    let encrypted = input.contains_key("DeliveryStreamEncryptionConfigurationInput");
+    if encrypted && matches!(kind, "KinesisStreamAsSource" | "MSKAsSource") {
+        return Err(ApiError::invalid_argument(
+            "Server side encryption from firehose is only allowed for direct put delivery streams and database as a \
+             source delivery streams",
+        ));
+    }
+    if kind != "DirectPut" {
+        return Err(unsupported(&format!("DeliveryStreamType {kind}")));
+    }
+    let others = ["KinesisStreamSourceConfiguration", "MSKSourceConfiguration", "DatabaseSourceConfiguration"];
+    others.into_iter().find(|other| input.contains_key(*other)).map_or(Ok(()), |other| Err(unsupported(other)))
+}
+
+/// The name of the one member of `input` that ends in `ending`.
+pub(super) fn one_destination(input: &Map<String, Value>, ending: &str) -> Result<String, ApiError> {
+    let mut given = input.keys().filter(|name| name.ends_with(ending));
+    match (given.next(), given.next()) {
+        (Some(name), None) => Ok(name.clone()),
+        _ => Err(ApiError::invalid_argument(ONE_DESTINATION)),
+    }
+}
+
+/// The bucket of an ARN that has the model's form. The name may become a folder's, so it must be one.
+pub(super) fn bucket(arn: &str) -> Result<&str> {
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        return Err(Error::invalid(format!("BucketARN {arn:?} names no bucket: {name:?} cannot be a bucket's name")));
+    }
+    Ok(name)
+}
+
+/// Everything about an S3 destination but its prefixes, time zone and bucket, whose parsers check them.
+pub(super) fn destination(given: &S3Destination) -> Result<()> {
+    encryption(&given.encryption_configuration)?;
+    logging(&given.cloud_watch_logging_options)?;
+    let partitioned = given.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true));
+    if partitioned {
+        dynamic_partitioning(given)?;
+    }
+    if let Some(conversion) = &given.data_format_conversion_configuration
+        && conversion.enabled != Some(false)
+    {
+        data_format_conversion(given, conversion)?;
+    }
+    let processed = given.processing_configuration.as_ref().map_or(Ok(None), |p| processors::check(p, partitioned))?;
+    if let Some(backup) = &given.s3_backup_configuration
+        && (backup.get("BucketARN").is_none() || backup.get("RoleARN").is_none())
+    {
+        return Err(Error::invalid("S3BackupUpdate needs BucketARN and RoleARN where there was no S3 backup before"));
+    }
+    if given.s3_backup_mode == "Enabled" {
+        return Err(match given.s3_backup_configuration {
+            None => Error::invalid("S3 backup destination configuration is required when enabling S3 backup."),
+            Some(_) => lacks("S3BackupMode Enabled"),
+        });
+    }
+    if partitioned {
+        return Err(lacks("DynamicPartitioningConfiguration"));
+    }
+    if given.data_format_conversion_configuration.as_ref().is_some_and(|on| on.enabled != Some(false)) {
+        return Err(lacks("DataFormatConversionConfiguration"));
+    }
+    processed.map_or(Ok(()), |kind| Err(lacks(&format!("processor type {kind}"))))
+}
+
+fn encryption(given: &EncryptionConfiguration) -> Result<()> {
+    if given.none.is_some() == given.kms.is_some() {
+        return Err(Error::invalid("Exactly one of NoEncryptionConfig or KMSEncryptionConfig must be specified"));
+    }
+    Ok(())
+}
+
+fn logging(given: &CloudWatchLoggingOptions) -> Result<()> {
+    if given.enabled && given.log_group_name.as_deref().unwrap_or_default().is_empty() {
+        return Err(Error::invalid("CloudWatch Log Group Name is required if CloudWatch Logging is enabled"));
+    }
+    Ok(())
+}
+
+fn dynamic_partitioning(given: &S3Destination) -> Result<()> {
+    const NAMESPACES: [&str; 2] = ["!{partitionKeyFromQuery:", "!{partitionKeyFromLambda:"];
+    let has_key = |text: &str| NAMESPACES.iter().any(|namespace| text.contains(namespace));
+    if !has_key(&given.prefix) {
+        return Err(Error::invalid(
+            "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled",
+        ));
+    }
+    if given.error_output_prefix.as_deref().is_some_and(has_key) {
+        return Err(Error::invalid("Dynamic Partitioning Namespaces can't be part of an error prefix expression"));
+    }
+    large_buffer(given, "Dynamic Partitioning")
+}
+
+fn data_format_conversion(given: &S3Destination, conversion: &DataFormatConversion) -> Result<()> {
+    if given.compression_format != "UNCOMPRESSED" {
+        return Err(Error::invalid(
+            "The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is enabled",
+        ));
+    }
+    large_buffer(given, "data format conversion")?;
+    let deserializer = conversion.input.as_ref().and_then(|input| input.deserializer.as_ref());
+    one_serde(deserializer, "Deserializer")?;
+    let serializer = conversion.output.as_ref().and_then(|output| output.serializer.as_ref());
+    one_serde(serializer, "Serializer")
+}
+
+fn one_serde(given: Option<&Map<String, Value>>, name: &str) -> Result<()> {
+    match given.map_or(0, Map::len) {
+        0 => Err(Error::invalid(format!("{name} must not be null"))),
+        1 => Ok(()),
+        _ => {
+            let name = name.to_lowercase();
+            Err(Error::invalid(format!("More than one {name} specified. Only one may be chosen.")))
+        }
+    }
+}
+
+fn large_buffer(given: &S3Destination, feature: &str) -> Result<()> {
+    if given.buffering_hints.size_mib < LARGE_BUFFER_MIB_MIN {
+        return Err(Error::invalid(format!(
+            "BufferingHints.SizeInMBs must be at least {LARGE_BUFFER_MIB_MIN} when {feature} is enabled."
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! CreateDeliveryStream.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, Context};
+use crate::catalog::NewStream;
+use crate::error::Kind;
+use crate::limits::STREAMS_MAX;
+
+use super::destination::{DESTINATION, SOURCE, complete};
+use super::{Input, checks, encryption, object, tags};
+
+const PLAIN: &str = "S3DestinationConfiguration";
+
+pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value, ApiError> {
+    let name = input.name().to_owned();
+    checks::source(&input.0)?;
+    let destination = take_destination(&mut input.0)?;
+    let encrypted = match input.0.get("DeliveryStreamEncryptionConfigurationInput") {
+        Some(wanted) => encryption::check(wanted).map(|()| true)?,
+        None => false,
+    };
+    let mut api = Map::new();
+    if let Some(source) = input.0.remove(SOURCE) {
+        api.insert(SOURCE.into(), source);
+    }
+    api.insert(DESTINATION.into(), destination);
+    let new = NewStream { name: name.clone(), api: Value::Object(api), encrypted, tags: tags::of(&input.0) };
+    match context.catalog.create(new).await {
+        Ok(_) => Ok(json!({ "DeliveryStreamARN": context.account.delivery_stream_arn(&name) })),
+        Err(error) => Err(match error.kind() {
+            Kind::Conflict => ApiError::resource_in_use(format!(
+                "Firehose {name} under accountId {} already exists",
+                context.account.id
+            )),
+            Kind::Throttled => ApiError::limit_exceeded(format!(
+                "You have already consumed your firehose quota of {STREAMS_MAX} hoses."
+            )),
+            _ => error.into(),
+        }),
+    }
+}
+
+/// The one destination, in the extended form, with what AWS fills in.
+fn take_destination(input: &mut Map<String, Value>) -> Result<Value, ApiError> {
+    let name = checks::one_destination(input, "DestinationConfiguration")?;
+    if name != PLAIN && name != DESTINATION {
+        return Err(checks::unsupported(&name));
+    }
+    let mut destination = object(input.remove(&name).unwrap_or_default());
+    complete(&mut destination);
+    Ok(Value::Object(destination))
+}

@@ -1,0 +1,246 @@
+//! An S3 destination as the API says it: its members, what AWS fills in, and what it means to the rest of the service.
+//!
+//! The catalog keeps a stream as the CreateDeliveryStream that would make it as it is now: an object with
+//! [`DESTINATION`] (also for a stream that was made with the plain S3 destination: Describe shows both forms of any)
+//! and, if it was given, [`SOURCE`]. What AWS fills in is filled in when it is stored, so that an update which says
+//! the same in other words is seen to change nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::catalog::FromApi;
+use crate::config::{
+    Buckets, Buffering, Checksum, Compression, Delimiter, DeliveryStream, Destination, Level, S3Store, Sse, Store,
+    check_prefixes, time_zone,
+};
+use crate::error::{Error, Result};
+
+use super::checks;
+
+/// The member that holds the destination.
+pub(super) const DESTINATION: &str = "ExtendedS3DestinationConfiguration";
+/// The member that holds the hint about the source.
+pub(super) const SOURCE: &str = "DirectPutSourceConfiguration";
+
+const MIB: u64 = 1 << 20;
+
+/// What a stream of the API does, given where its buckets live: for `Catalog::open`.
+pub fn from_api(buckets: Buckets) -> FromApi {
+    Arc::new(move |name, api| {
+        let given = api.get(DESTINATION).ok_or_else(|| Error::invalid(format!("{DESTINATION} is missing")))?;
+        let given = S3Destination::deserialize(given)
+            .map_err(|error| Error::invalid(format!("{DESTINATION} cannot be read")).because(error))?;
+        given.checked(name, &buckets)
+    })
+}
+
+/// The members that mean something to us or that are refused; the others are only shown.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct S3Destination {
+    #[serde(rename = "BucketARN")]
+    pub(super) bucket_arn: String,
+    pub(super) prefix: String,
+    pub(super) error_output_prefix: Option<String>,
+    pub(super) buffering_hints: BufferingHints,
+    pub(super) compression_format: String,
+    pub(super) encryption_configuration: EncryptionConfiguration,
+    pub(super) cloud_watch_logging_options: CloudWatchLoggingOptions,
+    pub(super) processing_configuration: Option<ProcessingConfiguration>,
+    pub(super) s3_backup_mode: String,
+    pub(super) s3_backup_configuration: Option<Value>,
+    pub(super) data_format_conversion_configuration: Option<DataFormatConversion>,
+    pub(super) dynamic_partitioning_configuration: Option<DynamicPartitioning>,
+    pub(super) file_extension: Option<String>,
+    pub(super) custom_time_zone: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct BufferingHints {
+    #[serde(rename = "SizeInMBs")]
+    pub(super) size_mib: u64,
+    #[serde(rename = "IntervalInSeconds")]
+    pub(super) interval_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EncryptionConfiguration {
+    #[serde(rename = "NoEncryptionConfig")]
+    pub(super) none: Option<String>,
+    #[serde(rename = "KMSEncryptionConfig")]
+    pub(super) kms: Option<KmsEncryption>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct KmsEncryption {
+    #[serde(rename = "AWSKMSKeyARN")]
+    pub(super) key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CloudWatchLoggingOptions {
+    pub(super) enabled: bool,
+    pub(super) log_group_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ProcessingConfiguration {
+    pub(super) enabled: Option<bool>,
+    #[serde(default)]
+    pub(super) processors: Vec<Processor>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Processor {
+    pub(super) r#type: String,
+    #[serde(default)]
+    pub(super) parameters: Vec<Parameter>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameter {
+    #[serde(rename = "ParameterName")]
+    pub(super) name: String,
+    #[serde(rename = "ParameterValue")]
+    pub(super) value: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DynamicPartitioning {
+    pub(super) enabled: Option<bool>,
+}
+
+/// Data format conversion.
+#[derive(Debug, Deserialize)]
+pub(super) struct DataFormatConversion {
+    #[serde(rename = "Enabled")]
+    pub(super) enabled: Option<bool>,
+    #[serde(rename = "InputFormatConfiguration")]
+    pub(super) input: Option<InputFormat>,
+    #[serde(rename = "OutputFormatConfiguration")]
+    pub(super) output: Option<OutputFormat>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InputFormat {
+    /// By name.
+    pub(super) deserializer: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OutputFormat {
+    /// By name.
+    pub(super) serializer: Option<Map<String, Value>>,
+}
+
+/// Fills in what AWS fills in, in an extended S3 destination that has the shape of the model.
+pub(super) fn complete(destination: &mut Map<String, Value>) {
+    let on = |feature: &str, default: bool| {
+        let feature = destination.get(feature);
+        feature.is_some_and(|feature| feature.get("Enabled").map_or(default, |enabled| enabled == &Value::Bool(true)))
+    };
+    let large = on("DataFormatConversionConfiguration", true) || on("DynamicPartitioningConfiguration", false);
+    complete_plain(destination, if large { 128 } else { 5 });
+    fill(destination, "S3BackupMode", json!("Disabled"));
+    if let Some(Value::Object(backup)) = destination.get_mut("S3BackupConfiguration") {
+        complete_plain(backup, 5);
+    }
+}
+
+/// The same for the members that the plain S3 destination has.
+fn complete_plain(destination: &mut Map<String, Value>, size_mib: u64) {
+    fill(destination, "Prefix", json!(""));
+    fill_in(destination, "BufferingHints", "SizeInMBs", json!(size_mib));
+    fill_in(destination, "BufferingHints", "IntervalInSeconds", json!(300));
+    fill(destination, "CompressionFormat", json!("UNCOMPRESSED"));
+    fill(destination, "EncryptionConfiguration", json!({ "NoEncryptionConfig": "NoEncryption" }));
+    fill_in(destination, "CloudWatchLoggingOptions", "Enabled", json!(false));
+}
+
+fn fill(object: &mut Map<String, Value>, member: &str, default: Value) {
+    object.entry(member).or_insert(default);
+}
+
+fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: Value) {
+    if let Value::Object(object) = object.entry(member).or_insert_with(|| Value::Object(Map::new())) {
+        fill(object, inner, default);
+    }
+}
+
+impl S3Destination {
+    fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
+        checks::destination(&self)?;
+        let store = self.store(buckets)?;
+        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
+        Ok(DeliveryStream {
+            name: name.to_owned(),
+            buffer: Buffering {
+                size_bytes: self.buffering_hints.size_mib * MIB,
+                interval: Duration::from_secs(self.buffering_hints.interval_s),
+            },
+            process: Vec::new(),
+            destination: Destination {
+                store,
+                prefix,
+                error_prefix,
+                time_zone: time_zone(self.custom_time_zone.as_deref().unwrap_or_default())?,
+                compression: compression(&self.compression_format)?,
+                level: Level::default(),
+                file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
+                delimiter: Delimiter::Never,
+            },
+            bytes_max: None,
+            retention: None,
+            drain: false,
+            encrypted: false,
+        })
+    }
+
+    fn store(&self, buckets: &Buckets) -> Result<Store> {
+        let bucket = checks::bucket(&self.bucket_arn)?;
+        let key = self.encryption_configuration.kms.as_ref().map(|kms| kms.key.clone());
+        match buckets {
+            Buckets::Local(_) if key.is_some() => Err(Error::invalid(
+                "KMSEncryptionConfig is not supported by Standpipe where buckets are folders of a local directory",
+            )),
+            Buckets::Local(root) => Ok(Store::Local { path: root.join(bucket) }),
+            Buckets::S3(connection) => Ok(Store::S3(Box::new(S3Store {
+                bucket: bucket.to_owned(),
+                connection: connection.clone(),
+                sse: key.map(|key| Sse::Kms { key: Some(key) }),
+                storage_class: None,
+                acl: None,
+                tags: Vec::new(),
+                checksum: Checksum::default(),
+            }))),
+        }
+    }
+}
+
+/// Firehose's names of compressions, with ours.
+const COMPRESSIONS: [(&str, Compression); 5] = [
+    ("UNCOMPRESSED", Compression::None),
+    ("GZIP", Compression::Gzip),
+    ("ZIP", Compression::Zip),
+    ("Snappy", Compression::Snappy),
+    ("HADOOP_SNAPPY", Compression::HadoopSnappy),
+];
+
+fn compression(name: &str) -> Result<Compression> {
+    let known = COMPRESSIONS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, ours)| *ours).ok_or_else(|| Error::invalid(format!("CompressionFormat {name:?} is not known")))
+}
+
+/// Firehose's name of a compression; `ZSTD`, which Firehose does not have, for ours.
+pub(super) fn compression_format(ours: Compression) -> &'static str {
+    COMPRESSIONS.iter().find(|(_, known)| *known == ours).map_or("ZSTD", |(name, _)| name)
+}

@@ -1,0 +1,95 @@
+//! UpdateDestination: merges what is given into what is there.
+//!
+//! A member that is not given keeps its value; one that is given replaces it whole, `BufferingHints` too. Exceptions:
+//! `ProcessingConfiguration` without `Enabled` keeps that one, and without `Processors` loses them;
+//! `DataFormatConversionConfiguration` merges member by member; `S3BackupUpdate` merges as an update of its own.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, Context};
+use crate::error::Kind;
+
+use super::destination::{DESTINATION, complete};
+use super::{Input, changed_meanwhile, checks, describe::DESTINATION_ID, find_changeable, object};
+
+pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value, ApiError> {
+    let name = input.name().to_owned();
+    let entry = find_changeable(context, &name)?;
+    let asked = input.text("CurrentDeliveryStreamVersionId").unwrap_or_default().to_owned();
+    if asked != entry.version.to_string() {
+        return Err(outdated(&name, entry.version, &asked));
+    }
+    let id = input.text("DestinationId").unwrap_or_default();
+    if id != DESTINATION_ID {
+        return Err(ApiError::invalid_argument(format!("Destination Id {id} not found")));
+    }
+    let given = take_update(&mut input.0)?;
+    let mut api = entry.api.as_deref().cloned().unwrap_or_default();
+    if let Some(Value::Object(destination)) = api.get_mut(DESTINATION) {
+        merge(destination, given);
+        complete(destination);
+    }
+    match context.catalog.update(&name, entry.version, api).await {
+        Ok(_) => Ok(json!({})),
+        Err(error) if error.kind() == Kind::Conflict => Err(match find_changeable(context, &name) {
+            Ok(now) => outdated(&name, now.version, &asked),
+            Err(now) => now,
+        }),
+        Err(error) if error.kind() == Kind::NotFound => Err(changed_meanwhile(context, &name, error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn outdated(name: &str, current: u64, asked: &str) -> ApiError {
+    ApiError::concurrent_modification(format!(
+        "Cannot update firehose: {name} since the current version id: {current} and specified version id: {asked} do \
+         not match"
+    ))
+}
+
+fn take_update(input: &mut Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+    let name = checks::one_destination(input, "DestinationUpdate")?;
+    if name != "S3DestinationUpdate" && name != "ExtendedS3DestinationUpdate" {
+        return Err(checks::unsupported(&name));
+    }
+    Ok(object(input.remove(&name).unwrap_or_default()))
+}
+
+fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
+    for (name, mut given) in update {
+        match name.as_str() {
+            "S3BackupUpdate" => {
+                let mut backup = object(into.remove("S3BackupConfiguration").unwrap_or_default());
+                merge(&mut backup, object(given));
+                into.insert("S3BackupConfiguration".into(), backup.into());
+            }
+            "DataFormatConversionConfiguration" => merge_deep(into.entry(name).or_insert(Value::Null), given),
+            "ProcessingConfiguration" => {
+                inherit_enabled(&mut given, into.get(&name));
+                into.insert(name, given);
+            }
+            _ => {
+                into.insert(name, given);
+            }
+        }
+    }
+}
+
+fn inherit_enabled(given: &mut Value, before: Option<&Value>) {
+    let before = before.and_then(|before| before.get("Enabled"));
+    if let (Some(given), Some(before)) = (given.as_object_mut(), before) {
+        given.entry("Enabled").or_insert_with(|| before.clone());
+    }
+}
+
+/// Objects member by member, all else replaced.
+fn merge_deep(into: &mut Value, given: Value) {
+    match (into, given) {
+        (Value::Object(into), Value::Object(given)) => {
+            for (name, value) in given {
+                merge_deep(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, given) => *into = given,
+    }
+}

@@ -76,6 +76,8 @@ pub const CATALOG_BYTES_MAX: usize = 128 << 20;
 /// Bytes of records encoded at once: one gzip member, one zstd frame. At this size the loss of ratio against one
 /// long stream is under half a percent on web logs.
 pub const ENCODE_CHUNK_BYTES: usize = 1 << 20;
+/// Idle compressors kept of each kind, a few MB at most: as many as chunks may be encoded at once on a usual machine.
+pub const COMPRESSORS_KEPT_MAX: usize = 8;
 /// Encoded bytes kept while buffers fill, over all pipelines; beyond it a buffer is encoded when it is delivered.
 pub const ENCODED_BYTES_MAX: usize = 48 << 20;
 /// Bytes of one read from the journal.

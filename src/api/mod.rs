@@ -5,14 +5,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::record::CallId;
+use crate::record::{CallId, StreamId};
 use crate::stream::Streams;
 use crate::telemetry::metrics::Metrics;
 
 pub mod error;
 pub mod firehose;
+pub mod sigv4;
 
 pub use error::ApiError;
 
@@ -52,28 +55,33 @@ impl Account {
 pub struct RequestFacts {
     /// `x-amzn-RequestId` of the answer.
     pub request_id: String,
-    /// The access key that signed it; `None` where no keys are configured.
+    /// The access key that signed it; `None` where nothing had to be signed.
     pub access_key_id: Option<Arc<str>>,
     /// Where it came from.
     pub peer: IpAddr,
     /// When its head arrived, milliseconds since 1970.
     pub arrived_ms: u64,
-    /// The name of the SDK call, by which a retry is known, if the client gave one.
-    pub call: Option<CallDigest>,
+    /// The client's own name for the call, the same in each retry of it: `amz-sdk-invocation-id`.
+    pub invocation_id: Option<String>,
+    /// Digest of the body as it was read.
+    pub body_sha256: [u8; 32],
 }
 
-/// The digest by which retries of one SDK call are known, before the stream is added to it.
-#[derive(Clone, Debug)]
-pub struct CallDigest(pub(crate) [u8; 32]);
-
-impl CallDigest {
-    /// The call's name for one stream.
-    pub fn for_stream(&self, stream: crate::record::StreamId) -> CallId {
-        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        digest.update(&self.0);
+impl RequestFacts {
+    /// The name by which a retry of this call to `stream` is known, if the client gave the call a name.
+    pub fn call_id(&self, stream: StreamId) -> Option<CallId> {
+        let invocation_id = self.invocation_id.as_deref()?;
+        let access_key_id = self.access_key_id.as_deref().unwrap_or("");
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for text in [access_key_id, invocation_id] {
+            // With its length before each text no two different pairs look the same.
+            digest.update(&(text.len() as u64).to_be_bytes());
+            digest.update(text.as_bytes());
+        }
         digest.update(&stream.0.to_be_bytes());
+        digest.update(&self.body_sha256);
         let mut id = [0; 16];
         id.copy_from_slice(&digest.finish().as_ref()[..16]);
-        CallId(id)
+        Some(CallId(id))
     }
 }

@@ -13,8 +13,10 @@ use crate::record::{CallId, StreamId};
 use crate::stream::Streams;
 use crate::telemetry::metrics::Metrics;
 
+pub mod access;
 pub mod error;
 pub mod firehose;
+pub mod policy;
 pub mod sigv4;
 
 pub use error::ApiError;

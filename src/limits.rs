@@ -114,6 +114,13 @@ pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// Longest pause between two attempts at one object.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
+// ---- the command line ----
+
+/// Bytes of a status document that `standpipe status` takes: 5,000 streams at some 1 KiB each, with room.
+pub const STATUS_BYTES_MAX: usize = 32 << 20;
+/// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
+pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
+
 // ---- the ledger ----
 
 /// Bytes after which the ledger starts a new file with the live state at its head.

@@ -1,0 +1,36 @@
+//! `standpipe check --probe`: tries each destination for real.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::setup;
+use super::terminal::say;
+use crate::config::{Config, DeliveryStream};
+use crate::destination::Stores;
+
+/// Probes the destinations of the file at `path`, which was found right; a line for each stream.
+pub(super) fn run(path: &Path) -> ExitCode {
+    match setup::load(path) {
+        Ok(config) => setup::block_on(true, probe_all(config)),
+        Err(code) => code,
+    }
+}
+
+async fn probe_all(config: Config) -> ExitCode {
+    let stores = Stores::new();
+    let mut code = ExitCode::SUCCESS;
+    for stream in &config.delivery_streams {
+        match probe(&stores, stream).await {
+            Ok(finding) => say(format_args!("{}: ok: {finding}", stream.name)),
+            Err(error) => {
+                say(format_args!("{}: FAILED: {error}", stream.name));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+async fn probe(stores: &Stores, stream: &DeliveryStream) -> crate::error::Result<String> {
+    stores.open(&stream.destination.store).await?.probe().await
+}

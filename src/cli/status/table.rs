@@ -1,0 +1,154 @@
+//! The status as a table for a terminal.
+
+use std::fmt::Write as _;
+
+use super::document::{JournalStatus, StatusDocument, StreamStatus};
+use crate::cli::terminal::{age, count, harmless, size};
+
+const HEADS: [&str; 9] =
+    ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
+/// Columns before this one hold text and stand left; the others hold numbers and stand right, but for the last.
+const TEXT_COLUMNS: usize = 2;
+
+/// The service in a line, its streams in a table, then what went wrong. `now_ms` is the reader's time.
+pub(super) fn render(status: &StatusDocument, now_ms: u64) -> String {
+    let service = &status.service;
+    let mut text = format!(
+        "standpipe {} · up {} · {} · {} {}\n",
+        harmless(&service.version),
+        age(service.uptime_seconds),
+        journal(&service.journal),
+        status.streams.len(),
+        if status.streams.len() == 1 { "stream" } else { "streams" },
+    );
+    if !status.streams.is_empty() {
+        let mut rows = vec![HEADS.map(str::to_owned)];
+        rows.extend(status.streams.iter().map(|stream| row(stream, now_ms)));
+        text.push('\n');
+        text.push_str(&align(&rows));
+    }
+    for stream in &status.streams {
+        if let Some(error) = &stream.last_error {
+            _ = write!(
+                text,
+                "\n{}: last error{}: {}",
+                harmless(&stream.name),
+                ago(stream.last_error_ms, now_ms),
+                harmless(error)
+            );
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn journal(journal: &JournalStatus) -> String {
+    let limit = journal.limit_bytes.map(|bytes| format!(" of {}", size(bytes))).unwrap_or_default();
+    if journal.healthy {
+        return format!("journal {}{limit}", size(journal.bytes));
+    }
+    let reason = journal.reason.as_deref().map_or_else(|| "no reason given".to_owned(), harmless);
+    format!("journal {}{limit}, TAKES NO RECORDS: {reason}", size(journal.bytes))
+}
+
+fn row(stream: &StreamStatus, now_ms: u64) -> [String; HEADS.len()] {
+    let state = match stream.status.as_str() {
+        "ACTIVE" | "" => harmless(&stream.state),
+        status => harmless(&format!("{status} {}", stream.state)),
+    };
+    let backlog = match stream.backlog_records {
+        0 => "0".to_owned(),
+        records => format!("{} ({})", count(records), size(stream.backlog_bytes)),
+    };
+    let last = stream
+        .last_object
+        .as_deref()
+        .map_or_else(|| "-".to_owned(), |key| format!("{}{}", harmless(key), ago(stream.last_object_ms, now_ms)));
+    [
+        harmless(&stream.name),
+        state,
+        count(stream.accepted),
+        count(stream.delivered),
+        count(stream.failed),
+        count(stream.lost()),
+        backlog,
+        stream.freshness_seconds.map_or_else(|| "-".to_owned(), age),
+        last,
+    ]
+}
+
+/// ` (5 s ago)`, or nothing if the time is not known.
+fn ago(then_ms: Option<u64>, now_ms: u64) -> String {
+    then_ms.map_or_else(String::new, |then| format!(" ({} ago)", age(now_ms.saturating_sub(then) as f64 / 1_000.0)))
+}
+
+fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            _ = match column {
+                _ if column + 1 == N => write!(line, "{cell}"),
+                _ if column < TEXT_COLUMNS => write!(line, "{cell:<width$}  "),
+                _ => write!(line, "{cell:>width$}  "),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_700_000_100_000;
+
+    fn document() -> StatusDocument {
+        serde_json::from_str(
+            r#"{"service":{"version":"0.1.0","uptime_seconds":75.2,"journal":{"bytes":2048,"limit_bytes":1048576,"healthy":true,"reason":null}},
+                "streams":[
+                 {"name":"web-logs","status":"ACTIVE","origin":"file","version":1,"accepted":12000,"delivered":10000,"failed":3,
+                  "expired":0,"discarded":0,"damaged":2,"backlog_records":1995,"backlog_bytes":650000,"freshness_seconds":4.25,
+                  "last_object":"web/2026/a.gz","last_object_ms":1700000095000,"last_error":"no\u001b bucket","last_error_ms":1700000040000,"state":"retrying"},
+                 {"name":"idle","status":"DELETING","freshness_seconds":null,"state":"draining","unheard_of":1}]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_table_says_what_runs_and_what_went_wrong() {
+        let expected = "\
+standpipe 0.1.0 · up 75 s · journal 2.00 KiB of 1.00 MiB · 2 streams
+
+STREAM    STATE              ACCEPTED  DELIVERED  FAILED  LOST            BACKLOG  FRESHNESS  LAST OBJECT
+web-logs  retrying             12,000     10,000       3     2  1,995 (635 KiB)      4.2 s  web/2026/a.gz (5.0 s ago)
+idle      DELETING draining         0          0       0     0                0          -  -
+
+web-logs: last error (60 s ago): no\u{fffd} bucket";
+        let shown = render(&document(), NOW_MS);
+        // Widths follow from the content; compare words, then that columns line up.
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(expected), "\n{shown}");
+        let lines: Vec<_> = shown.lines().skip(2).take(3).collect();
+        let column = lines[0].find("LAST OBJECT").unwrap();
+        assert!(lines[1][column..].starts_with("web/2026/a.gz") && lines[2][column..].starts_with('-'), "\n{shown}");
+    }
+
+    #[test]
+    fn a_journal_that_takes_nothing_is_said_loudly() {
+        let mut status = document();
+        status.service.journal.healthy = false;
+        status.service.journal.reason = Some("disk is full".into());
+        assert!(render(&status, NOW_MS).contains("TAKES NO RECORDS: disk is full"));
+    }
+
+    #[test]
+    fn no_stream_is_a_line() {
+        let status = StatusDocument::default();
+        assert_eq!(render(&status, NOW_MS).lines().count(), 1);
+    }
+}

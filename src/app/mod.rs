@@ -1,6 +1,7 @@
 //! Builds every part bottom-up, starts them, stops them in reverse; the only module that knows all.
 
 mod pipelines;
+mod service;
 mod status;
 
 use std::fmt;
@@ -8,45 +9,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Context};
-use crate::catalog::Catalog;
+use crate::api;
+use crate::api::server::{Ended, Handler, Request, Response, Server, tls};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console;
+use crate::console::{self, Handles};
 use crate::destination::Stores;
-use crate::disk::{Disk, Lock, RealDisk};
+use crate::disk::RealDisk;
 use crate::error::{Error, Result};
-use crate::journal::Journal;
-use crate::journal::local::{self as local_journal, LocalJournal};
-use crate::ledger::Ledger;
-use crate::ledger::local::LocalLedger;
-use crate::pipeline::Capacity;
-use crate::stream::Streams;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::status::Status;
 
-use pipelines::{Pipelines, Shared, States, Stop};
-use status::Gatherer;
+pub use service::Service;
 
-/// The running service.
+/// The running service with its listeners.
 pub struct App {
-    parts: Durable,
-    gatherer: Gatherer,
-    api: api::server::Server,
-    admin: api::server::Server,
-    stop: watch::Sender<Stop>,
-    pipelines: JoinHandle<Vec<(String, u64)>>,
-}
-
-/// What lives in the data directory.
-struct Durable {
-    journal: Arc<dyn Journal>,
-    ledger: Arc<dyn Ledger>,
-    /// Against a second process; given back last.
-    _lock: Box<dyn Lock>,
+    service: Service,
+    edge: Listening,
+    admin: Listening,
 }
 
 /// What a stop left behind.
@@ -62,9 +44,10 @@ impl fmt::Display for StopReport {
         if self.left.is_empty() {
             return f.write_str("everything is delivered");
         }
-        f.write_str("these stay safely in the journal and are delivered after the next start:")?;
-        for (stream, records) in &self.left {
-            write!(f, " {stream} ({records} records)")?;
+        f.write_str("left in the journal, to be delivered after the next start:")?;
+        for (at, (stream, records)) in self.left.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma} {stream} {records} records")?;
         }
         Ok(())
     }
@@ -77,38 +60,86 @@ impl App {
     /// What is wrong with the data directory or the listeners. A destination that is down is not an error: its
     /// records wait in the journal.
     pub async fn start(config: Config, clock: Clock) -> Result<App> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(|error| {
+        let disk = RealDisk::open(&config.data_dir).map_err(|error| {
             Error::unavailable(format!("data_dir {} cannot be opened", config.data_dir.display())).because(error)
-        })?);
-        let lock = local_journal::claim(&*disk)?;
-        let options = local_journal::Options::of(&config);
-        let journal: Arc<dyn Journal> = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
-        let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), ())?);
-        let catalog = Catalog::open(disk, clock.clone(), &config, &api::firehose::control::from_api).await?;
+        })?;
+        // Both ports are taken before anything is touched on disk: a second start by mistake changes nothing.
+        let edge = bind(config.server.listen).await?;
+        let admin = bind(config.server.admin_listen).await?;
+        let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+        let service = Service::start(&config, clock.clone(), Arc::new(disk), Stores::new()).await?;
 
-        let metrics = Arc::new(Metrics::default());
-        let streams = Streams::new(journal.clone());
-        let states = States::default();
-        let shared = Shared {
-            catalog: catalog.clone(),
-            streams: streams.clone(),
-            ledger: ledger.clone(),
-            stores: Stores::new(),
-            clock: clock.clone(),
-            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
-            metrics: metrics.clone(),
-        };
-        let gatherer = Gatherer {
-            catalog: catalog.clone(),
-            journal: journal.clone(),
-            journal_bytes_max: 0,
-            streams: streams.clone(),
-            states: states.clone(),
-            started: clock.instant(),
-            clock: clock.clone(),
-        };
-        let (stop, stopping) = watch::channel(Stop::No);
-        let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stopping));
-        todo!()
+        let context = service.api_context(&config);
+        let mut server = Server::new(clock.clone());
+        if let Some(acceptor) = tls {
+            server = server.with_tls(acceptor);
+        }
+        let edge = Listening::start(server, edge, api::Edge::new(context, &config)?, config.server.grace)?;
+        let admin = Listening::start(Server::new(clock), admin, Admin(service.handles()), config.server.grace)?;
+        Ok(App { service, edge, admin })
+    }
+
+    /// Where the AWS APIs and plain ingest are heard.
+    pub fn firehose_addr(&self) -> SocketAddr {
+        self.edge.address
+    }
+
+    /// Where health, metrics and status are heard.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.address
+    }
+
+    /// Stops in reverse: takes no more puts, finishes those under way, delivers what is there, all within `grace`; what
+    /// could not be delivered stays in the journal, and the report says so.
+    ///
+    /// # Errors
+    /// Only faults of ours; what was acknowledged is safe all the same.
+    pub async fn stop(self, grace: Duration) -> Result<StopReport> {
+        self.service.not_ready();
+        self.edge.stop().await;
+        let report = self.service.stop(grace).await;
+        self.admin.stop().await;
+        report
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::unavailable(format!("the address {address} cannot be listened on")).because(error)
+    })
+}
+
+/// A listener and the task that serves it.
+struct Listening {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Ended>,
+}
+
+impl Listening {
+    fn start<H: Handler>(server: Server, listener: TcpListener, handler: H, grace: Duration) -> Result<Self> {
+        let address = listener.local_addr().map_err(|error| {
+            Error::unavailable("a listener does not know its address").because(error)
+        })?;
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.serve(listener, handler, stop.clone(), grace));
+        Ok(Listening { address, stop, task })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a listener's task panicked");
+        }
+    }
+}
+
+/// Lets the server answer for the console.
+#[derive(Clone)]
+struct Admin(Handles);
+
+impl Handler for Admin {
+    async fn handle(&self, request: Request) -> Response {
+        console::answer(&self.0, &request.head.method, request.head.uri.path()).await
     }
 }

@@ -49,6 +49,8 @@ impl States {
 pub(super) enum Stop {
     /// Go on.
     No,
+    /// Go on, but say that the service is not ready.
+    Hold,
     /// Deliver what is there and end; what fails stays in the journal.
     Flush,
     /// End at once.
@@ -84,11 +86,12 @@ impl Pipelines {
         loop {
             let stopping = *stop.borrow_and_update();
             self.reconcile(stopping);
-            if stopping != Stop::No && self.tasks.is_empty() {
+            let ending = matches!(stopping, Stop::Flush | Stop::Now);
+            if ending && self.tasks.is_empty() {
                 return left;
             }
             tokio::select! {
-                Ok(()) = catalog.changed(), if stopping == Stop::No => {}
+                Ok(()) = catalog.changed(), if !ending => {}
                 Ok(()) = stop.changed() => {}
                 Some(ended) = self.tasks.join_next() => match ended {
                     Ok((id, ended)) => left.extend(self.ended(id, ended).await),
@@ -114,7 +117,7 @@ impl Pipelines {
                         changed
                     });
                 }
-                None if stop == Stop::No => self.start(entry, wanted),
+                None if matches!(stop, Stop::No | Stop::Hold) => self.start(entry, wanted),
                 None => {}
             }
         }
@@ -161,9 +164,9 @@ fn orders(entry: &Entry, stop: Stop) -> Orders {
         (Stop::Now, _) => Until::Left,
         (Stop::Flush, Status::Active) => Until::Flushed,
         (Stop::Flush, Status::Deleting) => Until::Left,
-        (Stop::No, Status::Active) => Until::Forever,
-        (Stop::No, Status::Deleting) if entry.stream.drain => Until::Drained,
-        (Stop::No, Status::Deleting) => Until::Discarded,
+        (Stop::No | Stop::Hold, Status::Active) => Until::Forever,
+        (Stop::No | Stop::Hold, Status::Deleting) if entry.stream.drain => Until::Drained,
+        (Stop::No | Stop::Hold, Status::Deleting) => Until::Discarded,
     };
     Orders { stream: entry.stream.clone(), version: entry.version, until }
 }

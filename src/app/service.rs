@@ -11,9 +11,11 @@ use super::StopReport;
 use super::pipelines::{Pipelines, Shared, States, Stop};
 use super::status::Gatherer;
 use crate::api::firehose::control::from_api;
+use crate::api::{Account, Context};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::Handles;
 use crate::destination::Stores;
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, Kind, Result};
@@ -55,8 +57,7 @@ impl Service {
         let options = local_journal::Options::of(config);
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), local_ledger::Options::default())?);
-        let from_api = |name: &str, api: &serde_json::Value| from_api(config, name, api);
-        let catalog = Catalog::open(disk, clock.clone(), config, &from_api).await?;
+        let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
         let journal: Arc<dyn Journal> = journal;
@@ -89,9 +90,36 @@ impl Service {
         self.gatherer.gather().await
     }
 
-    /// Gathers how everything stands, for listeners that outlive a borrow.
-    pub(super) fn gatherer(&self) -> Gatherer {
-        self.gatherer.clone()
+    /// What the API works with.
+    pub(super) fn api_context(&self, config: &Config) -> Context {
+        Context {
+            catalog: self.catalog.clone(),
+            streams: self.streams.clone(),
+            account: Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() },
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// What the console shows.
+    pub(super) fn handles(&self) -> Handles {
+        let (gatherer, journal, stopping) = (self.gatherer.clone(), self.journal.clone(), self.stop.subscribe());
+        Handles {
+            status: Arc::new(move || {
+                let gatherer = gatherer.clone();
+                Box::pin(async move { gatherer.gather().await })
+            }),
+            ready: Arc::new(move || match *stopping.borrow() {
+                Stop::No => journal.healthy().map_err(|error| error.to_string()),
+                Stop::Hold | Stop::Flush | Stop::Now => Err("the service is stopping".to_owned()),
+            }),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// From now on the service says that it is not ready, while everything goes on.
+    pub(super) fn not_ready(&self) {
+        self.stop.send_replace(Stop::Hold);
     }
 
     /// Delivers what is there for at most `grace`, then ends; what could not be delivered stays in the journal. Nobody

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
 
 use crate::telemetry::metrics::Metrics;
@@ -23,11 +23,11 @@ pub struct Handles {
 }
 
 /// Answers one request of the admin listener.
-pub async fn answer<B>(handles: &Handles, request: Request<B>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+pub async fn answer(handles: &Handles, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
     }
-    match request.uri().path() {
+    match path {
         "/live" => text(StatusCode::OK, "live\n"),
         "/ready" => match (handles.ready)() {
             Ok(()) => text(StatusCode::OK, "ready\n"),

@@ -125,6 +125,16 @@ pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
 /// Bytes after which the ledger starts a new file with the live state at its head.
 pub const LEDGER_FILE_BYTES: u64 = 16 << 20;
+/// Bytes of the ledger's files that are kept as history, the current one included: 64 full ones.
+pub const LEDGER_BYTES_KEPT_MAX: u64 = 64 * LEDGER_FILE_BYTES;
+/// Files of the ledger that are kept: a start makes one however small the last one is, so more than 64.
+pub const LEDGER_FILES_KEPT_MAX: usize = 1_024;
+/// Bytes of one line of the ledger: two keys, their JSON escapes and a generous target.
+pub const LEDGER_LINE_BYTES_MAX: usize = 64 << 10;
+/// Calls waiting for the ledger's writer; further ones wait for room. A plan is about a kilobyte.
+pub const LEDGER_CALLS_QUEUED_MAX: usize = 1_024;
+/// Calls that share one sync.
+pub const LEDGER_GROUP_MAX: usize = 256;
 
 // ---- the configuration file ----
 

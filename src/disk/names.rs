@@ -37,7 +37,7 @@ fn plain<'a>(name: &'a str, path: &Path) -> io::Result<&'a str> {
 }
 
 fn refused(path: &Path, why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("path {path:?} {why}"))
+    io::Error::new(io::ErrorKind::InvalidInput, format!("path {:?} {why}", path.to_string_lossy()))
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ impl RealDisk {
 
     fn with_modes(root: &Path, dir_mode: u32, file_mode: u32) -> io::Result<RealDisk> {
         use std::os::unix::fs::DirBuilderExt;
+        let missing = root.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
         std::fs::DirBuilder::new().recursive(true).mode(dir_mode).create(root)?;
+        sync_names(root, missing)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = retry_on_intr(|| openat(CWD, root, flags, Mode::empty()))?;
         let beneath = Arc::new(Beneath::new(root, Mode::from_raw_mode(dir_mode)));
@@ -144,6 +146,20 @@ impl Disk for RealDisk {
         let stat = fstatvfs(self.beneath.root())?;
         Ok(Space { total: stat.f_blocks * stat.f_frsize, available: stat.f_bavail * stat.f_frsize })
     }
+}
+
+/// Makes the root's own name durable, and those of the `made` directories that were missing on the way to it.
+fn sync_names(root: &Path, made: usize) -> io::Result<()> {
+    let root = std::path::absolute(root)?;
+    for (depth, parent) in root.ancestors().skip(1).take(made.max(1)).enumerate() {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let synced = openat(CWD, parent, flags, Mode::empty()).and_then(fsync);
+        // One who may not read the parent did not make the root either: it was there, and its name is old.
+        if depth < made {
+            synced?;
+        }
+    }
+    Ok(())
 }
 
 /// The kernel lets go of the lock when the descriptor is closed, however the process ends.

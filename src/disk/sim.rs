@@ -148,8 +148,7 @@ impl Disk for SimDisk {
                 let dir = tree.find_dir(&dir)?;
                 tree.absent(dir, name)?;
                 tree.room(0)?;
-                let ino = tree.add(Node::file());
-                tree.set_name(dir, name, Some(ino));
+                let ino = tree.add_named(dir, name, Node::file());
                 Ok(Box::new(SimFile::new(self.0.clone(), tree, ino, true)) as Box<dyn File>)
             });
         }
@@ -232,14 +231,8 @@ impl Disk for SimDisk {
         let mut tree = self.tree();
         tree.observe(Op::Lock)?;
         let dir = tree.find_dir(&dir)?;
-        let ino = match tree.name(dir, name) {
-            Some(ino) => ino,
-            None => {
-                let ino = tree.add(Node::file());
-                tree.set_name(dir, name, Some(ino));
-                ino
-            }
-        };
+        let there = tree.name(dir, name);
+        let ino = there.unwrap_or_else(|| tree.add_named(dir, name, Node::file()));
         tree.file(ino)?;
         if !tree.locked.insert(ino) {
             return Err(Errno::WOULDBLOCK.into());

@@ -247,13 +247,12 @@ impl Tree {
         let mut found = Vec::new();
         let mut todo = vec![(String::new(), ROOT)];
         while let Some((path, ino)) = todo.pop() {
-            match self.dir(ino) {
-                Ok(dir) => {
-                    todo.extend(dir.live.iter().map(|(name, ino)| {
-                        (if path.is_empty() { name.clone() } else { format!("{path}/{name}") }, *ino)
-                    }))
-                }
-                Err(_) => found.push(path),
+            let Ok(dir) = self.dir(ino) else {
+                found.push(path);
+                continue;
+            };
+            for (name, ino) in &dir.live {
+                todo.push((if path.is_empty() { name.clone() } else { format!("{path}/{name}") }, *ino));
             }
         }
         found.sort_unstable();
@@ -287,6 +286,12 @@ impl Tree {
         ino
     }
 
+    pub(super) fn add_named(&mut self, dir: Ino, name: &str, node: Node) -> Ino {
+        let ino = self.add(node);
+        self.set_name(dir, name, Some(ino));
+        ino
+    }
+
     pub(super) fn set_name(&mut self, dir: Ino, name: &str, ino: Option<Ino>) {
         if let Some(Node::Dir(dir)) = self.nodes.get_mut(&dir) {
             dir.change(vec![(name.to_owned(), ino)]);
@@ -316,14 +321,8 @@ impl Tree {
         let mut at = ROOT;
         for name in names {
             self.dir(at)?;
-            at = match self.name(at, name) {
-                Some(ino) => ino,
-                None => {
-                    let ino = self.add(Node::Dir(Dir::default()));
-                    self.set_name(at, name, Some(ino));
-                    ino
-                }
-            };
+            let there = self.name(at, name);
+            at = there.unwrap_or_else(|| self.add_named(at, name, Node::Dir(Dir::default())));
         }
         self.dir(at).map(drop)
     }

@@ -1,0 +1,197 @@
+//! The one owner of the ledger's state and files: takes calls in groups, and answers a group after one sync for all.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::files::{Failure, Files};
+use super::line::{Entry, write};
+use super::state::State;
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::ledger::{Plan, PlanId, Standing, Tally};
+use crate::limits::{LEDGER_GROUP_MAX, LEDGER_LINE_BYTES_MAX};
+use crate::record::StreamId;
+
+/// What is to be written down.
+pub(super) enum Change {
+    Plan(Box<Plan>),
+    Commit(PlanId, Tally),
+    Skip { stream: StreamId, shard: u32, end: u64, tally: Tally },
+    Remove(StreamId),
+}
+
+/// The answer to a change: a new plan's number.
+pub(super) type Changed = Result<Option<PlanId>>;
+
+/// What a handle asks of the writer.
+pub(super) enum Call {
+    Change(Change, oneshot::Sender<Changed>),
+    Standing(StreamId, oneshot::Sender<Result<BTreeMap<u32, Standing>>>),
+    /// Answered when files and lock are let go.
+    Close(oneshot::Sender<()>),
+}
+
+/// The owner.
+pub(super) struct Writer {
+    state: State,
+    files: Files,
+    clock: Clock,
+    /// Why nothing more is taken, after a failed sync.
+    poison: Option<String>,
+}
+
+impl Writer {
+    pub(super) fn new(state: State, files: Files, clock: Clock) -> Self {
+        Writer { state, files, clock, poison: None }
+    }
+
+    /// Works until closed, on a thread of its own.
+    pub(super) fn run_on_thread(mut self, mut calls: mpsc::Receiver<Call>) {
+        while let Some(first) = calls.blocking_recv() {
+            if let Some(closing) = self.serve(first, &mut calls) {
+                return self.close(closing);
+            }
+        }
+        self.finish();
+    }
+
+    /// Works until closed, as a task: for tests whose runtime is deterministic.
+    pub(super) async fn run(mut self, mut calls: mpsc::Receiver<Call>) {
+        while let Some(first) = calls.recv().await {
+            if let Some(closing) = self.serve(first, &mut calls) {
+                return self.close(closing);
+            }
+        }
+        self.finish();
+    }
+
+    /// Serves what is queued, up to a group; answers whom to tell when it was the last.
+    fn serve(&mut self, first: Call, calls: &mut mpsc::Receiver<Call>) -> Option<oneshot::Sender<()>> {
+        let (mut changes, mut questions, mut closing) = (Vec::new(), Vec::new(), None);
+        let mut next = Some(first);
+        while let Some(call) = next.take() {
+            match call {
+                Call::Change(change, reply) => changes.push((change, reply)),
+                Call::Standing(stream, reply) => questions.push((stream, reply)),
+                Call::Close(reply) => closing = Some(reply),
+            }
+            if closing.is_none() && changes.len() + questions.len() < LEDGER_GROUP_MAX {
+                next = calls.try_recv().ok();
+            }
+        }
+        if !changes.is_empty() {
+            self.change(changes);
+        }
+        for (stream, reply) in questions {
+            // Whoever asked may have gone away; here and below.
+            let _ = reply.send(self.healthy().map(|()| self.state.standing(stream)));
+        }
+        closing
+    }
+
+    fn change(&mut self, changes: Vec<(Change, oneshot::Sender<Changed>)>) {
+        let (changes, replies): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        match self.write(changes) {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    let _ = reply.send(answer);
+                }
+            }
+            Err(failure) => {
+                for reply in replies {
+                    let _ = reply.send(Err(failure.error()));
+                }
+            }
+        }
+    }
+
+    /// Makes those changes durable that are valid, all with one sync, or none.
+    fn write(&mut self, changes: Vec<Change>) -> Result<Vec<Changed>, Unwritten> {
+        self.healthy().map_err(|error| Unwritten::Poisoned(error.message().to_owned()))?;
+        let synced = self.files.ready(&self.state).map_err(|failure| self.failed(failure))?;
+        let mut lines = Vec::new();
+        self.state.mark();
+        let answers = changes.into_iter().map(|change| self.take(change, synced, &mut lines)).collect();
+        if !lines.is_empty()
+            && let Err(failure) = self.files.append(&lines)
+        {
+            self.state.undo();
+            return Err(self.failed(failure));
+        }
+        Ok(answers)
+    }
+
+    /// Applies a change to the state and adds its line.
+    fn take(&mut self, change: Change, synced: u64, lines: &mut Vec<u8>) -> Changed {
+        let ms = self.clock.now_ms();
+        let entry = match change {
+            Change::Plan(plan) => Entry::Plan { id: self.state.next(), plan: *plan },
+            Change::Commit(id, tally) => self.state.committing(id, tally, ms)?,
+            Change::Skip { stream, shard, end, tally } => Entry::Skip { stream, shard, end, ms, tally },
+            Change::Remove(stream) if !self.state.knows(stream) => return Ok(None),
+            Change::Remove(stream) => Entry::Remove { stream, ms },
+        };
+        let mut line = Vec::new();
+        write(&mut line, synced, &entry);
+        if line.len() > LEDGER_LINE_BYTES_MAX {
+            let message = format!("plan takes {} bytes as JSON, the limit is {LEDGER_LINE_BYTES_MAX}", line.len());
+            return Err(Error::invalid(message));
+        }
+        self.state.apply(&entry)?;
+        lines.append(&mut line);
+        match entry {
+            Entry::Plan { id, .. } => Ok(Some(id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> Unwritten {
+        match failure {
+            Failure::Write(error) => Unwritten::Refused(error.to_string()),
+            Failure::Sync(error) => {
+                tracing::error!(%error, "a sync of the ledger failed: it takes nothing more until the restart");
+                let message = format!("a sync of the ledger failed ({error}): it takes nothing more until the restart");
+                self.poison = Some(message.clone());
+                Unwritten::Poisoned(message)
+            }
+        }
+    }
+
+    fn healthy(&self) -> Result<()> {
+        self.poison.as_ref().map_or(Ok(()), |message| Err(Error::new(Kind::Internal, message)))
+    }
+
+    /// Leaves a last line, which proves to the next start that all before it was synced.
+    fn finish(&mut self) {
+        if self.poison.is_none()
+            && let Some(synced) = self.files.end()
+        {
+            let mut line = Vec::new();
+            write(&mut line, synced, &Entry::End { ms: self.clock.now_ms() });
+            // Without it the ledger is as after a crash, which is good enough.
+            let _ = self.files.append(&line);
+        }
+    }
+
+    fn close(mut self, closing: oneshot::Sender<()>) {
+        self.finish();
+        drop(self);
+        let _ = closing.send(());
+    }
+}
+
+/// Why a whole group was not written.
+enum Unwritten {
+    Refused(String),
+    Poisoned(String),
+}
+
+impl Unwritten {
+    fn error(&self) -> Error {
+        match self {
+            Unwritten::Refused(why) => Error::unavailable(format!("the ledger cannot be written: {why}")),
+            Unwritten::Poisoned(message) => Error::new(Kind::Internal, message),
+        }
+    }
+}

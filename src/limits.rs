@@ -118,6 +118,8 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of a status document that `standpipe status` takes: 5,000 streams at some 1 KiB each, with room.
 pub const STATUS_BYTES_MAX: usize = 32 << 20;
+/// Bytes that `standpipe put` asks of its input at once.
+pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 

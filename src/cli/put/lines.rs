@@ -3,8 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes asked of the input at once.
-const READ_BYTES: usize = 256 << 10;
+use crate::limits::PUT_READ_BYTES;
 
 /// What the input holds next. Lines are numbered from 1.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if let Some(line) = self.take() {
                 return Ok(line);
             }
-            self.buffer.reserve(READ_BYTES);
+            self.buffer.reserve(PUT_READ_BYTES);
             if self.input.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(self.rest());
             }
@@ -126,7 +125,7 @@ mod tests {
         text.extend_from_slice(b"\nshort\n");
         let mut lines = Lines::new(&text[..], 1_000);
         assert_eq!(lines.next().await.unwrap(), Line::TooLong { number: 1, bytes: (3 << 20) + 1 });
-        assert!(lines.buffer.capacity() <= 4 * READ_BYTES, "{}", lines.buffer.capacity());
+        assert!(lines.buffer.capacity() <= 4 * PUT_READ_BYTES, "{}", lines.buffer.capacity());
         assert_eq!(lines.next().await.unwrap(), whole("short\n"));
         assert_eq!(lines.number(), 2);
     }

@@ -66,7 +66,8 @@ impl Machine {
         let service = self.start().await?;
         let stream = service.streams.get(service.catalog.get("web").expect("it is in the config").id);
         for put in first..first + puts {
-            let ids: Vec<String> = (0..4).map(|n| format!("{{\"id\":\"{put}-{n}\",\"pad\":\"{}\"}}", "x".repeat(90))).collect();
+            let ids: Vec<String> =
+                (0..4).map(|n| format!("{{\"id\":\"{put}-{n}\",\"pad\":\"{}\"}}", "x".repeat(90))).collect();
             let broken = format!("broken-{put}");
             let mut records: Vec<&str> = ids.iter().map(String::as_str).collect();
             records.push(&broken);
@@ -85,7 +86,10 @@ impl Machine {
             }
         }
         let report = service.stop(Duration::from_secs(20)).await?;
-        assert!(report.left.is_empty() || self.data.is_down() || self.lake.is_down(), "left without a reason: {report}");
+        assert!(
+            report.left.is_empty() || self.data.is_down() || self.lake.is_down(),
+            "left without a reason: {report}"
+        );
         Ok(())
     }
 
@@ -134,7 +138,8 @@ fn records_of(name: &str, bytes: &[u8]) -> Vec<String> {
 
 /// Runs one life on a runtime of its own, so that its end takes every task with it, as the end of a process does.
 fn process(life: impl Future<Output = standpipe::error::Result<()>>) -> standpipe::error::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let ended = runtime.block_on(life);
     runtime.shutdown_background();
     ended

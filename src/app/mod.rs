@@ -26,6 +26,7 @@ pub use service::Service;
 
 /// The running service with its listeners.
 pub struct App {
+    clock: Clock,
     service: Service,
     edge: Listening,
     admin: Listening,
@@ -75,8 +76,8 @@ impl App {
             server = server.with_tls(acceptor);
         }
         let edge = Listening::start(server, edge, api::Edge::new(context, &config)?, config.server.grace)?;
-        let admin = Listening::start(Server::new(clock), admin, Admin(service.handles()), config.server.grace)?;
-        Ok(App { service, edge, admin })
+        let admin = Listening::start(Server::new(clock.clone()), admin, Admin(service.handles()), config.server.grace)?;
+        Ok(App { clock, service, edge, admin })
     }
 
     /// Where the AWS APIs and plain ingest are heard.
@@ -96,8 +97,9 @@ impl App {
     /// Only faults of ours; what was acknowledged is safe all the same.
     pub async fn stop(self, grace: Duration) -> Result<StopReport> {
         self.service.not_ready();
+        let began = self.clock.instant();
         self.edge.stop().await;
-        let report = self.service.stop(grace).await;
+        let report = self.service.stop(grace.saturating_sub(began.elapsed())).await;
         self.admin.stop().await;
         report
     }

@@ -56,7 +56,7 @@ impl Service {
         let lock = local_journal::claim(&*disk)?;
         let options = local_journal::Options::of(config);
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
-        let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), local_ledger::Options::default())?);
+        let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?);
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());

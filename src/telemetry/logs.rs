@@ -3,16 +3,19 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::clock::{Clock, Instant};
+use crate::error::{Error, Result};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +31,33 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 /// Places and streams remembered; beyond it the memory is cleared, and lines are written again.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// Starts logging to standard error. `filter` is in the manner of `RUST_LOG`. Called once.
-pub fn start(format: LogFormat, filter: &str, clock: Clock) -> Result<(), crate::error::Error> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        crate::error::Error::invalid(format!("the log filter {filter:?} is not valid")).because(error)
-    })?;
+/// Starts logging to standard error. `filter` is in the manner of `RUST_LOG`; nothing is `info`. Called once.
+///
+/// Below `info` only our own lines are shown, whatever the filter says: the AWS SDK and hyper show headers and bodies
+/// there, and no payload and no credential may get into a log line.
+///
+/// # Errors
+/// A filter that cannot be read.
+pub fn start(format: LogFormat, filter: &str, clock: Clock) -> Result<()> {
+    let filter = parse(filter)?;
     let once = Once { clock, seen: Mutex::default() };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let own = filter_fn(|line| shown(line.target(), *line.level()));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
-        LogFormat::Text => lines.boxed(),
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
     };
-    let started = tracing_subscriber::registry().with(filter).with(lines.with_filter(once)).try_init();
-    started.map_err(|error| crate::error::Error::invalid("logging has been started before").because(error))
+    let started = tracing_subscriber::registry().with(filter).with(own).with(lines.with_filter(once)).try_init();
+    started.map_err(|error| Error::invalid("logging has been started before").because(error))
+}
+
+fn shown(target: &str, level: Level) -> bool {
+    level <= Level::INFO || target == "standpipe" || target.starts_with("standpipe::")
+}
+
+fn parse(filter: &str) -> Result<EnvFilter> {
+    let text = if filter.trim().is_empty() { "info" } else { filter };
+    EnvFilter::try_new(text).map_err(|error| Error::invalid(format!("the log filter {text:?} is not one")).because(error))
 }
 
 /// Lets the first of equal lines through and holds the others back for [`REPEAT_AFTER`]. Equal means: from the same
@@ -113,5 +130,24 @@ mod tests {
         clock.sleep(REPEAT_AFTER).await;
         say("a", "4");
         assert_eq!(*lines.lock().unwrap(), 3);
+    }
+    #[test]
+    fn a_filter_is_taken_or_refused_by_name() {
+        assert_eq!(parse("").unwrap().to_string(), "info");
+        assert_eq!(parse("standpipe=debug").unwrap().to_string(), "standpipe=debug");
+        assert!(parse("standpipe=loud").unwrap_err().to_string().contains("\"standpipe=loud\""));
+    }
+
+    #[test]
+    fn what_others_say_below_info_is_never_shown() {
+        for (target, level, expected) in [
+            ("standpipe::api", Level::TRACE, true),
+            ("standpipe_other", Level::DEBUG, false),
+            ("aws_smithy_runtime::client", Level::TRACE, false),
+            ("hyper", Level::DEBUG, false),
+            ("hyper", Level::INFO, true),
+        ] {
+            assert_eq!(shown(target, level), expected, "{target} {level}");
+        }
     }
 }

@@ -111,6 +111,9 @@ pub const OBJECT_TAG_KEY_MAX: usize = 128;
 pub const OBJECT_TAG_VALUE_MAX: usize = 256;
 /// Bytes of one name in a path of a local directory.
 pub const PATH_NAME_BYTES_MAX: usize = 255;
+/// Directories of a local destination that are remembered as durable (or as swept of what a crash left); beyond it
+/// all are forgotten, which costs a few syncs.
+pub const DIRECTORIES_REMEMBERED_MAX: usize = 4_096;
 /// Longest pause between two attempts at one object.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 

@@ -1,1 +1,194 @@
-//! (being written)
+//! A directory as a destination: a key is a path beneath its root, an object a file.
+//!
+//! An object is written to a file without a name, synced, linked under its key without replacing anything, and then
+//! every directory on the way is synced whose name may be new, **also when the object was there already**: an earlier
+//! attempt may have linked it and died before its directories were durable, and a power cut would then undo a name
+//! that has been taken for done.
+//!
+//! Directories known to be durable are remembered, so that an object usually costs two syncs. Whoever removes
+//! directories of the lake while the service writes into them should let it make them again, not do so himself.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Body, Created, Destination, ObjectFacts};
+use crate::disk::{Disk, HIDDEN_PREFIX, Open, Unnamed};
+use crate::error::{Error, Kind, Result};
+use crate::limits::DIRECTORIES_REMEMBERED_MAX;
+
+mod key;
+#[cfg(test)]
+mod tests;
+
+/// Objects as files beneath the root of a [`Disk`]. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalDirectory(Arc<Inner>);
+
+struct Inner {
+    disk: Arc<dyn Disk>,
+    /// Directories whose names, and those of all above them, are durable.
+    durable: Mutex<HashSet<PathBuf>>,
+}
+
+impl LocalDirectory {
+    /// The directory that `disk` is rooted in.
+    pub fn new(disk: Arc<dyn Disk>) -> Self {
+        LocalDirectory(Arc::new(Inner { disk, durable: Mutex::default() }))
+    }
+
+    /// Runs what blocks where it may.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Inner) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let inner = self.0.clone();
+        tokio::task::spawn_blocking(move || act(&inner)).await.map_err(io::Error::other)?
+    }
+
+    /// Writes the body to a file that nobody sees, as its chunks come; the file and its length.
+    async fn write(&self, key: &str, dir: PathBuf, mut body: Body) -> Result<(Arc<dyn Unnamed>, u64)> {
+        let failed = |error| describe(key, "write", error);
+        let file: Arc<dyn Unnamed> = self.blocking(move |inner| inner.unnamed(&dir)).await.map_err(failed)?.into();
+        let mut len = 0;
+        while let Some(chunk) = body.next().await {
+            let (chunk, file, offset) = (chunk?, file.clone(), len);
+            len += chunk.len() as u64;
+            self.blocking(move |_| file.write_at(offset, &[&chunk])).await.map_err(failed)?;
+        }
+        Ok((file, len))
+    }
+}
+
+#[async_trait]
+impl Destination for LocalDirectory {
+    /// [`Kind::Invalid`] for a key that cannot be a path; [`Kind::Conflict`] where something else stands in its way;
+    /// [`Kind::Unavailable`] for what an operator can mend: no room, no right, a read-only or failing disk.
+    async fn create(&self, key: &str, body: Body, _: ObjectFacts) -> Result<Created> {
+        key::check(key)?;
+        let path = PathBuf::from(key);
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        let (file, len) = self.write(key, dir.clone(), body).await?;
+        let linked = self.blocking(move |inner| inner.link(&*file, &path, len)).await;
+        let created = match linked.map_err(|error| describe(key, "create", error))? {
+            Linked::Created => Created::Created,
+            Linked::AlreadyThere => Created::AlreadyThere,
+            Linked::Other(found) => {
+                let message = format!("object {key:?} is there with {found} bytes, ours has {len}: it is not ours");
+                return Err(Error::new(Kind::Conflict, message));
+            }
+        };
+        self.blocking(move |inner| inner.make_durable(&dir))
+            .await
+            .map_err(|error| describe(key, "sync the directories of", error))?;
+        Ok(created)
+    }
+
+    async fn probe(&self) -> Result<String> {
+        let space = self.blocking(Inner::probe).await.map_err(|error| {
+            Error::unavailable("the directory takes no file: a test file could not be made, linked and removed")
+                .because(error)
+        })?;
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        Ok(format!("a directory that takes files; {:.1} of {:.1} GiB free", gib(space.available), gib(space.total)))
+    }
+}
+
+/// What became of a link.
+enum Linked {
+    Created,
+    AlreadyThere,
+    /// A file of another length, in bytes.
+    Other(u64),
+}
+
+impl Inner {
+    /// A file without a name in `dir`, which is made if it is missing.
+    fn unnamed(&self, dir: &Path) -> io::Result<Box<dyn Unnamed>> {
+        match self.disk.unnamed(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody may have removed a directory that we knew.
+                self.remembered(|durable| durable.retain(|known| !dir.starts_with(known)));
+                self.disk.create_dirs(dir)?;
+                self.disk.unnamed(dir)
+            }
+            done => done,
+        }
+    }
+
+    fn link(&self, file: &dyn Unnamed, path: &Path, len: u64) -> io::Result<Linked> {
+        file.sync()?;
+        match file.link(path) {
+            Ok(()) => return Ok(Linked::Created),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let there = self.disk.open(path, Open::Read)?;
+        let found = there.len()?;
+        if found != len {
+            return Ok(Linked::Other(found));
+        }
+        there.sync()?;
+        Ok(Linked::AlreadyThere)
+    }
+
+    /// Makes the names in `dir` durable, and those of it and the directories above it.
+    fn make_durable(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_dir(dir)?;
+        let mut new = Vec::new();
+        for at in dir.ancestors() {
+            let Some(parent) = at.parent() else { break };
+            if self.remembered(|durable| durable.contains(at)) {
+                break;
+            }
+            self.disk.sync_dir(parent)?;
+            new.push(at.to_owned());
+        }
+        self.remembered(|durable| {
+            if durable.len() + new.len() > DIRECTORIES_REMEMBERED_MAX {
+                durable.clear();
+            }
+            durable.extend(new);
+        });
+        Ok(())
+    }
+
+    fn remembered<T>(&self, act: impl FnOnce(&mut HashSet<PathBuf>) -> T) -> T {
+        act(&mut self.durable.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn probe(&self) -> io::Result<crate::disk::Space> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = PathBuf::from(format!("{HIDDEN_PREFIX}probe-{}-{number}", std::process::id()));
+        let file = self.disk.unnamed(Path::new(""))?;
+        file.write_at(0, &[b"probe"])?;
+        file.sync()?;
+        match file.link(&name) {
+            // A process of the same number died in the middle of this.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => linked?,
+        }
+        self.disk.remove(&name)?;
+        self.disk.sync_dir(Path::new(""))?;
+        self.disk.space()
+    }
+}
+
+/// What an operator is told.
+fn describe(key: &str, action: &str, error: io::Error) -> Error {
+    let (kind, why) = match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => (Kind::Invalid, ""),
+        io::ErrorKind::IsADirectory => (Kind::Conflict, ", a directory has that name"),
+        io::ErrorKind::NotADirectory => (Kind::Conflict, ", a file or a link stands where a directory is needed"),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            (Kind::Conflict, ", a symbolic link stands in the way, and none is followed")
+        }
+        _ => (Kind::Unavailable, ""),
+    };
+    Error::new(kind, format!("cannot {action} object {key:?}{why}")).because(error)
+}

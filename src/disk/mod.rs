@@ -20,6 +20,10 @@ pub mod sim;
 
 pub use real::RealDisk;
 
+/// How names begin that a disk may give to files that are not linked yet, where the file system cannot do without a
+/// name. What has such a name may be removed at any time: nothing else should be called so.
+pub const HIDDEN_PREFIX: &str = ".tmp-";
+
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Open {

@@ -65,7 +65,8 @@ impl SimDisk {
         self.tree().faults.operations
     }
 
-    /// Makes the `nth` operation of this kind (counted from now, the next is 1) fail, once.
+    /// Makes the `nth` operation of this kind (counted from now, the next is 1) fail, once. As over a network, one
+    /// that changes names or lengths may have done so all the same, and a write may have written a part.
     pub fn fail(&self, op: Op, nth: u64, fault: impl Into<Fault>) {
         self.tree().faults.order(op, nth, fault.into(), false);
     }

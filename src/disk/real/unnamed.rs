@@ -20,11 +20,9 @@ use super::beneath::Beneath;
 use super::file::RealFile;
 use crate::clock::Clock;
 use crate::disk::names::split;
-use crate::disk::{File, Unnamed};
+use crate::disk::{File, HIDDEN_PREFIX, Unnamed};
+use crate::limits::DIRECTORIES_REMEMBERED_MAX;
 
-const PREFIX: &str = ".tmp-";
-/// Directories remembered as swept; beyond it they are swept once more, which does no harm.
-const SWEPT_MAX: usize = 1024;
 /// How often a hidden name is made again that somebody swept between its making and its locking.
 const TRIES_MAX: usize = 8;
 
@@ -74,7 +72,7 @@ impl Hidden {
 
     /// Makes and locks a hidden file; `None` when another process swept it in between.
     fn hidden_in(&self, parent: &OwnedFd) -> io::Result<Option<RealUnnamed>> {
-        let name = format!("{PREFIX}{:016x}", Clock::real().random());
+        let name = format!("{HIDDEN_PREFIX}{:016x}", Clock::real().random());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = retry_on_intr(|| openat(parent, &name, flags, self.shared.file_mode))?;
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -90,7 +88,7 @@ impl Hidden {
 
     fn sweep_once(&self, dir: &[&str], parent: &OwnedFd) -> io::Result<()> {
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        if swept.len() >= SWEPT_MAX {
+        if swept.len() >= DIRECTORIES_REMEMBERED_MAX {
             swept.clear();
         }
         if swept.insert(dir.join("/")) { sweep(parent) } else { Ok(()) }
@@ -103,7 +101,7 @@ fn sweep(parent: &OwnedFd) -> io::Result<()> {
     for entry in Dir::read_from(&readable)? {
         let entry = entry?;
         let name = entry.file_name();
-        if !name.to_bytes().starts_with(PREFIX.as_bytes()) {
+        if !name.to_bytes().starts_with(HIDDEN_PREFIX.as_bytes()) {
             continue;
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

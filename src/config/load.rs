@@ -57,7 +57,11 @@ fn parse(
     let mut findings = Findings::new();
     let (mut document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        findings.add(error.span().unwrap_or(0..0), error.message());
+        let span = error.span().unwrap_or(0..0);
+        match text.get(span.clone()) {
+            Some(key) if error.message() == "duplicate key" => findings.add(span, format!("duplicate key {key:?}")),
+            _ => findings.add(span, error.message()),
+        }
     }
     if !findings.is_empty() {
         // What was recovered may not be what was meant.

@@ -89,7 +89,7 @@ pub fn show_size(bytes: u64) -> String {
     }
 }
 
-/// `duration` as a person would write it: `300s`, `1h30m`; reads back as the same, down to milliseconds.
+/// `duration` as a person would write it: `300s`, `1h30m`, `24h`, `7d`; reads back as the same, down to milliseconds.
 pub fn show_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     // Seconds up to an hour: that is how Firehose's intervals are known.
@@ -97,7 +97,8 @@ pub fn show_duration(duration: Duration) -> String {
         return format!("{}s", rest / 1_000);
     }
     let mut out = String::new();
-    for (name, unit) in &DURATIONS[1..] {
+    let units = if rest < 172_800_000 { &DURATIONS[1..] } else { DURATIONS };
+    for (name, unit) in units {
         if rest >= *unit {
             out.push_str(&format!("{}{name}", rest / unit));
             rest %= unit;

@@ -1,0 +1,83 @@
+//! `standpipe check`: says whether a configuration file is right, or everything that is wrong with it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::units::{show_duration, show_size};
+use crate::config::{Config, DeliveryStream, DiskBudget, Store, schema};
+
+/// Checks the file at `path` and prints a summary, or its faults to standard error; exit code 1 with faults. With
+/// `print_schema` it prints the JSON schema of the file instead and reads nothing.
+pub fn run(path: &Path, print_schema: bool) -> ExitCode {
+    if print_schema {
+        print(&format!("{:#}\n", schema()));
+        return ExitCode::SUCCESS;
+    }
+    match Config::load(path) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                print_error(&format!("warning: {warning}\n"));
+            }
+            print(&format!("OK: {}\n{}", path.display(), summary(&config)));
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            let count = faults.iter().count();
+            print_error(&format!("{faults}\n{count} {}\n", if count == 1 { "fault" } else { "faults" }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a person wants to see again: where data lie, who listens, which streams go where.
+fn summary(config: &Config) -> String {
+    let mut out = String::new();
+    let budget = match config.journal.max {
+        DiskBudget::Bytes(bytes) => show_size(bytes),
+        DiskBudget::Percent(percent) => format!("{percent}% of the file system"),
+    };
+    let access = match config.access_keys.len() {
+        0 => "no access keys: any signature is taken".to_owned(),
+        1 => "1 access key".to_owned(),
+        keys => format!("{keys} access keys"),
+    };
+    let tls = if config.server.tls.is_some() { " (TLS)" } else { "" };
+    let server = &config.server;
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "  data      {}, journal up to {budget}", config.data_dir.display());
+    let _ = writeln!(out, "  listen    {}{tls}, admin {}; {access}", server.listen, server.admin_listen);
+    let _ = writeln!(out, "  streams   {}", config.delivery_streams.len());
+    for stream in &config.delivery_streams {
+        let _ = writeln!(out, "    {}", line(stream));
+    }
+    out
+}
+
+fn line(stream: &DeliveryStream) -> String {
+    let destination = &stream.destination;
+    let root = match &destination.store {
+        Store::S3(store) => format!("s3://{}", store.bucket),
+        Store::Local { path } => path.display().to_string(),
+    };
+    let compression = serde_json::to_value(destination.compression).unwrap_or_default();
+    let buffer = &stream.buffer;
+    format!(
+        "{} -> {root}/{} ({}, {} or {})",
+        stream.name,
+        destination.prefix.text(),
+        compression.as_str().unwrap_or_default(),
+        show_size(buffer.size_bytes),
+        show_duration(buffer.interval)
+    )
+}
+
+/// A closed pipe (`| head`) is no fault of ours.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn print_error(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -92,6 +92,19 @@ pub const RETRIES_MAX: usize = 16;
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Bytes above which an S3 object is sent in parts, and the size of each part but the last.
 pub const S3_PART_BYTES: usize = 8 << 20;
+/// Parts of one S3 destination in memory at once, over all its objects: with one being collected and the others on
+/// their way an upload is not held up by its round trips.
+pub const S3_PARTS_MAX: usize = 4;
+/// Attempts of one call to S3 by the SDK itself; the pipeline tries whole objects again for as long as it likes.
+pub const S3_ATTEMPTS_MAX: u32 = 3;
+/// The SDK's first pause between attempts (doubled, with jitter): short, for the pipeline makes the long ones.
+pub const S3_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long a connection to S3 may take.
+pub const S3_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long one attempt of a call to S3 may take: a part of 8 MiB at 70 KB/s.
+pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a call to S3 may take with all its attempts.
+pub const S3_CALL_TIME_MAX: Duration = Duration::from_secs(300);
 /// Bytes of an object's key: the bound of S3.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Characters of an evaluated prefix: the bound of Firehose.
@@ -167,3 +180,5 @@ const _: () = assert!(INGEST_RECORDS_BYTES_MAX <= APPEND_BYTES_QUEUED_MAX);
 const _: () = assert!((INGEST_RECORDS_BYTES_MAX as u64) < SEGMENT_BYTES);
 // S3 takes at most 10,000 parts; the largest buffer (128 MiB) times the worst growth of an encoder stays far below.
 const _: () = assert!(S3_PART_BYTES >= 5 << 20);
+// Each of the objects under way needs room for one part, or one would wait for the end of another.
+const _: () = assert!(S3_PARTS_MAX >= UPLOADS_PER_PIPELINE_MAX);

@@ -1,0 +1,4 @@
+//! What several integration tests share.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test takes a part of it")]
+
+pub mod s3;

@@ -56,12 +56,30 @@ pub const FRESH_BYTES_MAX: usize = 32 << 20;
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How long a call's retry is known again: SDKs give up well before.
 pub const CALL_MEMORY: Duration = Duration::from_secs(600);
-/// Calls remembered at once (about 48 bytes each); beyond it the oldest are forgotten early, and that is counted.
+/// Calls remembered at once (about 80 bytes each); beyond it the oldest are forgotten early, and that is counted.
 pub const CALLS_REMEMBERED_MAX: usize = 500_000;
 /// Bytes that must stay free on the file system, or this share of it in percent, whichever is less: the low-water mark.
 pub const FREE_BYTES_MIN: u64 = 512 << 20;
 /// See [`FREE_BYTES_MIN`].
 pub const FREE_PERCENT_MIN: u64 = 5;
+/// How long the room on the file system is taken for known, besides what we write ourselves.
+pub const FREE_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Puts waiting for the journal's writer; their bytes are bounded by [`APPEND_BYTES_QUEUED_MAX`].
+pub const APPENDS_QUEUED_MAX: usize = 4_096;
+/// Jobs (sealing, freeing) waiting for the journal's keeper: a sealed segment each, so far more than a burst needs.
+pub const KEEPER_JOBS_MAX: usize = 256;
+/// Threads that sync files beside the writer, when a group touched several: the file system joins their commits.
+pub const SYNC_THREADS: usize = 4;
+/// Segment files that the writer holds open at once; the one that was idle for longest is closed.
+pub const SEGMENT_FILES_OPEN_MAX: usize = 256;
+/// How long the writer holds the file of a shard that is idle.
+pub const SEGMENT_FILE_IDLE: Duration = Duration::from_secs(30);
+/// Bytes between two marks of a segment's sparse index: what a read at any position reads in vain at most, about.
+pub const SEGMENT_MARK_BYTES: u64 = 128 << 10;
+/// Bytes of an active segment above which it is freed once all of it has been trimmed.
+pub const SEGMENT_SPARE_BYTES: u64 = 1 << 20;
+/// Least bytes of a segment where a disk budget asks for small ones (an eighth of the budget).
+pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
 // ---- the catalog ----
 
@@ -178,6 +196,8 @@ const _: () = assert!(API_BODY_BYTES_MAX <= BODY_BYTES_IN_FLIGHT_MAX);
 const _: () = assert!(INGEST_BODY_BYTES_MAX <= INGEST_RECORDS_BYTES_MAX);
 const _: () = assert!(INGEST_RECORDS_BYTES_MAX <= APPEND_BYTES_QUEUED_MAX);
 const _: () = assert!((INGEST_RECORDS_BYTES_MAX as u64) < SEGMENT_BYTES);
+// Offsets in a segment are 32 bits wide; the last group may go past its size.
+const _: () = assert!(SEGMENT_BYTES + ((GROUP_BYTES_MAX + 2 * APPEND_BYTES_QUEUED_MAX) as u64) < u32::MAX as u64);
 // S3 takes at most 10,000 parts; the largest buffer (128 MiB) times the worst growth of an encoder stays far below.
 const _: () = assert!(S3_PART_BYTES >= 5 << 20);
 // Each of the objects under way needs room for one part, or one would wait for the end of another.

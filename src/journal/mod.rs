@@ -8,7 +8,8 @@
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::limits::{INGEST_RECORDS_BYTES_MAX, INGEST_RECORDS_MAX};
 use crate::record::{Batch, CallId, Records, ShardId, Span, StreamId};
 
 pub mod local;
@@ -28,6 +29,25 @@ pub struct Append {
     pub encrypt: bool,
     /// The stream's own disk budget in bytes, if it has one.
     pub bytes_max: Option<u64>,
+}
+
+impl Append {
+    /// Refuses what no journal takes: `Invalid`, naming the bound.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Records { ends, data, .. } = &self.records;
+        let fault = if ends.is_empty() {
+            "a put has no record".to_owned()
+        } else if ends.len() > INGEST_RECORDS_MAX {
+            format!("a put has {} records, at most {INGEST_RECORDS_MAX} are taken", ends.len())
+        } else if data.len() > INGEST_RECORDS_BYTES_MAX {
+            format!("a put has {} bytes, at most {INGEST_RECORDS_BYTES_MAX} are taken", data.len())
+        } else if !ends.is_sorted() || ends.last().map(|end| *end as usize) != Some(data.len()) {
+            format!("the ends of a put do not divide its {} bytes", data.len())
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(fault))
+    }
 }
 
 /// What became of a put.

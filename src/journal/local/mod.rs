@@ -1,1 +1,266 @@
-//! (being written)
+//! The journal on this machine's disk: segment files, one writer, group commit.
+//!
+//! ```text
+//! append ──▶ room among queued bytes ──▶ queue ──▶ writer ──▶ frames ──▶ segment file ──▶ sync ──▶ answer
+//!                                                    │                                     └─▶ fresh puts ──▶ readers
+//!                                                    └─▶ keeper: sidecars, freeing, removing
+//! ```
+//! The bytes on disk are specified in `frame`, `segment`, `sidecar` and `damage`; what a put can meet with in `writer`;
+//! what a start does in `recover`.
+//!
+//! Why frames do not carry the checksum of the one before: number of the segment, offset and dense positions say already
+//! that a frame is in its place and that none is missing.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use super::{Append, Appended, Extent, Journal};
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::{Error, Kind, Result};
+use crate::limits::{
+    APPEND_BYTES_QUEUED_MAX, APPENDS_QUEUED_MAX, CALLS_REMEMBERED_MAX, FREE_BYTES_MIN, FRESH_BYTES_MAX, SEGMENT_BYTES,
+};
+use crate::record::{Batch, ShardId, StreamId};
+
+mod active;
+mod calls;
+mod cipher;
+mod damage;
+mod frame;
+mod fresh;
+mod group;
+mod home;
+mod keeper;
+mod read;
+mod recover;
+mod scan;
+mod segment;
+mod sidecar;
+mod space;
+mod state;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod writer;
+
+pub use home::claim;
+pub use space::DiskMax;
+
+use keeper::{Job, Keeper};
+use read::Quick;
+use state::{Shard, Shared, lock};
+use sync::{Syncer, Target};
+use writer::{Message, Writer};
+
+/// What can be chosen about a journal. The default is what limits.rs says.
+#[derive(Clone)]
+pub struct Options {
+    /// Beyond it puts are refused.
+    pub disk_max: DiskMax,
+    /// Opens and seals encrypted frames.
+    pub encryption_key: Option<Zeroizing<[u8; 32]>>,
+    /// Bytes after which a segment is sealed.
+    pub segment_bytes: u64,
+    /// Bytes of fresh records kept in memory.
+    pub fresh_bytes: usize,
+    /// Calls remembered at once.
+    pub calls_max: usize,
+    /// Bytes that must stay free on the file system (or 5 percent of it, whichever is less).
+    pub free_bytes_min: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            disk_max: DiskMax::Percent(80),
+            encryption_key: None,
+            segment_bytes: SEGMENT_BYTES,
+            fresh_bytes: FRESH_BYTES_MAX,
+            calls_max: CALLS_REMEMBERED_MAX,
+            free_bytes_min: FREE_BYTES_MIN,
+        }
+    }
+}
+
+/// The journal in the folder `journal` of a data directory. A cheap handle; see [`Journal`] for what it promises.
+pub struct LocalJournal {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Message>,
+    /// One for each byte that may be queued.
+    room: Arc<Semaphore>,
+    keeper: Keeper,
+    /// Disk calls are made where they come up, on the caller's own task.
+    inline: bool,
+}
+
+impl LocalJournal {
+    /// Opens the journal, with threads of its own for writing. Blocks until what is on disk is known: sidecars are read,
+    /// segments without one are read whole.
+    ///
+    /// `Invalid` when there are segments that the key in `options` does not open; `Unavailable` when the disk fails.
+    pub fn open(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Result<LocalJournal> {
+        let failed =
+            |error: io::Error| Error::new(Kind::Unavailable, "cannot start the journal's threads").because(error);
+        let syncer = Syncer::with_threads(disk.clone()).map_err(failed)?;
+        let shared = Arc::new(Shared::new(disk, clock, options));
+        let keeper = Keeper::start(shared.clone()).map_err(failed)?;
+        let (mut journal, writer, jobs) = LocalJournal::assemble(shared, syncer, keeper)?;
+        journal.inline = false;
+        let keeper = journal.keeper.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        std::thread::Builder::new()
+            .name("journal-writer".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    let seal = async {
+                        for job in jobs {
+                            keeper.give(job).await;
+                        }
+                        drop(keeper);
+                    };
+                    // Side by side: sealing what was found must not keep puts waiting.
+                    tokio::join!(writer.run(), seal);
+                });
+            })
+            .map_err(failed)?;
+        Ok(journal)
+    }
+
+    /// Opens the journal without any thread: the writer is a task of the runtime that this is called on, and every
+    /// disk call is made where it comes up. For simulations, where all must happen in an order that the seed gives.
+    pub async fn open_inline(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Result<LocalJournal> {
+        let syncer = Syncer::inline(disk.clone());
+        let shared = Arc::new(Shared::new(disk, clock, options));
+        let keeper = Keeper::Inline(shared.clone());
+        let (journal, writer, jobs) = LocalJournal::assemble(shared, syncer, keeper)?;
+        for job in jobs {
+            journal.keeper.give(job).await;
+        }
+        drop(tokio::spawn(writer.run()));
+        Ok(journal)
+    }
+
+    fn assemble(shared: Arc<Shared>, syncer: Syncer, keeper: Keeper) -> Result<(LocalJournal, Writer, Vec<Job>)> {
+        let found = recover::recover(&shared)?;
+        make_durable(&syncer, &found.targets)?;
+        let jobs = found.unsealed.into_iter().map(|(shard, sidecar)| Job::Seal(shard, sidecar, None)).collect();
+        let (queue, waiting) = mpsc::channel(APPENDS_QUEUED_MAX);
+        let writer = Writer::new(shared.clone(), waiting, keeper.clone(), syncer, found.calls);
+        let room = Arc::new(Semaphore::new(APPEND_BYTES_QUEUED_MAX));
+        Ok((LocalJournal { shared, queue, room, keeper, inline: true }, writer, jobs))
+    }
+
+    async fn tell<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(message(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| Error::new(Kind::Internal, "the journal's writer has stopped"))
+    }
+}
+
+#[async_trait]
+impl Journal for LocalJournal {
+    async fn append(&self, shard: ShardId, put: Append) -> Result<Appended> {
+        put.check()?;
+        self.shared.refusal()?;
+        if put.encrypt && self.shared.master.is_none() {
+            return Err(active::no_key());
+        }
+        let bytes = frame::stored_bytes(&put.records, put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
+        let permit = self.room.clone().acquire_many_owned(bytes as u32).await.map_err(|_| closed())?;
+        self.tell(|answer| Message::Put(group::Put { shard, append: put, answer, _permit: permit })).await?
+    }
+
+    async fn read(&self, shard: ShardId, start: u64, bytes_max: usize) -> Result<Batch> {
+        let Some(shard) = self.shared.find(shard)? else {
+            return Ok(read::empty(shard, start));
+        };
+        if let Quick::Batch(batch) = read::quick(&self.shared, &shard, start, bytes_max) {
+            return Ok(batch);
+        }
+        if self.inline {
+            return read::from_disk(&self.shared, &shard, start, bytes_max);
+        }
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || read::from_disk(&shared, &shard, start, bytes_max))
+            .await
+            .map_err(|error| Error::new(Kind::Internal, "a read of the journal has stopped").because(error))?
+    }
+
+    async fn grown(&self, shard: ShardId, position: u64) -> Result<()> {
+        let shard = self.shared.find_or_make(shard)?;
+        let mut tip = shard.tip.subscribe();
+        let tip = tip.wait_for(|tip| tip.end > position || tip.over.is_some()).await.map_err(|_| closed())?;
+        match tip.over {
+            _ if tip.end > position => Ok(()),
+            Some(Kind::NotFound) => self.shared.find(shard.id).map(drop),
+            _ => Err(closed()),
+        }
+    }
+
+    async fn extent(&self, shard: ShardId) -> Result<Extent> {
+        let Some(shard) = self.shared.find(shard)? else { return Ok(Extent::default()) };
+        let view = lock(&shard.view);
+        Ok(Extent { start: view.start, end: view.end, disk_bytes: view.disk_bytes(), damaged: view.damaged })
+    }
+
+    async fn trim(&self, shard: ShardId, end: u64) -> Result<()> {
+        let Some(shard) = self.shared.find(shard)? else { return Ok(()) };
+        let (tidy, retire) = trim(&self.shared, &shard, end);
+        if retire {
+            // A journal that is closing frees it at its next start.
+            let _ = self.tell(|done| Message::Retire(shard.id, done)).await;
+        }
+        if tidy {
+            let (done, tidied) = oneshot::channel();
+            self.keeper.give(Job::Tidy(shard, Some(done))).await;
+            let _ = tidied.await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, stream: StreamId) -> Result<()> {
+        self.tell(|done| Message::Remove(stream, done)).await?
+    }
+
+    fn healthy(&self) -> Result<()> {
+        self.shared.refusal()?;
+        space::check_now(&self.shared)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.shared.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    async fn close(&self) {
+        let _ = self.tell(Message::Close).await;
+    }
+}
+
+/// Moves a shard's start. Returns whether segments can be freed, and whether the active one is worth freeing.
+fn trim(shared: &Shared, shard: &Shard, end: u64) -> (bool, bool) {
+    let mut view = lock(&shard.view);
+    view.start = view.start.max(end.min(view.end));
+    lock(&shared.fresh).forget(shard.id, view.start);
+    let retire = view.spare().is_some_and(|bytes| bytes >= writer::spare_bytes(shared));
+    (view.freeable().is_some(), retire)
+}
+
+/// What was found may be in the page cache only, where the process alone died: nothing is read, and no position given,
+/// that a power cut could still take back.
+fn make_durable(syncer: &Syncer, targets: &[Target]) -> Result<()> {
+    for result in syncer.sync(targets) {
+        result.map_err(|error| Error::unavailable("cannot make durable what the journal holds").because(error))?;
+    }
+    Ok(())
+}
+
+fn closed() -> Error {
+    Error::closed("the journal is closed")
+}

@@ -1,0 +1,40 @@
+//! Tests of the journal on disk: conformance, then what happens when the disk fails.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::disk::RealDisk;
+use crate::disk::sim::SimDisk;
+use crate::journal::conformance::{put, shard, suite, texts};
+
+pub(super) const START_MS: u64 = 1_700_000_000_000;
+
+/// A journal on a simulated disk.
+pub(super) async fn open(disk: &SimDisk, clock: &Clock, options: Options) -> Result<LocalJournal> {
+    LocalJournal::open_inline(Arc::new(disk.clone()), clock.clone(), options).await
+}
+
+/// Small segments and nothing in memory: every read comes from disk.
+pub(super) fn small() -> Options {
+    Options { segment_bytes: 2_000, fresh_bytes: 0, ..Options::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms_on_a_simulated_disk() {
+    for options in [Options::default(), small(), Options { fresh_bytes: 300, ..small() }] {
+        let clock = Clock::simulated(1, START_MS);
+        let journal = open(&SimDisk::new(1), &clock, options).await.unwrap();
+        suite(Arc::new(journal), &clock).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_conforms_on_a_real_disk_with_threads() {
+    for options in [Options::default(), small()] {
+        let options = Options { free_bytes_min: 0, ..options };
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
+        let journal = LocalJournal::open(disk, Clock::real(), options).unwrap();
+        suite(Arc::new(journal), &Clock::real()).await;
+    }
+}

@@ -1,0 +1,383 @@
+//! The writer: the one task that appends. It takes all puts that wait, writes each shard's with one write, makes
+//! everything durable with one sync for each file, and answers all; what comes meanwhile is the next group.
+//!
+//! # Where a put can fail
+//! - No room, or a write that fails: the segment is cut back to its durable length and that cut is synced, so that
+//!   nothing of the put can ever be read; the answer is `Unavailable`, the next put tries again.
+//! - A sync that fails, or a cut that does: nobody knows what is on the disk. The journal is poisoned, the group is
+//!   answered with `Internal`, and no sync is tried on that data again. The file is cut back all the same, as well as it
+//!   goes, so that a process that starts on the same page cache does not take for stored what never reached the disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::active::Active;
+use super::calls::Calls;
+use super::frame::{Encoder, stored_bytes};
+use super::group::{Group, Lane, Put, Written, answer};
+use super::keeper::{Job, Keeper};
+use super::sidecar::Stored;
+use super::space::Room;
+use super::state::{Shard, Shared, lock};
+use super::sync::{Syncer, Target};
+use crate::clock::Instant;
+use crate::error::{Error, Kind, Result};
+use crate::journal::Appended;
+use crate::limits::{
+    FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
+    SEGMENT_SPARE_BYTES,
+};
+use crate::record::{ShardId, StreamId};
+
+/// What the writer is told.
+pub(super) enum Message {
+    /// Store this.
+    Put(Put),
+    /// The shard was trimmed to its end: free its active segment.
+    Retire(ShardId, oneshot::Sender<()>),
+    /// Forget a stream.
+    Remove(StreamId, oneshot::Sender<Result<()>>),
+    /// Finish what is queued.
+    Close(oneshot::Sender<()>),
+}
+
+/// The writer's state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Message>,
+    keeper: Keeper,
+    syncer: Syncer,
+    calls: Calls,
+    room: Room,
+    /// The segments that are appended to.
+    active: BTreeMap<ShardId, Active>,
+    /// Taken from the queue, to be handled next.
+    carried: Option<Message>,
+    /// For the keeper, once the group is answered.
+    jobs: Vec<Job>,
+    gave_back: Option<Instant>,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        queue: mpsc::Receiver<Message>,
+        keeper: Keeper,
+        syncer: Syncer,
+        calls: Calls,
+    ) -> Self {
+        Writer {
+            shared,
+            queue,
+            keeper,
+            syncer,
+            calls,
+            room: Room::new(),
+            active: BTreeMap::new(),
+            carried: None,
+            jobs: Vec::new(),
+            gave_back: None,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Runs until the journal is closed or all its handles are gone.
+    pub(super) async fn run(mut self) {
+        while let Some(message) = self.next().await {
+            match message {
+                Message::Put(put) => {
+                    let group = self.gather(put);
+                    self.commit(group);
+                }
+                Message::Retire(shard, done) => self.retire_spare(shard, done),
+                Message::Remove(stream, done) => self.remove(stream, done),
+                Message::Close(done) => {
+                    // What is queued is still taken; the queue ends when it is empty.
+                    self.queue.close();
+                    self.closing.push(done);
+                }
+            }
+            self.close_surplus_files();
+            self.give_jobs().await;
+        }
+        self.finish().await;
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.carried.take() {
+            return Some(message);
+        }
+        while self.active.values().any(Active::is_open) {
+            let clock = self.shared.clock.clone();
+            if let Some(message) = clock.within(SEGMENT_FILE_IDLE, self.queue.recv()).await {
+                return message;
+            }
+            let now = clock.instant();
+            for active in self.active.values_mut().filter(|active| now - active.used >= SEGMENT_FILE_IDLE) {
+                active.close();
+            }
+        }
+        self.queue.recv().await
+    }
+
+    /// Takes what waits, up to the size of a group.
+    fn gather(&mut self, put: Put) -> Group {
+        let mut group = Group::default();
+        let mut next = Some(put);
+        while let Some(put) = next.take() {
+            self.admit(&mut group, put);
+            if self.carried.is_some() || group.bytes >= GROUP_BYTES_MAX as u64 {
+                break;
+            }
+            match self.queue.try_recv() {
+                Ok(Message::Put(put)) => next = Some(put),
+                Ok(message) => self.carried = Some(message),
+                Err(_) => {}
+            }
+        }
+        group
+    }
+
+    /// Takes a put into the group, or answers it, or leaves it for the next group.
+    fn admit(&mut self, group: &mut Group, put: Put) {
+        let Some(put) = group.join(put) else { return };
+        let encrypt = put.append.encrypt;
+        if group.encrypts(put.shard).is_some_and(|encrypts| encrypts != encrypt) {
+            // A segment is either encrypted or not, and a group writes to one segment of a shard.
+            self.carried = Some(Message::Put(put));
+            return;
+        }
+        let bytes = stored_bytes(&put.append.records, encrypt);
+        match self.place(&put, bytes) {
+            Ok(Place::Stored(stored)) => drop(put.answer.send(Ok(stored))),
+            Ok(Place::Room(shard)) => group.push(shard, put, bytes),
+            Err(error) => drop(put.answer.send(Err(error))),
+        }
+    }
+
+    fn place(&mut self, put: &Put, bytes: u64) -> Result<Place> {
+        self.shared.refusal()?;
+        let shard = self.shared.find_or_make(put.shard)?;
+        let now_ms = self.shared.clock.now_ms();
+        if let Some(span) = put.append.call.and_then(|call| self.calls.find(put.shard, call, now_ms)) {
+            return Ok(Place::Stored(Appended { span, repeated: true }));
+        }
+        let taken = self.room.take(&self.shared, &shard, bytes, put.append.bytes_max);
+        if taken.is_err() {
+            self.give_back();
+        }
+        taken.map(|()| Place::Room(shard))
+    }
+
+    /// Writes, syncs, publishes and answers.
+    fn commit(&mut self, group: Group) {
+        let mut written = Vec::with_capacity(group.lanes.len());
+        for lane in group.lanes {
+            match self.write(&lane) {
+                Ok(wrote) => written.push((lane, wrote)),
+                Err(error) => lane.fail(&error),
+            }
+        }
+        self.room.settle();
+        let synced = self.sync(&written);
+        for ((lane, wrote), synced) in written.into_iter().zip(synced) {
+            match synced {
+                Ok(()) => self.publish(lane, &wrote),
+                Err(why) => {
+                    self.shared.poison(&why);
+                    let durable = self.active.get(&lane.shard.id).map_or(0, |active| active.len);
+                    let _ = wrote.file.set_len(durable);
+                    lane.fail(&Error::new(Kind::Internal, why));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, lane: &Lane) -> Result<Written> {
+        self.shared.refusal()?;
+        let disk = self.shared.disk.clone();
+        let active = self.active_for(lane)?;
+        let failed = |error| Error::unavailable("cannot write to the journal").because(error);
+        let file = active.file(&*disk).map_err(failed)?;
+        let mut encoder =
+            if active.len == 0 { Encoder::starting_with(&active.header.encode_twice()) } else { Encoder::default() };
+        let heads = lane.encode(&mut encoder, &active.start());
+        active.seals += heads.len() as u64;
+        let len = active.len + encoder.len();
+        let Err(error) = file.write_at(active.len, &encoder.parts()) else { return Ok(Written { file, heads, len }) };
+        if let Err(undo) = file.set_len(active.len).and_then(|()| file.sync()) {
+            let path = active.path().display().to_string();
+            self.shared.poison(&format!("a failed write to {path} could not be undone: {undo}"));
+        }
+        Err(failed(error))
+    }
+
+    /// The segment that a lane is to be appended to.
+    fn active_for(&mut self, lane: &Lane) -> Result<&mut Active> {
+        let id = lane.shard.id;
+        let max = self.segment_bytes(lane.bytes_max);
+        if self.active.get(&id).is_some_and(|active| active.len >= max || active.cipher.is_some() != lane.encrypt) {
+            self.retire(id, None);
+        }
+        match self.active.entry(id) {
+            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                Ok(entry.insert(Active::create(&self.shared, &lane.shard, lane.encrypt)?))
+            }
+        }
+    }
+
+    /// A budget is given back by whole segments, so a small one asks for small segments.
+    fn segment_bytes(&self, stream_max: Option<u64>) -> u64 {
+        let budgets = stream_max.into_iter().chain(Some(self.room.journal_max(&self.shared)));
+        let part = budgets.min().map_or(u64::MAX, |max| (max / 8).max(SEGMENT_BYTES_MIN));
+        self.shared.options.segment_bytes.min(part)
+    }
+
+    /// Syncs each file and each new folder once. The result of each lane says what failed.
+    fn sync(&self, written: &[(Lane, Written)]) -> Vec<Result<(), String>> {
+        let mut targets = Vec::with_capacity(written.len());
+        let mut names: Vec<PathBuf> = Vec::with_capacity(written.len());
+        let mut places: HashMap<&Path, usize> = HashMap::new();
+        let mut wanted = Vec::with_capacity(written.len());
+        for (lane, wrote) in written {
+            let active = &self.active[&lane.shard.id];
+            let mut mine = vec![targets.len()];
+            targets.push(Target::File(wrote.file.clone()));
+            names.push(active.path());
+            for dir in &active.unsynced_dirs {
+                mine.push(*places.entry(dir).or_insert_with(|| {
+                    targets.push(Target::Dir(dir.clone()));
+                    names.push(dir.clone());
+                    targets.len() - 1
+                }));
+            }
+            wanted.push(mine);
+        }
+        let results = self.syncer.sync(&targets);
+        let outcome = |at: &usize| match &results[*at] {
+            Ok(()) => Ok(()),
+            Err(error) => Err(format!("cannot sync {}: {error}", names[*at].display())),
+        };
+        wanted.iter().map(|mine| mine.iter().try_for_each(outcome)).collect()
+    }
+
+    /// Shows readers what is durable now, remembers its calls, and answers.
+    fn publish(&mut self, lane: Lane, wrote: &Written) {
+        let id = lane.shard.id;
+        let active = self.active.get_mut(&id).expect("the lane was written to the active segment of its shard");
+        active.publish(&self.shared, wrote);
+        let end = active.end;
+        for (at, retry) in lane.retries {
+            let _ = retry.send(answer(id, &wrote.heads[at], true));
+        }
+        let now_ms = self.shared.clock.now_ms();
+        let mut answers = Vec::with_capacity(lane.puts.len());
+        let mut fresh = lock(&self.shared.fresh);
+        for (put, head) in lane.puts.into_iter().zip(&wrote.heads) {
+            if let Some(call) = head.call {
+                let stored = Stored { call, start: head.first, count: head.count, arrived_ms: head.arrived_ms };
+                self.calls.remember(id, stored, now_ms);
+            }
+            fresh.push(id, head.first, put.append.records);
+            answers.push((put.answer, answer(id, head, false)));
+        }
+        drop(fresh);
+        lock(&lane.shard.view).end = end;
+        for (waiting, answer) in answers {
+            let _ = waiting.send(answer);
+        }
+        lane.shard.tip.send_modify(|tip| tip.end = end);
+    }
+
+    /// Ends a shard's active segment: it is sealed by the keeper, and the next put begins another.
+    fn retire(&mut self, id: ShardId, done: Option<oneshot::Sender<()>>) {
+        let Some(active) = self.active.remove(&id) else { return };
+        let calls = self.calls.of(id, active.header.first, self.shared.clock.now_ms());
+        if let Some(sidecar) = active.retire(calls) {
+            self.jobs.push(Job::Seal(active.shard.clone(), Box::new(sidecar), done));
+        }
+    }
+
+    fn retire_spare(&mut self, id: ShardId, done: oneshot::Sender<()>) {
+        let spare = self.active.get(&id).and_then(|active| lock(&active.shard.view).spare());
+        if spare.is_some_and(|bytes| bytes >= spare_bytes(&self.shared)) {
+            self.retire(id, Some(done));
+        }
+    }
+
+    /// A budget is reached: frees every active segment of which nothing is wanted, however small.
+    fn give_back(&mut self) {
+        let now = self.shared.clock.instant();
+        if self.gave_back.is_some_and(|last| now - last < FREE_CHECK_EVERY) {
+            return;
+        }
+        self.gave_back = Some(now);
+        let spare = |(id, active): (&ShardId, &Active)| lock(&active.shard.view).spare().map(|_| *id);
+        let spare: Vec<ShardId> = self.active.iter().filter_map(spare).collect();
+        for id in spare {
+            self.retire(id, None);
+        }
+    }
+
+    fn remove(&mut self, stream: StreamId, done: oneshot::Sender<Result<()>>) {
+        self.active.retain(|id, _| id.stream != stream);
+        let bytes = self.shared.forget_stream(stream);
+        self.jobs.push(Job::Remove(stream, bytes, done));
+    }
+
+    fn close_surplus_files(&mut self) {
+        let open = |writer: &Writer| writer.active.values().filter(|active| active.is_open()).count();
+        if self.active.len() <= SEGMENT_FILES_OPEN_MAX || open(self) <= SEGMENT_FILES_OPEN_MAX {
+            return;
+        }
+        let mut by_use: Vec<&mut Active> = self.active.values_mut().filter(|active| active.is_open()).collect();
+        by_use.sort_by_key(|active| active.used);
+        // A quarter at once, so that this is rare.
+        let surplus = by_use.len() - SEGMENT_FILES_OPEN_MAX / 4 * 3;
+        by_use.into_iter().take(surplus).for_each(Active::close);
+    }
+
+    async fn give_jobs(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            self.keeper.give(job).await;
+        }
+    }
+
+    /// Seals what a restart would take long to read, and waits for the keeper.
+    async fn finish(mut self) {
+        self.shared.close();
+        let long: Vec<ShardId> =
+            self.active.iter().filter(|(_, active)| active.len >= SEGMENT_SPARE_BYTES).map(|(id, _)| *id).collect();
+        for id in long {
+            self.retire(id, None);
+        }
+        self.give_jobs().await;
+        let (done, flushed) = oneshot::channel();
+        self.keeper.give(Job::Flush(done)).await;
+        let _ = flushed.await;
+        for shard in self.shared.all() {
+            shard.tip.send_modify(|tip| tip.over = Some(Kind::Closed));
+        }
+        for done in self.closing {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Where a put goes.
+enum Place {
+    /// It is there already.
+    Stored(Appended),
+    /// There is room for it in this shard.
+    Room(Arc<Shard>),
+}
+
+/// How long a wholly trimmed active segment must be to be freed at once.
+pub(super) fn spare_bytes(shared: &Shared) -> u64 {
+    SEGMENT_SPARE_BYTES.min(shared.options.segment_bytes / 2)
+}

@@ -37,6 +37,27 @@ pub const HEAD_BYTES_MAX: usize = 32 << 10;
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
 /// How long a client may take for a request's body.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a client may send nothing in the middle of a request's body.
+pub const BODY_STALL_MAX: Duration = Duration::from_secs(15);
+/// Bytes of a body that is refused anyway which are still read, and thrown away, so that the client hears why instead
+/// of losing its connection.
+pub const REFUSED_BODY_BYTES_MAX: usize = 32 << 20;
+/// How long that may take.
+pub const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a client may take for the TLS handshake.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// When all connections are taken, one on which nothing has been asked for this long makes room.
+pub const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
+/// Requests at once on one HTTP/2 connection.
+pub const H2_STREAMS_MAX: u32 = 64;
+/// HTTP/2 streams that a client may reset before we close the connection: honest clients reset few.
+pub const H2_RESETS_MAX: usize = 32;
+/// Bytes that a client may send ahead on one HTTP/2 stream, and on all streams of one connection.
+pub const H2_WINDOW_BYTES: u32 = 256 << 10;
+/// Bytes that one read from a connection may bring: large enough that a batch of 5 MiB takes few of them.
+pub const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Characters of a client's own name for a call; a longer one is not used.
+pub const INVOCATION_ID_MAX: usize = 128;
 /// How far a signature's time may be from ours; AWS allows 5 minutes for most services.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 
@@ -193,6 +214,7 @@ const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < DISK_BYTES_MIN);
 const _: () = assert!(BATCH_BYTES_MAX / 3 * 4 < API_BODY_BYTES_MAX);
 const _: () = assert!(API_BODY_BYTES_MAX <= BODY_BYTES_IN_FLIGHT_MAX);
+const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES_MAX);
 const _: () = assert!(INGEST_BODY_BYTES_MAX <= INGEST_RECORDS_BYTES_MAX);
 const _: () = assert!(INGEST_RECORDS_BYTES_MAX <= APPEND_BYTES_QUEUED_MAX);
 const _: () = assert!((INGEST_RECORDS_BYTES_MAX as u64) < SEGMENT_BYTES);

@@ -31,6 +31,25 @@ pub enum Caller {
     Token,
 }
 
+/// One caller at the door: every operation asks here before it acts.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// Who is known.
+    pub access: &'a Access,
+    /// Who calls.
+    pub caller: Caller,
+}
+
+impl Gate<'_> {
+    /// Whether the caller may do `action` to `resource`.
+    ///
+    /// # Errors
+    /// `AccessDeniedException`.
+    pub fn check(&self, action: &str, resource: &str) -> std::result::Result<(), ApiError> {
+        self.access.authorise(self.caller, action, resource)
+    }
+}
+
 /// What a request says about its caller before its body is there.
 pub enum Credentials<'a> {
     /// Nobody has to say.

@@ -76,6 +76,8 @@ codes! {
     internal_failure = "InternalFailure", 500;
     /// The body is larger than any valid request of this API.
     request_too_large = "RequestEntityTooLargeException", 413;
+    /// Plain ingest: a content type or coding that is not one of ours.
+    unsupported_media_type = "UnsupportedMediaTypeException", 415;
     /// The client was too slow with its request.
     request_timeout = "RequestTimeoutException", 408;
 }

@@ -14,10 +14,14 @@ use crate::stream::Streams;
 use crate::telemetry::metrics::Metrics;
 
 pub mod access;
+pub mod edge;
 pub mod error;
 pub mod firehose;
+pub mod ingest;
 pub mod policy;
+pub mod server;
 pub mod sigv4;
+pub mod wire;
 
 pub use error::ApiError;
 

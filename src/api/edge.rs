@@ -1,0 +1,172 @@
+//! The one door: which path and header lead where, and that nobody gets anywhere without a verdict on who they are.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use tokio::sync::watch;
+
+use super::access::{Access, Caller, Credentials, Gate};
+use super::server::{Body, BodyError, Handler, Received, Request, Response};
+use super::sigv4::{self, Rules};
+use super::{ApiError, Context, RequestFacts, firehose, ingest, wire};
+use crate::limits;
+
+/// Everything that the public listener serves. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    context: Context,
+    access: watch::Receiver<Arc<Access>>,
+}
+
+/// The signatures that the AWS APIs take.
+const AWS_RULES: Rules = Rules { services: &["firehose"], signed_if_sent: &[] };
+
+const WELCOME: &str = "This is Standpipe. It takes records through\n  \
+    the Amazon Data Firehose API: POST / (point an AWS SDK's endpoint here)\n  \
+    plain HTTP: POST /v1/streams/NAME/records\n";
+
+impl Edge {
+    /// Serves `context` to those whom `access` knows; a change of it takes effect with the next request.
+    pub fn new(context: Context, access: watch::Receiver<Arc<Access>>) -> Self {
+        Edge { context, access }
+    }
+
+    async fn aws(&self, request: Request) -> Result<Vec<u8>, ApiError> {
+        let access = self.access.borrow().clone();
+        let Request { head, body, peer, arrived_ms, request_id } = request;
+        let signed = signed_part(&head);
+        let credentials = access.aws(&signed, &AWS_RULES, arrived_ms);
+        let (caller, received) = admit(&access, credentials, &signed, body, limits::API_BODY_BYTES_MAX).await?;
+        wire::check_content_type(&head.headers)?;
+        let operation = wire::operation(&head.headers, firehose::TARGET).ok_or_else(|| {
+            let api = firehose::TARGET;
+            ApiError::unknown_operation(format!("X-Amz-Target must have the form {api}.Operation"))
+        })?;
+        let facts = RequestFacts {
+            request_id,
+            access_key_id: access.key_id(caller),
+            peer: canonical(peer.ip()),
+            arrived_ms,
+            invocation_id: invocation_id(&head, "amz-sdk-invocation-id"),
+            body_sha256: received.sha256,
+        };
+        firehose::call(&self.context, &Gate { access: &access, caller }, operation, received, &facts).await
+    }
+
+    async fn ingest(&self, request: Request, name: &str) -> Result<Vec<u8>, ApiError> {
+        let access = self.access.borrow().clone();
+        let Request { head, body, peer, arrived_ms, request_id } = request;
+        let signed = signed_part(&head);
+        let credentials = access.ingest(&signed, &ingest::RULES, arrived_ms);
+        let (caller, received) = admit(&access, credentials, &signed, body, limits::INGEST_BODY_BYTES_MAX).await?;
+        let facts = RequestFacts {
+            request_id,
+            access_key_id: access.key_id(caller),
+            peer: canonical(peer.ip()),
+            arrived_ms,
+            invocation_id: invocation_id(&head, ingest::CALL_NAME),
+            body_sha256: received.sha256,
+        };
+        ingest::put(&self.context, &Gate { access: &access, caller }, name, &head.headers, received, &facts).await
+    }
+}
+
+impl Handler for Edge {
+    async fn handle(&self, mut request: Request) -> Response {
+        let path = request.head.uri.path().to_owned();
+        let method = request.head.method.clone();
+        let request_id = request.request_id.clone();
+        let failed = |error: &ApiError| report(&request_id, &path, error);
+        match (path.as_str(), ingest::stream_name(&path)) {
+            ("/", _) if method == Method::POST => match self.aws(request).await {
+                Ok(body) => wire::aws_ok(body),
+                Err(error) => {
+                    failed(&error);
+                    wire::aws_error(&error)
+                }
+            },
+            ("/", _) if method == Method::GET || method == Method::HEAD => wire::text(StatusCode::OK, WELCOME),
+            (_, Some(name)) if method == Method::POST => match self.ingest(request, name).await {
+                Ok(body) => wire::json(StatusCode::OK, body),
+                Err(error) => {
+                    failed(&error);
+                    ingest::refusal(&error)
+                }
+            },
+            (path, name) => {
+                request.body.discard().await;
+                if path == "/" || name.is_some() { ingest::wrong_method(&method) } else { ingest::no_such_path() }
+            }
+        }
+    }
+}
+
+/// Who calls, and with what body. One that nobody known can have sent is read and thrown away, so that strangers
+/// cannot take up memory; they still hear why they were refused.
+async fn admit(
+    access: &Access,
+    credentials: Result<Credentials<'_>, ApiError>,
+    signed: &sigv4::Request<'_>,
+    mut body: Body,
+    bytes_max: usize,
+) -> Result<(Caller, Received), ApiError> {
+    let credentials = match credentials {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            body.discard().await;
+            return Err(error);
+        }
+    };
+    if !access.may_be_known(&credentials) {
+        let sha256 = body.discard().await.unwrap_or_default();
+        let verdict = access.verify(&credentials, signed, &sha256);
+        return Err(verdict.err().unwrap_or_else(|| ApiError::unrecognized_client("The access key is not known.")));
+    }
+    let received = body.read(bytes_max).await?;
+    let caller = access.verify(&credentials, signed, &received.sha256)?;
+    Ok((caller, received))
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let message = error.to_string();
+        match error {
+            BodyError::TooLarge(_) => ApiError::request_too_large(message),
+            BodyError::TooSlow(_) => ApiError::request_timeout(message),
+            BodyError::Cut => ApiError::serialization(message),
+            BodyError::Busy => ApiError::service_unavailable("Slow down."),
+        }
+    }
+}
+
+fn signed_part(head: &http::request::Parts) -> sigv4::Request<'_> {
+    sigv4::Request {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or(""),
+        headers: &head.headers,
+        authority: head.uri.authority().map(http::uri::Authority::as_str),
+    }
+}
+
+/// The client's own name for its call, if it is one of sensible length; else retries are not recognised.
+fn invocation_id(head: &http::request::Parts, header: &str) -> Option<String> {
+    let id = head.headers.get(header)?.to_str().ok()?;
+    (1..=limits::INVOCATION_ID_MAX).contains(&id.len()).then(|| id.to_owned())
+}
+
+/// An IPv4 address that came in by an IPv6 socket is shown as what it is.
+fn canonical(peer: IpAddr) -> IpAddr {
+    peer.to_canonical()
+}
+
+/// What we hear of a call that failed: faults of ours always, the client's on demand. Never what it sent.
+fn report(request_id: &str, path: &str, error: &ApiError) {
+    let cause = error.cause.as_deref().unwrap_or("");
+    if error.status == 500 {
+        tracing::error!(request_id, path, code = error.code, cause, "a call failed by a fault of ours");
+    } else {
+        tracing::debug!(request_id, path, code = error.code, cause, message = %error.message, "a call was refused");
+    }
+}

@@ -7,7 +7,10 @@ use standpipe::disk::sim::SimDisk;
 
 async fn names(service: &Service, query: Value) -> (Vec<String>, bool) {
     let page = service.ok("ListDeliveryStreams", query).await;
-    (serde_json::from_value(page["DeliveryStreamNames"].clone()).unwrap(), page["HasMoreDeliveryStreams"] == true)
+    (
+        serde_json::from_value(page["DeliveryStreamNames"].clone()).expect("names are strings"),
+        page["HasMoreDeliveryStreams"] == true,
+    )
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ struct Service {
 impl Service {
     /// With a fresh disk, an encryption key, buckets in S3, and no streams in the file.
     async fn new() -> Service {
-        Service::start(&SimDisk::new(1), &config(Vec::new())).await.unwrap()
+        Service::start(&SimDisk::new(1), &config(Vec::new())).await.expect("a fresh disk has no catalog")
     }
 
     async fn start(disk: &SimDisk, config: &Config) -> Result<Service> {
@@ -116,17 +116,16 @@ fn create(name: &str, destination: Value) -> Value {
 }
 
 fn updating(name: &str, version: &str, update: Value) -> Value {
-    json!({
-        "DeliveryStreamName": name,
-        "CurrentDeliveryStreamVersionId": version,
-        "DestinationId": "destinationId-000000000001",
-        "ExtendedS3DestinationUpdate": update,
-    })
+    let mut body = named(name);
+    body["CurrentDeliveryStreamVersionId"] = version.into();
+    body["DestinationId"] = "destinationId-000000000001".into();
+    body["ExtendedS3DestinationUpdate"] = update;
+    body
 }
 
 /// Adds role and bucket where they are missing.
 fn with_place(mut destination: Value) -> Value {
-    let members = destination.as_object_mut().unwrap();
+    let members = destination.as_object_mut().expect("the test gives an object");
     members.entry("RoleARN").or_insert(ROLE.into());
     members.entry("BucketARN").or_insert(BUCKET.into());
     destination
@@ -144,7 +143,7 @@ fn config(delivery_streams: Vec<DeliveryStream>) -> Config {
 
 /// A stream of the configuration file.
 fn file_stream(name: &str, prefix: &str) -> DeliveryStream {
-    let (prefix, error_prefix) = check_prefixes(Some(prefix), None).unwrap();
+    let (prefix, error_prefix) = check_prefixes(Some(prefix), None).expect("the test gives a valid prefix");
     let store = Destination::local("/srv/my lake");
     DeliveryStream::new(name, Destination { prefix, error_prefix, compression: Compression::Zstd, ..store })
 }

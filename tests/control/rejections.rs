@@ -432,6 +432,26 @@ async fn an_answer_to_nonsense_is_bounded() {
     assert!(message.len() < 32 << 10, "{}", message.len());
 }
 
+/// Everything that the catalog keeps of a stream is bounded, also what is only shown.
+#[tokio::test(start_paused = true)]
+async fn a_huge_configuration_is_refused() {
+    let service = Service::new().await;
+    let columns: serde_json::Map<String, Value> =
+        (0..1_000).map(|number| (format!("c{number}"), "k".repeat(100).into())).collect();
+    let body = create(
+        "s",
+        json!({ "DataFormatConversionConfiguration": {
+        "Enabled": false,
+        "InputFormatConfiguration": { "Deserializer": { "OpenXJsonSerDe": { "ColumnToJsonKeyMappings": columns } } },
+    } }),
+    );
+    let (code, message) = service.refused("CreateDeliveryStream", body).await;
+    assert_eq!(code, INVALID);
+    assert!(message.ends_with("more than 65536"), "{message}");
+    let long = create("s", json!({ "x".repeat(1 << 20): 1 }));
+    assert!(service.refused("CreateDeliveryStream", long).await.1.len() < 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unknown_operation() {
     let service = Service::new().await;

@@ -76,7 +76,7 @@ async fn a_crash_at_any_disk_operation_leaves_the_old_or_the_new_catalog() {
 
 async fn crash_once(seed: u64, power_cut: bool, crash_at: u64) {
     let disk = SimDisk::new(seed);
-    let service = Service::start(&disk, &config(Vec::new())).await.unwrap();
+    let service = Service::start(&disk, &config(Vec::new())).await.expect("the disk is whole");
     let model = Service::new().await;
     disk.crash_after(crash_at);
     let mut failed = None;
@@ -96,11 +96,11 @@ async fn crash_once(seed: u64, power_cut: bool, crash_at: u64) {
     assert_eq!(seen(&service).await, old, "a change that failed must not be seen");
     drop(service);
     if power_cut {
-        disk.crash()
+        disk.crash();
     } else {
-        disk.restart()
+        disk.restart();
     }
-    let service = Service::start(&disk, &config(Vec::new())).await.unwrap();
+    let service = Service::start(&disk, &config(Vec::new())).await.expect("the disk works again");
     let now = seen(&service).await;
     if now != old {
         let (operation, body) = failed.expect("nothing failed, so nothing may be different");
@@ -310,4 +310,27 @@ async fn a_burst_of_changes_is_stored_together() {
     assert!(disk.operations() - before < 64 * 3, "{}", disk.operations() - before);
     let again = Service::start(&disk, &config(Vec::new())).await.unwrap();
     assert_eq!(again.context.catalog.snapshot().len(), 64);
+}
+
+/// The last of them, and one too many; then a place becomes free.
+#[tokio::test(start_paused = true)]
+async fn five_thousand_streams_and_not_one_more() {
+    let disk = SimDisk::new(1);
+    let service = Arc::new(Service::start(&disk, &config(Vec::new())).await.unwrap());
+    let creations = (0..5_000).map(|number| {
+        let service = service.clone();
+        tokio::spawn(async move { service.create(&format!("s{number}"), json!({})).await })
+    });
+    for creation in creations.collect::<Vec<_>>() {
+        creation.await.unwrap();
+    }
+    let (code, message) = service.refused("CreateDeliveryStream", create("one-more", json!({}))).await;
+    assert_eq!(code, "LimitExceededException");
+    assert_eq!(message, "You have already consumed your firehose quota of 5000 hoses.");
+    service.ok("DeleteDeliveryStream", named("s7")).await;
+    let id = service.context.catalog.get("s7").unwrap().id;
+    service.context.catalog.gone("s7", id).await.unwrap();
+    service.create("one-more", json!({})).await;
+    let again = Service::start(&disk, &config(Vec::new())).await.unwrap();
+    assert_eq!(again.context.catalog.snapshot().len(), 5_000);
 }

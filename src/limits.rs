@@ -109,6 +109,8 @@ pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 pub const CATALOG_CHANGES_QUEUED_MAX: usize = 128;
 /// Bytes of the stored catalog: 5,000 streams with all the tags and prefixes that a sane deployment gives them.
 pub const CATALOG_BYTES_MAX: usize = 128 << 20;
+/// Bytes of one stream as the API describes it, as JSON: what is only kept to be shown is bounded too.
+pub const STREAM_API_BYTES_MAX: usize = 64 << 10;
 
 // ---- delivery ----
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DeliveryStream};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::limits::CATALOG_CHANGES_QUEUED_MAX;
+use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, STREAM_API_BYTES_MAX};
 use crate::record::StreamId;
 
 use writer::{Change, Message};
@@ -140,7 +140,7 @@ impl Catalog {
     /// `Throttled` when there are [`STREAMS_MAX`](crate::limits::STREAMS_MAX) already.
     pub async fn create(&self, new: NewStream) -> Result<Arc<Entry>> {
         self.check_key(new.encrypted)?;
-        let stream = (self.from_api)(&new.name, &new.api)?;
+        let stream = self.check(&new.name, &new.api)?;
         self.change(Change::Create { new: Box::new(new), stream: Box::new(stream) }).await
     }
 
@@ -151,7 +151,7 @@ impl Catalog {
     /// `Invalid` when it is wrong; `NotFound`; `Conflict` when its version is not `expected_version`, it is being
     /// deleted, or it is the file's.
     pub async fn update(&self, name: &str, expected_version: u64, api: Value) -> Result<Arc<Entry>> {
-        let stream = Box::new((self.from_api)(name, &api)?);
+        let stream = Box::new(self.check(name, &api)?);
         self.change(Change::Update { name: name.into(), expected_version, stream, api }).await
     }
 
@@ -193,6 +193,17 @@ impl Catalog {
         let (reply, answer) = oneshot::channel();
         self.send(Message { change: Change::Gone { name: name.into(), id }, reply }).await?;
         answer.await.map_err(|_| stopped())?.map(drop)
+    }
+
+    fn check(&self, name: &str, api: &Value) -> Result<DeliveryStream> {
+        let bytes = api.to_string().len();
+        if bytes > STREAM_API_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "the configuration of delivery stream {name} has {bytes} bytes as JSON, more than \
+                 {STREAM_API_BYTES_MAX}"
+            )));
+        }
+        (self.from_api)(name, api)
     }
 
     fn check_key(&self, encrypted: bool) -> Result<()> {

@@ -137,7 +137,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 fn path(number: u64) -> PathBuf {
-    Path::new(DIR).join(format!("{number:0width$}.json", width = DIGITS))
+    Path::new(DIR).join(format!("{number:0DIGITS$}.json"))
 }
 
 fn number_of(name: &str) -> Option<u64> {
@@ -151,10 +151,8 @@ fn encode(document: &Document) -> Result<Vec<u8>> {
     let envelope = Envelope { format: FORMAT, crc32c, catalog: &catalog };
     let bytes = serde_json::to_vec(&envelope).expect("the envelope has string keys only");
     if bytes.len() > CATALOG_BYTES_MAX {
-        return Err(Error::unavailable(format!(
-            "the catalog would have {} bytes, more than {CATALOG_BYTES_MAX}",
-            bytes.len()
-        )));
+        let said = format!("the catalog would have {} bytes, more than {CATALOG_BYTES_MAX}", bytes.len());
+        return Err(Error::new(Kind::Throttled, said));
     }
     Ok(bytes)
 }

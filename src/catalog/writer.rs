@@ -149,7 +149,7 @@ fn update(entry: &mut Entry, expected: u64, stream: DeliveryStream, api: Value, 
         return Ok(());
     }
     let (encrypted, drain) = (entry.stream.encrypted, entry.stream.drain);
-    entry.stream = Arc::new(DeliveryStream { encrypted, drain, ..stream });
+    entry.stream = Arc::new(DeliveryStream { drain, encrypted, ..stream });
     entry.api = Some(Arc::new(api));
     entry.version += 1;
     entry.updated_ms = Some(now_ms);
@@ -219,7 +219,7 @@ impl Writer {
         if let Err(error) = self.keep(next).await {
             tracing::error!(%error, "the catalog could not be stored");
             for (_, answer) in &mut answers {
-                *answer = Err(Error::unavailable("the catalog could not be stored"));
+                *answer = Err(Error::new(error.kind(), "the catalog could not be stored"));
             }
         }
         for (reply, answer) in answers {

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::FromApi;
 use crate::config::{
-    Buckets, Buffering, Checksum, Compression, Delimiter, DeliveryStream, Destination, Level, S3Store, Sse, Store,
-    check_prefixes, time_zone,
+    Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, check_prefixes,
+    time_zone,
 };
 use crate::error::{Error, Result};
 
@@ -182,26 +182,22 @@ impl S3Destination {
         let store = self.store(buckets)?;
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
         Ok(DeliveryStream {
-            name: name.to_owned(),
             buffer: Buffering {
                 size_bytes: self.buffering_hints.size_mib * MIB,
                 interval: Duration::from_secs(self.buffering_hints.interval_s),
             },
-            process: Vec::new(),
-            destination: Destination {
-                store,
-                prefix,
-                error_prefix,
-                time_zone: time_zone(self.custom_time_zone.as_deref().unwrap_or_default())?,
-                compression: compression(&self.compression_format)?,
-                level: Level::default(),
-                file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
-                delimiter: Delimiter::Never,
-            },
-            bytes_max: None,
-            retention: None,
-            drain: false,
-            encrypted: false,
+            ..DeliveryStream::new(
+                name,
+                Destination {
+                    prefix,
+                    error_prefix,
+                    time_zone: time_zone(self.custom_time_zone.as_deref().unwrap_or_default())?,
+                    compression: compression(&self.compression_format)?,
+                    file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
+                    delimiter: Delimiter::Never,
+                    ..Destination::new(store)
+                },
+            )
         })
     }
 
@@ -213,15 +209,10 @@ impl S3Destination {
                 "KMSEncryptionConfig is not supported by Standpipe where buckets are folders of a local directory",
             )),
             Buckets::Local(root) => Ok(Store::Local { path: root.join(bucket) }),
-            Buckets::S3(connection) => Ok(Store::S3(Box::new(S3Store {
-                bucket: bucket.to_owned(),
-                connection: connection.clone(),
-                sse: key.map(|key| Sse::Kms { key: Some(key) }),
-                storage_class: None,
-                acl: None,
-                tags: Vec::new(),
-                checksum: Checksum::default(),
-            }))),
+            Buckets::S3(connection) => {
+                let sse = key.map(|key| Sse::Kms { key: Some(key) });
+                Ok(Store::S3(Box::new(S3Store { sse, ..S3Store::new(bucket, connection.clone()) })))
+            }
         }
     }
 }

@@ -175,7 +175,7 @@ impl Walk {
             && self.unknown.is_none()
         {
             let dot = if self.path.is_empty() { "" } else { "." };
-            self.unknown = Some(format!("{}{dot}{name}", self.path));
+            self.unknown = Some(format!("{}{dot}{}", self.path, shown(name)));
         }
         Ok(checked)
     }
@@ -204,7 +204,7 @@ impl Walk {
         let mut checked = Map::new();
         for (key, value) in given.into_iter().filter(|(_, value)| !value.is_null()) {
             self.below("key", |walk| walk.string(of_key, &key));
-            let value = self.below(&format!("{key}.value"), |walk| walk.value(of_value, value))?;
+            let value = self.below(&format!("{}.value", shown(&key)), |walk| walk.value(of_value, value))?;
             checked.insert(key, value);
         }
         Ok(checked)
@@ -288,6 +288,11 @@ fn compile(pattern: &str) -> Regex {
 fn whole(number: &serde_json::Number) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     number.as_i64().or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < EXACT).map(|f| f as i64))
+}
+
+/// As much of a name that somebody else chose as a message may repeat.
+fn shown(name: &str) -> &str {
+    name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
 }
 
 /// A member's name in messages.

@@ -1,0 +1,218 @@
+//! Create, describe, encrypt, delete; and streams of the configuration file, which the API only shows.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{BUCKET, ROLE, START_MS, Service, config, create, file_stream, named, updating, with_place};
+use standpipe::catalog::{Origin, Status};
+use standpipe::config::{Buckets, Compression, Sse, Store};
+use standpipe::disk::sim::SimDisk;
+
+#[tokio::test(start_paused = true)]
+async fn defaults_are_those_of_firehose() {
+    let service = Service::new().await;
+    let body = json!({ "DeliveryStreamName": "web-logs", "S3DestinationConfiguration": with_place(json!({})) });
+    let arn = "arn:aws:firehose:us-east-1:123456789012:deliverystream/web-logs";
+    assert_eq!(service.ok("CreateDeliveryStream", body).await, json!({ "DeliveryStreamARN": arn }));
+    let plain = json!({
+        "RoleARN": ROLE,
+        "BucketARN": BUCKET,
+        "Prefix": "",
+        "BufferingHints": { "SizeInMBs": 5, "IntervalInSeconds": 300 },
+        "CompressionFormat": "UNCOMPRESSED",
+        "EncryptionConfiguration": { "NoEncryptionConfig": "NoEncryption" },
+        "CloudWatchLoggingOptions": { "Enabled": false },
+    });
+    let mut extended = plain.clone();
+    extended["S3BackupMode"] = "Disabled".into();
+    assert_eq!(
+        service.describe("web-logs").await,
+        json!({
+            "DeliveryStreamName": "web-logs",
+            "DeliveryStreamARN": arn,
+            "DeliveryStreamStatus": "ACTIVE",
+            "DeliveryStreamEncryptionConfiguration": { "Status": "DISABLED" },
+            "DeliveryStreamType": "DirectPut",
+            "VersionId": "1",
+            "CreateTimestamp": START_MS as f64 / 1000.0,
+            "Destinations": [{
+                "DestinationId": "destinationId-000000000001",
+                "S3DestinationDescription": plain,
+                "ExtendedS3DestinationDescription": extended,
+            }],
+            "HasMoreDestinations": false,
+        })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_is_what_is_done() {
+    let service = Service::new().await;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/k";
+    let given = json!({
+        "BucketARN": "arn:aws:s3:::lake",
+        "Prefix": "d/!{timestamp:yyyy}/",
+        "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+        "BufferingHints": { "SizeInMBs": 128, "IntervalInSeconds": 0 },
+        "CompressionFormat": "HADOOP_SNAPPY",
+        "EncryptionConfiguration": { "KMSEncryptionConfig": { "AWSKMSKeyARN": key } },
+        "CloudWatchLoggingOptions": { "Enabled": true, "LogGroupName": "g", "LogStreamName": "s" },
+        "CustomTimeZone": "Europe/Berlin",
+        "FileExtension": ".sn",
+    });
+    service.create("s", given.clone()).await;
+    let entry = service.context.catalog.get("s").unwrap();
+    assert_eq!((entry.origin, entry.status, entry.version), (Origin::Api, Status::Active, 1));
+    let (stream, to) = (&entry.stream, &entry.stream.destination);
+    assert_eq!((stream.buffer.size_bytes, stream.buffer.interval.as_secs()), (128 << 20, 0));
+    assert_eq!((to.compression, to.time_zone.name()), (Compression::HadoopSnappy, "Europe/Berlin"));
+    assert_eq!((to.prefix.text(), to.file_extension.as_deref()), ("d/!{timestamp:yyyy}/", Some(".sn")));
+    let Store::S3(s3) = &to.store else { panic!("{:?}", to.store) };
+    assert_eq!((s3.bucket.as_str(), &s3.sse), ("lake", &Some(Sse::Kms { key: Some(key.into()) })));
+    let shown = service.destination("s").await;
+    for (member, value) in given.as_object().unwrap() {
+        assert_eq!(&shown[member], value, "{member}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_may_be_folders() {
+    let config = standpipe::config::Config { buckets: Buckets::Local("/srv/lake".into()), ..config(Vec::new()) };
+    let service = Service::start(&SimDisk::new(1), &config).await.unwrap();
+    service.create("s", json!({ "BucketARN": "arn:aws:s3:::logs" })).await;
+    let entry = service.context.catalog.get("s").unwrap();
+    assert_eq!(entry.stream.destination.store, Store::Local { path: PathBuf::from("/srv/lake/logs") });
+    for bucket in [".", "..", ".hidden"] {
+        let body = create("t", json!({ "BucketARN": format!("arn:aws:s3:::{bucket}") }));
+        assert_eq!(service.refused("CreateDeliveryStream", body).await.0, "InvalidArgumentException");
+    }
+    let key = json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": "arn:aws:kms:us-east-1:123456789012:key/k" } });
+    let (code, message) =
+        service.refused("CreateDeliveryStream", create("t", json!({ "EncryptionConfiguration": key }))).await;
+    assert_eq!(code, "InvalidArgumentException");
+    assert!(message.starts_with("KMSEncryptionConfig is not supported"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_taken_once_and_free_when_its_stream_is_gone() {
+    let service = Service::new().await;
+    service.create("s", json!({})).await;
+    let taken = ("ResourceInUseException", "Firehose s under accountId 123456789012 already exists".to_owned());
+    assert_eq!(service.refused("CreateDeliveryStream", create("s", json!({}))).await, taken);
+    let first = service.context.catalog.get("s").unwrap().id;
+
+    service.ok("DeleteDeliveryStream", named("s")).await;
+    assert_eq!(service.describe("s").await["DeliveryStreamStatus"], "DELETING");
+    // Deleting again succeeds; all other changes are refused until it is gone.
+    service.ok("DeleteDeliveryStream", json!({ "DeliveryStreamName": "s", "AllowForceDelete": true })).await;
+    assert_eq!(service.refused("CreateDeliveryStream", create("s", json!({}))).await, taken);
+    for (operation, body) in [
+        ("UpdateDestination", updating("s", "1", json!({ "Prefix": "x" }))),
+        ("TagDeliveryStream", json!({ "DeliveryStreamName": "s", "Tags": [{ "Key": "a" }] })),
+        ("UntagDeliveryStream", json!({ "DeliveryStreamName": "s", "TagKeys": ["a"] })),
+        ("StartDeliveryStreamEncryption", named("s")),
+        ("StopDeliveryStreamEncryption", named("s")),
+    ] {
+        let refused = ("ResourceInUseException", "Firehose s under accountId 123456789012 is being deleted".to_owned());
+        assert_eq!(service.refused(operation, body).await, refused, "{operation}");
+    }
+
+    let catalog = &service.context.catalog;
+    catalog.gone("s", first).await.unwrap();
+    catalog.gone("s", first).await.unwrap();
+    for operation in ["DescribeDeliveryStream", "DeleteDeliveryStream", "ListTagsForDeliveryStream"] {
+        let missing = ("ResourceNotFoundException", "Firehose s under account 123456789012 not found.".to_owned());
+        assert_eq!(service.refused(operation, named("s")).await, missing);
+    }
+    service.create("s", json!({})).await;
+    let second = catalog.get("s").unwrap();
+    assert_ne!(second.id, first);
+    // A late word about the first life does nothing to the second.
+    catalog.gone("s", first).await.unwrap();
+    service.ok("DeleteDeliveryStream", named("s")).await;
+    catalog.gone("s", first).await.unwrap();
+    assert_eq!(catalog.get("s").unwrap().id, second.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cursor_of_destinations() {
+    let service = Service::new().await;
+    service.create("s", json!({})).await;
+    for (cursor, shown) in [("destinationId-000000000001", 0), ("other", 1)] {
+        let body = json!({ "DeliveryStreamName": "s", "ExclusiveStartDestinationId": cursor, "Limit": 1 });
+        let answer = service.ok("DescribeDeliveryStream", body).await["DeliveryStreamDescription"].clone();
+        assert_eq!(answer["Destinations"].as_array().unwrap().len(), shown, "{cursor}");
+        assert_eq!(answer["HasMoreDestinations"], false);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_is_on_at_once_if_there_is_a_key() {
+    let service = Service::new().await;
+    let on = json!({ "KeyType": "AWS_OWNED_CMK", "Status": "ENABLED" });
+    let off = json!({ "Status": "DISABLED" });
+    let status = async |name: &str| service.describe(name).await["DeliveryStreamEncryptionConfiguration"].clone();
+    let mut body = create("made-encrypted", json!({}));
+    body["DeliveryStreamEncryptionConfigurationInput"] = json!({ "KeyType": "AWS_OWNED_CMK" });
+    service.ok("CreateDeliveryStream", body).await;
+    assert_eq!(status("made-encrypted").await, on);
+
+    service.create("s", json!({})).await;
+    service.ok("StartDeliveryStreamEncryption", named("s")).await;
+    service.ok("StartDeliveryStreamEncryption", named("s")).await;
+    assert_eq!(status("s").await, on);
+    // An update of the destination leaves it on, and it is no update of the destination.
+    service.update("s", "1", json!({ "Prefix": "x/" })).await.unwrap();
+    assert!(service.context.catalog.get("s").unwrap().stream.encrypted);
+    assert_eq!(service.describe("s").await["VersionId"], "2");
+    service.ok("StopDeliveryStreamEncryption", named("s")).await;
+    assert_eq!(status("s").await, off);
+    let theirs = json!({
+        "DeliveryStreamName": "s",
+        "DeliveryStreamEncryptionConfigurationInput": { "KeyType": "CUSTOMER_MANAGED_CMK" },
+    });
+    assert_eq!(
+        service.refused("StartDeliveryStreamEncryption", theirs).await,
+        ("InvalidArgumentException", "KeyARN has to be specified when KeyType is CUSTOMER_MANAGED_CMK".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_key_encryption_is_refused() {
+    let keyless = standpipe::config::Config { encryption_key: None, ..config(Vec::new()) };
+    let service = Service::start(&SimDisk::new(1), &keyless).await.unwrap();
+    let refused =
+        ("InvalidArgumentException", "encryption is not available: the configuration has no encryption_key".to_owned());
+    let mut body = create("s", json!({}));
+    body["DeliveryStreamEncryptionConfigurationInput"] = json!({ "KeyType": "AWS_OWNED_CMK" });
+    assert_eq!(service.refused("CreateDeliveryStream", body).await, refused);
+    service.create("s", json!({})).await;
+    assert_eq!(service.refused("StartDeliveryStreamEncryption", named("s")).await, refused);
+    service.ok("StopDeliveryStreamEncryption", named("s")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_the_file_is_shown_and_never_changed() {
+    let service = Service::start(&SimDisk::new(1), &config(vec![file_stream("web", "w/")])).await.unwrap();
+    let shown = service.describe("web").await;
+    assert_eq!((&shown["DeliveryStreamStatus"], &shown["VersionId"]), (&json!("ACTIVE"), &json!("1")));
+    let destination = service.destination("web").await;
+    assert_eq!(destination["BucketARN"], "arn:aws:s3:::my-lake");
+    assert_eq!((&destination["Prefix"], &destination["CompressionFormat"]), (&json!("w/"), &json!("ZSTD")));
+    let belongs = "delivery stream web belongs to the configuration file: change it there and restart the service";
+    let calls: [(&str, Value); 6] = [
+        ("DeleteDeliveryStream", json!({ "DeliveryStreamName": "web", "AllowForceDelete": true })),
+        ("UpdateDestination", updating("web", "1", json!({ "Prefix": "x" }))),
+        ("TagDeliveryStream", json!({ "DeliveryStreamName": "web", "Tags": [{ "Key": "a" }] })),
+        ("UntagDeliveryStream", json!({ "DeliveryStreamName": "web", "TagKeys": ["a"] })),
+        ("StartDeliveryStreamEncryption", named("web")),
+        ("StopDeliveryStreamEncryption", named("web")),
+    ];
+    for (operation, body) in calls {
+        let refused = service.refused(operation, body).await;
+        assert_eq!(refused, ("InvalidArgumentException", belongs.into()), "{operation}");
+    }
+    assert_eq!(service.refused("CreateDeliveryStream", create("web", json!({}))).await.0, "ResourceInUseException");
+    assert_eq!(service.ok("ListTagsForDeliveryStream", named("web")).await["Tags"], json!([]));
+}

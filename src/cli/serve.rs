@@ -9,9 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::logs::{self, LogFormat};
 use super::terminal::complain;
 use super::{notify, setup};
-use crate::app::App;
+use crate::app::{App, StopReport};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::error::Result;
 
 /// The command line of `serve`.
 #[derive(Args)]
@@ -26,7 +27,7 @@ Examples:
 
 Exit codes:
   0  stopped as told
-  1  could not start (standard error says why), or exited at once by a second signal
+  1  could not start or not stop in order (standard error says why), or exited at once by a second signal
   2  the command line is wrong")]
 pub struct ServeArgs {
     /// The configuration file
@@ -80,12 +81,22 @@ async fn serve(config: Config) -> ExitCode {
     notify::tell(notify::STOPPING);
     tracing::info!(grace_seconds = grace.as_secs_f64(), "stopping; a second signal exits at once");
     tokio::select! {
-        report = app.stop(grace) => {
-            tracing::info!(report = %report, "stopped");
-            ExitCode::SUCCESS
-        }
+        stopped = app.stop(grace) => report(stopped),
         () = stopped(&mut terminate, &mut interrupt) => {
             tracing::warn!("exited at once; what was not delivered is in the journal");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(stopped: Result<StopReport>) -> ExitCode {
+    match stopped {
+        Ok(report) => {
+            tracing::info!(left_records = report.left.iter().map(|(_, records)| records).sum::<u64>(), "stopped: {report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "stopped with a fault; what was not delivered is in the journal");
             ExitCode::FAILURE
         }
     }

@@ -11,10 +11,14 @@ use crate::config::Config;
 
 /// Reads and checks a configuration file; on a fault every one is shown on standard error.
 pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
-    crate::config::load(path).map_err(|faults| {
-        complain(faults);
+    let config = Config::load(path).map_err(|faults| {
+        complain(format_args!("{} cannot be used:\n{faults}", path.display()));
         ExitCode::FAILURE
-    })
+    })?;
+    for warning in &config.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    Ok(config)
 }
 
 /// Runs a command's future to its end. With `threads` it may use all cores.

@@ -104,8 +104,8 @@ async fn demonstrate(place: &Place, seconds: u64) -> Result<()> {
         took.as_secs_f64()
     ));
     wait_for_delivery(&clock, &admin, expected.records()).await?;
-    let report = app.stop(GRACE).await;
-    say(format_args!("4. The service stopped: {report}. What it delivered:\n"));
+    let report = app.stop(GRACE).await?;
+    say(format_args!("4. The service stopped; {report}:\n"));
     let objects = show(&place.lake())?;
 
     let verdict = verdict::judge(&expected, &objects)?;

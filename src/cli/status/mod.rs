@@ -9,12 +9,10 @@ use super::terminal::{complain, say};
 use super::{http, setup};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::telemetry::status::Status;
 
-pub mod document;
 mod history;
 mod table;
-
-use document::StatusDocument;
 
 /// The command line of `status`.
 #[derive(Args)]
@@ -58,7 +56,7 @@ pub fn run(args: &StatusArgs) -> ExitCode {
 }
 
 /// The status of the service whose admin listener is at `admin` (`http://host:port`).
-pub async fn fetch(clock: &Clock, admin: &str) -> Result<StatusDocument> {
+pub async fn fetch(clock: &Clock, admin: &str) -> Result<Status> {
     let bytes = http::get(clock, admin, "/v1/status").await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Error::invalid(format!("{admin} does not answer as a Standpipe does")).because(error))

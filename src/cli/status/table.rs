@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::document::{JournalStatus, StatusDocument, StreamStatus};
 use crate::cli::terminal::{age, count, harmless, size};
+use crate::telemetry::status::{JournalStatus, Status, StreamStatus};
 
 const HEADS: [&str; 9] =
     ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
@@ -11,12 +11,12 @@ const HEADS: [&str; 9] =
 const TEXT_COLUMNS: usize = 2;
 
 /// The service in a line, its streams in a table, then what went wrong. `now_ms` is the reader's time.
-pub(super) fn render(status: &StatusDocument, now_ms: u64) -> String {
+pub(super) fn render(status: &Status, now_ms: u64) -> String {
     let service = &status.service;
     let mut text = format!(
         "standpipe {} · up {} · {} · {} {}\n",
         harmless(&service.version),
-        age(service.uptime_seconds),
+        age(service.uptime_seconds as f64),
         journal(&service.journal),
         status.streams.len(),
         if status.streams.len() == 1 { "stream" } else { "streams" },
@@ -42,12 +42,17 @@ pub(super) fn render(status: &StatusDocument, now_ms: u64) -> String {
 }
 
 fn journal(journal: &JournalStatus) -> String {
-    let limit = journal.limit_bytes.map(|bytes| format!(" of {}", size(bytes))).unwrap_or_default();
+    let text = format!("journal {} of {}", size(journal.bytes), size(journal.limit_bytes));
     if journal.healthy {
-        return format!("journal {}{limit}", size(journal.bytes));
+        return text;
     }
     let reason = journal.reason.as_deref().map_or_else(|| "no reason given".to_owned(), harmless);
-    format!("journal {}{limit}, TAKES NO RECORDS: {reason}", size(journal.bytes))
+    format!("{text}, TAKES NO RECORDS: {reason}")
+}
+
+/// Records that are neither in an object nor in the error output nor waiting, and that no transform dropped.
+fn lost(stream: &StreamStatus) -> u64 {
+    stream.expired + stream.discarded + stream.damaged
 }
 
 fn row(stream: &StreamStatus, now_ms: u64) -> [String; HEADS.len()] {
@@ -69,7 +74,7 @@ fn row(stream: &StreamStatus, now_ms: u64) -> [String; HEADS.len()] {
         count(stream.accepted),
         count(stream.delivered),
         count(stream.failed),
-        count(stream.lost()),
+        count(lost(stream)),
         backlog,
         stream.freshness_seconds.map_or_else(|| "-".to_owned(), age),
         last,
@@ -104,19 +109,37 @@ fn align<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::status::ServiceStatus;
 
     const NOW_MS: u64 = 1_700_000_100_000;
 
-    fn document() -> StatusDocument {
-        serde_json::from_str(
-            r#"{"service":{"version":"0.1.0","uptime_seconds":75.2,"journal":{"bytes":2048,"limit_bytes":1048576,"healthy":true,"reason":null}},
-                "streams":[
-                 {"name":"web-logs","status":"ACTIVE","origin":"file","version":1,"accepted":12000,"delivered":10000,"failed":3,
-                  "expired":0,"discarded":0,"damaged":2,"backlog_records":1995,"backlog_bytes":650000,"freshness_seconds":4.25,
-                  "last_object":"web/2026/a.gz","last_object_ms":1700000095000,"last_error":"no\u001b bucket","last_error_ms":1700000040000,"state":"retrying"},
-                 {"name":"idle","status":"DELETING","freshness_seconds":null,"state":"draining","unheard_of":1}]}"#,
-        )
-        .unwrap()
+    fn status() -> Status {
+        let web = StreamStatus {
+            name: "web-logs".into(),
+            status: "ACTIVE".into(),
+            accepted: 12_000,
+            delivered: 10_000,
+            failed: 3,
+            damaged: 2,
+            backlog_records: 1_995,
+            backlog_bytes: 650_000,
+            freshness_seconds: Some(4.2),
+            last_object: Some("web/2026/a.gz".into()),
+            last_object_ms: Some(NOW_MS - 5_000),
+            last_error: Some("no\x1b bucket".into()),
+            last_error_ms: Some(NOW_MS - 60_000),
+            state: "failing".into(),
+            ..StreamStatus::default()
+        };
+        let idle = StreamStatus {
+            name: "idle".into(),
+            status: "DELETING".into(),
+            state: "delivering".into(),
+            ..StreamStatus::default()
+        };
+        let journal = JournalStatus { bytes: 2_048, limit_bytes: 1 << 20, healthy: true, reason: None };
+        let service = ServiceStatus { version: "0.1.0".into(), uptime_seconds: 75, journal };
+        Status { service, streams: vec![web, idle] }
     }
 
     #[test]
@@ -125,11 +148,11 @@ mod tests {
 standpipe 0.1.0 · up 75 s · journal 2.00 KiB of 1.00 MiB · 2 streams
 
 STREAM    STATE              ACCEPTED  DELIVERED  FAILED  LOST            BACKLOG  FRESHNESS  LAST OBJECT
-web-logs  retrying             12,000     10,000       3     2  1,995 (635 KiB)      4.2 s  web/2026/a.gz (5.0 s ago)
-idle      DELETING draining         0          0       0     0                0          -  -
+web-logs  failing             12,000     10,000       3     2  1,995 (635 KiB)      4.2 s  web/2026/a.gz (5.0 s ago)
+idle      DELETING delivering         0          0       0     0                0          -  -
 
 web-logs: last error (60 s ago): no\u{fffd} bucket";
-        let shown = render(&document(), NOW_MS);
+        let shown = render(&status(), NOW_MS);
         // Widths follow from the content; compare words, then that columns line up.
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&shown), words(expected), "\n{shown}");
@@ -140,7 +163,7 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
 
     #[test]
     fn a_journal_that_takes_nothing_is_said_loudly() {
-        let mut status = document();
+        let mut status = status();
         status.service.journal.healthy = false;
         status.service.journal.reason = Some("disk is full".into());
         assert!(render(&status, NOW_MS).contains("TAKES NO RECORDS: disk is full"));
@@ -148,7 +171,7 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
 
     #[test]
     fn no_stream_is_a_line() {
-        let status = StatusDocument::default();
+        let status = Status::default();
         assert_eq!(render(&status, NOW_MS).lines().count(), 1);
     }
 }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::access::Access;
+use crate::api::edge::Edge;
 use crate::api::server::{Ended, Handler, Request, Response, Server, tls};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -75,7 +77,13 @@ impl App {
         if let Some(acceptor) = tls {
             server = server.with_tls(acceptor);
         }
-        let edge = Listening::start(server, edge, api::Edge::new(context, &config)?, config.server.grace)?;
+        let (keys, tokens) = (&config.access_keys, &config.server.ingest_tokens);
+        let access = Arc::new(Access::new(keys, tokens, &context.account)?);
+        if access.is_open() {
+            tracing::warn!("no access keys are configured: any signature is taken, so only loopback is listened on");
+        }
+        let (_, access) = watch::channel(access);
+        let edge = Listening::start(server, edge, Edge::new(context, access), config.server.grace)?;
         let admin = Listening::start(Server::new(clock.clone()), admin, Admin(service.handles()), config.server.grace)?;
         Ok(App { clock, service, edge, admin })
     }

@@ -129,7 +129,19 @@ impl Pipelines {
         let (orders, receiver) = watch::channel(first);
         let (shared, state, id) = (self.shared.clone(), self.states.of(entry.id), entry.id);
         self.running.insert(id, Running { entry: entry.clone(), orders });
+        self.open_store(entry);
         self.tasks.spawn(async move { (id, keep(shared, id, state, receiver).await) });
+    }
+
+    /// Opens and probes a new stream's store before its first object, so that what is wrong is said early.
+    fn open_store(&self, entry: &Arc<Entry>) {
+        let (stores, stream) = (self.shared.stores.clone(), entry.stream.clone());
+        tokio::spawn(async move {
+            let destination = &stream.destination;
+            if let Err(error) = stores.open(&destination.store, destination.prefix.head()).await {
+                tracing::warn!(stream = stream.name, %error, "a destination cannot be opened");
+            }
+        });
     }
 
     /// A pipeline ended: its stream is gone, or the service stops.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::StopReport;
 use super::pipelines::{Pipelines, Shared, States, Stop};
@@ -14,13 +15,13 @@ use crate::api::firehose::control::from_api;
 use crate::api::{Account, Context};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DiskBudget};
 use crate::console::Handles;
 use crate::destination::Stores;
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Journal;
-use crate::journal::local::{self as local_journal, LocalJournal};
+use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
@@ -54,7 +55,12 @@ impl Service {
     /// journal.
     pub async fn start(config: &Config, clock: Clock, disk: Arc<dyn Disk>, stores: Stores) -> Result<Self> {
         let lock = local_journal::claim(&*disk)?;
-        let options = local_journal::Options::of(config);
+        let budget = budget(config, &*disk)?;
+        let options = local_journal::Options {
+            disk_max: DiskMax::Bytes(budget),
+            encryption_key: config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal())),
+            ..local_journal::Options::default()
+        };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?);
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
@@ -75,6 +81,7 @@ impl Service {
         let gatherer = Gatherer {
             catalog: catalog.clone(),
             journal: journal.clone(),
+            journal_bytes_max: budget,
             streams: streams.clone(),
             states: states.clone(),
             started: clock.instant(),
@@ -138,5 +145,18 @@ impl Service {
         let mut left = ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
         left.sort();
         Ok(StopReport { left })
+    }
+}
+
+/// The journal's disk budget in bytes.
+fn budget(config: &Config, disk: &dyn Disk) -> Result<u64> {
+    match config.journal.max {
+        DiskBudget::Bytes(bytes) => Ok(bytes),
+        DiskBudget::Percent(percent) => {
+            let space = disk.space().map_err(|error| {
+                Error::unavailable("the size of the data directory's file system is not known").because(error)
+            })?;
+            Ok(space.total / 100 * u64::from(percent))
+        }
     }
 }

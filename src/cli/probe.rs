@@ -32,5 +32,5 @@ async fn probe_all(config: Config) -> ExitCode {
 }
 
 async fn probe(stores: &Stores, stream: &DeliveryStream) -> crate::error::Result<String> {
-    stores.open(&stream.destination.store).await?.probe().await
+    stores.open(&stream.destination.store, stream.destination.prefix.head()).await?.probe().await
 }

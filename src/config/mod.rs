@@ -232,21 +232,6 @@ pub struct S3Store {
     pub checksum: Checksum,
 }
 
-impl S3Store {
-    /// A bucket with nothing said about how objects are stored in it.
-    pub fn new(bucket: String, connection: S3Connection) -> Self {
-        S3Store {
-            bucket,
-            connection,
-            sse: None,
-            storage_class: None,
-            acl: None,
-            tags: Vec::new(),
-            checksum: Checksum::default(),
-        }
-    }
-}
-
 /// Server-side encryption of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sse {

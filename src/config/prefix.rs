@@ -92,6 +92,11 @@ impl Prefix {
         &self.text
     }
 
+    /// The literal text before the first expression: every key begins with it.
+    pub fn head(&self) -> &str {
+        self.text.split("!{").next().unwrap_or_default()
+    }
+
     /// Whether it has expressions as it was written.
     pub fn has_expressions(&self) -> bool {
         has_expressions(&self.parts)

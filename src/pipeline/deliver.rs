@@ -102,8 +102,11 @@ impl Courier {
         let _leave = self.capacity.upload(failing).await;
         let target = Target::of_plan(plan)?;
         let recipe = Recipe::of(&target);
-        let store = target.store(&self.orders.borrow().stream.destination.store);
-        let destination = self.stores.open(&store).await?;
+        let (store, head) = {
+            let now = &self.orders.borrow().stream.destination;
+            (target.store(&now.store), now.prefix.head().to_owned())
+        };
+        let destination = self.stores.open(&store, &head).await?;
         let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
 
         let mut tally = match ready {

@@ -1,2 +1,1 @@
 //! One file per command.
-pub mod check;

@@ -204,13 +204,13 @@ pub const BUFFER_BYTES_MAX: u64 = 128 << 20;
 /// The least that the file may say.
 pub const BUFFER_BYTES_MIN: u64 = 1 << 10;
 /// How long a buffer may wait: the bound of Firehose.
-pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_secs(900);
+pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_mins(15);
 /// The least disk budget: a record of the largest size must fit.
 pub const DISK_BYTES_MIN: u64 = 1 << 20;
 /// The longest retention that can be asked for: ten years; without one records never expire.
-pub const RETENTION_MAX: Duration = Duration::from_secs(3_652 * 86_400);
+pub const RETENTION_MAX: Duration = Duration::from_hours(3_652 * 24);
 /// The longest grace that SIGTERM may give.
-pub const GRACE_MAX: Duration = Duration::from_secs(3_600);
+pub const GRACE_MAX: Duration = Duration::from_hours(1);
 
 const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < DISK_BYTES_MIN);

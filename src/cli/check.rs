@@ -81,3 +81,31 @@ fn print(text: &str) {
 fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_who_listens_and_what_goes_where() {
+        let text = "data_dir = \"/data\"\n[journal]\nmax_bytes = \"10 GiB\"\n\
+            [delivery_stream.web.buffer]\nsize = \"1 MiB\"\n\
+            [delivery_stream.web.destination]\ntype = \"s3\"\nbucket = \"logs\"\nprefix = \"web/\"\ncompression = \"gzip\"\n\
+            [delivery_stream.audit.destination]\ntype = \"local\"\npath = \"/srv/lake\"\n";
+        let config = Config::parse(text, "c.toml", Path::new("/"), &|_| None).unwrap();
+        assert_eq!(
+            summary(&config),
+            "  data      /data, journal up to 10 GiB\n  \
+               listen    127.0.0.1:4573, admin 127.0.0.1:4574; no access keys: any signature is taken\n  \
+               streams   2\n    \
+                 web -> s3://logs/web/ (gzip, 1 MiB or 300s)\n    \
+                 audit -> /srv/lake/ (none, 5 MiB or 300s)\n"
+        );
+    }
+
+    #[test]
+    fn the_schema_needs_no_file_and_faults_give_an_exit_code() {
+        assert_eq!(format!("{:?}", run(Path::new("/does/not/exist"), true)), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(format!("{:?}", run(Path::new("/does/not/exist"), false)), format!("{:?}", ExitCode::FAILURE));
+    }
+}

@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::at::{Amount, At, Lapse};
 use super::fault::Findings;
 use super::load::Surroundings;
-use super::{AccessKey, Config, DiskBudget, JournalConfig, ServerConfig, Tls, names, raw, units};
+use super::{AccessKey, Buckets, Config, DiskBudget, JournalConfig, ServerConfig, Tls, names, raw, units};
 use crate::error::Result;
 use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 
@@ -50,7 +50,11 @@ impl<'a> Checker<'a> {
         let has_keys = !file.access_key.is_empty();
         config.server = self.server(file.server, has_keys);
         config.access_keys = self.access_keys(file.access_key);
+        let place = file.buckets.as_ref().map_or(0..0, |buckets| buckets.span.clone());
         if let Some(buckets) = file.buckets.and_then(|buckets| self.buckets(buckets)) {
+            if let Buckets::Local(path) = &buckets {
+                self.apart(&place, path, &config.data_dir);
+            }
             config.buckets = buckets;
         }
         let mut streams: Vec<_> = file.delivery_stream.into_iter().collect();
@@ -166,6 +170,15 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(self.surroundings.path(&path.value))
+    }
+
+    /// Objects and the journal must not lie in one another's directories.
+    fn apart(&mut self, place: &Range<usize>, path: &Path, data_dir: &Path) {
+        let nested = path.starts_with(data_dir) || data_dir.starts_with(path);
+        if nested && !data_dir.as_os_str().is_empty() {
+            let message = format!("path {} and data_dir {} lie in one another", path.display(), data_dir.display());
+            self.findings.add(place.clone(), message);
+        }
     }
 
     fn address(&mut self, key: &str, text: Option<At<String>>) -> Option<SocketAddr> {

@@ -73,7 +73,7 @@ impl DeliveryStream {
 /// 5 MiB or 300 s, as Firehose has it.
 impl Default for Buffering {
     fn default() -> Self {
-        Buffering { size_bytes: 5 << 20, interval: Duration::from_secs(300) }
+        Buffering { size_bytes: 5 << 20, interval: Duration::from_mins(5) }
     }
 }
 

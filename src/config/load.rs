@@ -71,7 +71,7 @@ fn parse(
     let file = match raw::File::deserialize(Deserializer::from(document)) {
         Ok(file) => file,
         Err(error) => {
-            findings.add(error.span().unwrap_or(0..0), error.message());
+            findings.add(error.span().unwrap_or(0..0), error.message().trim_end());
             return Err(findings.into_faults(file_name, text));
         }
     };
@@ -89,11 +89,11 @@ impl Surroundings<'_> {
     pub(super) fn path(&self, written: &str) -> PathBuf {
         self.base_dir.join(written)
     }
+}
 
-    /// A file that the configuration names; the error is for a person.
-    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        read_bounded(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    }
+/// A file that the configuration names; the error is for a person.
+pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, String> {
+    read_bounded(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

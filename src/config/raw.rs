@@ -123,7 +123,8 @@ pub(super) struct Buckets {
     pub(super) region: Option<At<String>>,
     /// URL of a store that is not AWS's.
     pub(super) endpoint: Option<At<String>>,
-    /// Whether buckets are named in the path instead of the host name. Default: false.
+    /// Whether buckets are named in the path instead of the host name. Default: false, but true where
+    /// the endpoint's host is an IP address or localhost.
     pub(super) path_style: Option<At<bool>>,
     /// Static credentials; the AWS chain without.
     pub(super) credentials: Option<At<Credentials>>,
@@ -235,7 +236,8 @@ pub(super) struct Destination {
     pub(super) region: Option<At<String>>,
     /// URL of a store that is not AWS's.
     pub(super) endpoint: Option<At<String>>,
-    /// Whether the bucket is named in the path instead of the host name. Default: false.
+    /// Whether the bucket is named in the path instead of the host name. Default: false, but true where
+    /// the endpoint's host is an IP address or localhost.
     pub(super) path_style: Option<At<bool>>,
     /// Static credentials; the AWS chain without.
     pub(super) credentials: Option<At<Credentials>>,

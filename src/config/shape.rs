@@ -92,8 +92,14 @@ impl<'s> Shape<'s, '_> {
                 self.array(key, array, &first["items"]);
                 true
             }
-            DeValue::Integer(number) if number.as_str().starts_with('-') && first.get("minimum").is_some() => {
-                self.findings.add(span, format!("must not be negative, not {}", number.as_str()));
+            DeValue::Integer(number) => {
+                let fault = match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(0..) => return true,
+                    Ok(_) if first.get("minimum").is_none() => return true,
+                    Ok(_) => "must not be negative",
+                    Err(_) => "must be a number of at most 63 bits",
+                };
+                self.findings.add(span, format!("{fault}, not {number}"));
                 false
             }
             _ => true,

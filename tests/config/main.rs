@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::Value;
 use standpipe::config::{
     Buckets, Compression, Config, Delimiter, DiskBudget, Faults, Level, Processor, Sse, Store, schema,
@@ -78,7 +79,7 @@ fn the_complete_example_says_what_it_means() {
     assert_eq!(connection.region.as_deref(), Some("eu-central-1"));
     let [web, audit] = config.delivery_streams.as_slice() else { panic!("there are two streams") };
     assert_eq!((web.name.as_str(), web.bytes_max, web.drain, web.encrypted), ("web-logs", Some(20 << 30), true, false));
-    assert_eq!((web.buffer.size_bytes, web.buffer.interval), (5 << 20, Duration::from_secs(300)));
+    assert_eq!((web.buffer.size_bytes, web.buffer.interval), (5 << 20, Duration::from_mins(5)));
     let Store::S3(store) = &web.destination.store else { panic!("web logs go to S3") };
     assert_eq!((store.bucket.as_str(), &store.sse), ("logs", &Some(Sse::S3)));
     assert_eq!(store.tags, [("team", "platform"), ("source", "standpipe")].map(|(k, v)| (k.to_owned(), v.to_owned())));
@@ -99,7 +100,7 @@ fn what_is_not_said_has_defaults() {
     assert_eq!(config.server.grace, Duration::from_secs(30));
     let stream = &config.delivery_streams[0];
     assert_eq!((stream.retention, stream.bytes_max, stream.drain), (None, None, false));
-    assert_eq!((stream.buffer.size_bytes, stream.buffer.interval), (5 << 20, Duration::from_secs(300)));
+    assert_eq!((stream.buffer.size_bytes, stream.buffer.interval), (5 << 20, Duration::from_mins(5)));
     assert_eq!(stream.destination.compression, Compression::None);
     assert_eq!(config.delivery_streams[0].destination.prefix.text(), "");
 }
@@ -238,10 +239,29 @@ fn files_that_are_no_configuration_are_refused() {
     assert_eq!(message(Config::load(&path).unwrap_err()), "is not UTF-8: there is another byte at 6");
 }
 
+proptest! {
+    #[test]
+    fn a_damaged_file_is_read_or_refused_but_never_panics(
+        at in 0..4_000usize,
+        cut in 0..40usize,
+        put in prop_oneof![any::<String>(), "[\\[\\]{}=\"'.,# \n0-9a-z]{0,12}".prop_map(String::from)],
+    ) {
+        let mut text: Vec<char> = std::fs::read_to_string(deploy().join("standpipe.toml")).unwrap().chars().collect();
+        let start = at.min(text.len());
+        let end = (start + cut).min(text.len());
+        text.splice(start..end, put.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(faults) = parse(&text) {
+            prop_assert!(faults.iter().all(|fault| fault.line >= 1 && fault.line <= text.lines().count() + 1));
+            prop_assert!(!faults.to_string().is_empty());
+        }
+    }
+}
+
 /// The paths of all keys of the schema, references followed.
 fn keys_of(schema: &Value, node: &Value, path: &str, keys: &mut BTreeSet<String>) {
     if let Some(target) = node.get("$ref").and_then(Value::as_str) {
-        keys_of(schema, schema.pointer(&target[1..]).unwrap(), path, keys);
+        keys_of(schema, schema.pointer(&target[1..]).expect("references lead somewhere"), path, keys);
     }
     for (key, property) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{key}");

@@ -36,6 +36,12 @@ fn keys_and_words() {
         ("region = 5".into(), 2, "must be a string, not an integer"),
         ("access_key = \"AKID\"".into(), 2, "must be an array, not a string"),
         ("[server]\ngrace = 30".into(), 3, "must be a string such as \"300s\", not an integer"),
+        (
+            "[journal]\nmax_bytes = 99999999999999999999".into(),
+            3,
+            "must be a number of at most 63 bits, not 99999999999999999999",
+        ),
+        ("[journal]\nmax_bytes = 1.5".into(), 3, "must be a string or an integer such as \"5 MiB\", not a fraction"),
         ("[journal]\nmax_bytes = -1".into(), 3, "must not be negative, not -1"),
         (
             "[journal]\nmax_bytes = true".into(),
@@ -138,6 +144,12 @@ fn values() {
             6,
             "access key \"A\" is there twice",
         ),
+    ]);
+}
+
+#[test]
+fn values_of_streams() {
+    each(&[
         (
             "[delivery_stream.\"a b\".destination]\ntype = \"local\"\npath = \"/srv/lake\"".into(),
             2,
@@ -215,6 +227,11 @@ fn what_does_not_go_together() {
             "[delivery_stream.s]\nencrypted = true\n".to_owned() + &local(""),
             3,
             "encrypted = true needs the key \"encryption_key\" at the top of the file",
+        ),
+        (
+            "[buckets]\ntype = \"local\"\npath = \"/var\"".into(),
+            2,
+            "path /var and data_dir /var/lib/standpipe lie in one another",
         ),
         (
             "[delivery_stream.s.destination]\ntype = \"local\"\npath = \"/var/lib/standpipe/lake\"".into(),

@@ -50,7 +50,7 @@ impl Checker<'_> {
 
     pub(super) fn destination(&mut self, At { value: raw, span }: At<raw::Destination>) -> Option<Destination> {
         let mut raw = raw;
-        let (prefix, error_prefix) = self.prefixes(raw.prefix.take(), raw.error_prefix.take());
+        let (prefix, error_prefix) = self.prefixes(raw.prefix.as_ref(), raw.error_prefix.as_ref());
         let zone = raw.time_zone.take().and_then(|zone| self.accept("time_zone", &zone.span, time_zone(&zone.value)));
         let extension = self.checked("file_extension", raw.file_extension.take(), names::file_extension);
         let compression = raw.compression.take().map_or(Compression::default(), |compression| compression.value);
@@ -131,17 +131,17 @@ impl Checker<'_> {
     }
 
     /// Both prefixes; the faults are at the one that is meant.
-    fn prefixes(&mut self, prefix: Option<At<String>>, errors: Option<At<String>>) -> (Prefix, Prefix) {
+    fn prefixes(&mut self, prefix: Option<&At<String>>, errors: Option<&At<String>>) -> (Prefix, Prefix) {
         let mut sound = true;
-        let both = [("prefix", &prefix, PrefixKind::Delivered), ("error_prefix", &errors, PrefixKind::Errors)];
+        let both = [("prefix", prefix, PrefixKind::Delivered), ("error_prefix", errors, PrefixKind::Errors)];
         for (key, written, kind) in both {
             if let Some(written) = written {
                 sound &= self.accept(key, &written.span, Prefix::parse(&written.value, kind)).is_some();
             }
         }
-        let text = |written: &Option<At<String>>| written.as_ref().map(|written| written.value.clone());
-        let pair = check_prefixes(text(&prefix).as_deref(), text(&errors).as_deref());
-        let pair = match (pair, &prefix) {
+        let pair =
+            check_prefixes(prefix.map(|prefix| prefix.value.as_str()), errors.map(|errors| errors.value.as_str()));
+        let pair = match (pair, prefix) {
             (Ok(pair), _) => Some(pair),
             (Err(error), Some(prefix)) if sound => self.accept("error_prefix", &prefix.span, Err(error)),
             _ => None,

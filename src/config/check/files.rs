@@ -8,7 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroize as _;
 
 use super::super::at::{At, TextOr};
-use super::super::load::mode_open_to_others;
+use super::super::load::{mode_open_to_others, read_named};
 use super::super::{Secret, raw};
 use super::Checker;
 
@@ -68,7 +68,7 @@ impl Checker<'_> {
 
     fn secret_file(&mut self, written: &str) -> Result<String, String> {
         let path = self.surroundings.path(written);
-        let bytes = self.surroundings.read(&path)?;
+        let bytes = read_named(&path)?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?;
         if let Some(mode) = mode_open_to_others(&path) {
             self.warnings
@@ -92,7 +92,7 @@ impl Checker<'_> {
 
     fn pem(&mut self, key: &str, path: &At<String>, what: &str, holds: fn(&[u8]) -> bool) -> Option<PathBuf> {
         let file = self.path(key, path)?;
-        let fault = match self.surroundings.read(&file) {
+        let fault = match read_named(&file) {
             Ok(mut bytes) => {
                 let good = holds(&bytes);
                 bytes.zeroize();
@@ -110,7 +110,7 @@ impl Checker<'_> {
     /// The text of an IAM policy document; its statements are read by `api/policy`.
     pub(super) fn policy(&mut self, key: &str, path: &At<String>) -> Option<String> {
         let file = self.path(key, path)?;
-        let fault = match self.surroundings.read(&file).map(String::from_utf8) {
+        let fault = match read_named(&file).map(String::from_utf8) {
             Ok(Ok(text)) => match serde_json::from_str::<Value>(&text) {
                 Ok(document) if document.get("Statement").is_some() => return Some(text),
                 Ok(_) => format!("{} is not a policy document: it has no \"Statement\"", file.display()),

@@ -23,7 +23,7 @@ impl Checker<'_> {
         let (None | Some(raw::Source::Direct)) = stream.source.map(|source| source.value);
         let buffer = self.buffering(stream.buffer);
         let bytes_max = self.disk_bytes("max_bytes", stream.max_bytes);
-        let least = buffer.interval.max(Duration::from_secs(60));
+        let least = buffer.interval.max(Duration::from_mins(1));
         // Shorter than the interval, every record of a slow stream would expire before it is delivered.
         let retention = self.lapse("retention", stream.retention, least, RETENTION_MAX);
         if let Some(At { value: true, span }) = &stream.encrypted
@@ -40,13 +40,8 @@ impl Checker<'_> {
         {
             self.findings.add(place.clone(), error.message());
         }
-        if let Store::Local { path } = &destination.store
-            && (path.starts_with(&config.data_dir) || config.data_dir.starts_with(path))
-            && !config.data_dir.as_os_str().is_empty()
-        {
-            let message =
-                format!("path {} and data_dir {} lie in one another", path.display(), config.data_dir.display());
-            self.findings.add(place, message);
+        if let Store::Local { path } = &destination.store {
+            self.apart(&place, path, &config.data_dir);
         }
         Some(DeliveryStream {
             buffer,

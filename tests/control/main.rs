@@ -1,5 +1,6 @@
 //! The Firehose control plane, called as the server calls it: shapes, rejections, updates, listings, durability.
 
+mod destinations;
 mod lifecycle;
 mod listing;
 mod rejections;

@@ -1,4 +1,5 @@
-//! What is refused, with which code and which words: both layers, table by table.
+//! What is refused before a destination is looked at, with which code and which words: the parts of a create, the
+//! constraints of the model, JSON that is none.
 
 use serde_json::{Value, json};
 
@@ -7,223 +8,6 @@ use super::{BUCKET, ROLE, Service, create, named, updating, with_place};
 const INVALID: &str = "InvalidArgumentException";
 const VALIDATION: &str = "ValidationException";
 const SERIALIZATION: &str = "SerializationException";
-
-/// Layer two: appendix of the specification, as far as it concerns S3 destinations, and what we lack.
-#[tokio::test(start_paused = true)]
-async fn an_extended_s3_destination_that_makes_no_sense() {
-    let service = Service::new().await;
-    let lambda = |parameters: Value| json!({ "Type": "Lambda", "Parameters": parameters });
-    let parameter = |name: &str, value: &str| json!({ "ParameterName": name, "ParameterValue": value });
-    let processing =
-        |processors: Value| json!({ "ProcessingConfiguration": { "Enabled": true, "Processors": processors } });
-    let arn = parameter("LambdaArn", "arn:aws:lambda:us-east-1:123456789012:function:f");
-    let serde = |de: Value, ser: Value| {
-        json!({
-            "BufferingHints": { "SizeInMBs": 64, "IntervalInSeconds": 300 },
-            "DataFormatConversionConfiguration": {
-                "InputFormatConfiguration": { "Deserializer": de },
-                "OutputFormatConfiguration": { "Serializer": ser },
-            },
-        })
-    };
-    let partitioned = |more: Value| {
-        let mut all = json!({ "DynamicPartitioningConfiguration": { "Enabled": true }, "ErrorOutputPrefix": "e/" });
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        all
-    };
-    let table = [
-        (
-            json!({ "Prefix": "a/!{timestamp:yyyy}/" }),
-            "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions",
-        ),
-        (
-            json!({ "Prefix": "a/!{timestamp:yyyy}/", "ErrorOutputPrefix": "e/!{timestamp:yyyy}/" }),
-            "ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}",
-        ),
-        (
-            json!({ "Prefix": "a/!{firehose:error-output-type}/", "ErrorOutputPrefix": "e/" }),
-            "Prefix must not contain any occurrence of !{firehose:error-output-type}",
-        ),
-        (
-            json!({ "ErrorOutputPrefix": "!{firehose:error-output-type}/!{partitionKeyFromQuery:a}/" }),
-            "Dynamic Partitioning Namespaces can't be part of an error prefix expression",
-        ),
-        (
-            json!({ "Prefix": "!{partitionKeyFromQuery:a}/", "ErrorOutputPrefix": "e/" }),
-            "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled.",
-        ),
-        (
-            partitioned(json!({ "Prefix": "a/" })),
-            "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled",
-        ),
-        (
-            partitioned(json!({
-                "Prefix": "!{partitionKeyFromQuery:a}/",
-                "BufferingHints": { "SizeInMBs": 63, "IntervalInSeconds": 60 },
-            })),
-            "BufferingHints.SizeInMBs must be at least 64 when Dynamic Partitioning is enabled.",
-        ),
-        (
-            partitioned(json!({
-                "Prefix": "!{partitionKeyFromQuery:a}/",
-                "ProcessingConfiguration": { "Enabled": true, "Processors": [{ "Type": "MetadataExtraction" }] },
-            })),
-            "MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6",
-        ),
-        (
-            partitioned(json!({ "Prefix": "!{partitionKeyFromQuery:a}/" })),
-            "DynamicPartitioningConfiguration is not supported yet by Standpipe",
-        ),
-        (json!({ "Prefix": "a!{" }), "Invalid expression usage"),
-        (
-            json!({ "Prefix": "!{no:such}", "ErrorOutputPrefix": "e/" }),
-            "Namespace to the left of colon (no) is an invalid keyword!",
-        ),
-        (
-            json!({ "Prefix": "!{timestamp:b}", "ErrorOutputPrefix": "e/" }),
-            "Invalid conversion character used in the value of the expression in Prefix",
-        ),
-        (json!({ "Prefix": "a".repeat(513) }), "Length of evaluated prefix cannot be greater than 512"),
-        (
-            json!({ "CustomTimeZone": "Mars/Olympus" }),
-            "Provided custom time zone is not supported. Custom time zones are limited to UTC and non-3-letter IANA time zones.",
-        ),
-        (
-            json!({
-                "CompressionFormat": "GZIP",
-                "DataFormatConversionConfiguration": { "Enabled": true },
-            }),
-            "The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is enabled",
-        ),
-        (
-            json!({
-                "BufferingHints": { "SizeInMBs": 63, "IntervalInSeconds": 300 },
-                "DataFormatConversionConfiguration": { "Enabled": true },
-            }),
-            "BufferingHints.SizeInMBs must be at least 64 when data format conversion is enabled.",
-        ),
-        (json!({ "DataFormatConversionConfiguration": {} }), "Deserializer must not be null"),
-        (serde(json!({}), json!({})), "Deserializer must not be null"),
-        (serde(json!({ "OpenXJsonSerDe": {} }), json!({})), "Serializer must not be null"),
-        (
-            serde(json!({ "OpenXJsonSerDe": {} }), json!({ "ParquetSerDe": {}, "OrcSerDe": {} })),
-            "More than one serializer specified. Only one may be chosen.",
-        ),
-        (
-            serde(json!({ "OpenXJsonSerDe": {}, "HiveJsonSerDe": {} }), json!({})),
-            "More than one deserializer specified. Only one may be chosen.",
-        ),
-        (
-            serde(json!({ "OpenXJsonSerDe": {} }), json!({ "ParquetSerDe": {} })),
-            "DataFormatConversionConfiguration is not supported yet by Standpipe",
-        ),
-        (
-            json!({ "EncryptionConfiguration": {} }),
-            "Exactly one of NoEncryptionConfig or KMSEncryptionConfig must be specified",
-        ),
-        (
-            json!({ "EncryptionConfiguration": {
-                "NoEncryptionConfig": "NoEncryption",
-                "KMSEncryptionConfig": { "AWSKMSKeyARN": "arn:aws:kms:us-east-1:123456789012:key/k" },
-            } }),
-            "Exactly one of NoEncryptionConfig or KMSEncryptionConfig must be specified",
-        ),
-        (
-            json!({ "S3BackupMode": "Enabled" }),
-            "S3 backup destination configuration is required when enabling S3 backup.",
-        ),
-        (
-            json!({ "S3BackupMode": "Enabled", "S3BackupConfiguration": { "RoleARN": ROLE, "BucketARN": BUCKET } }),
-            "S3BackupMode Enabled is not supported yet by Standpipe",
-        ),
-        (
-            json!({ "CloudWatchLoggingOptions": { "Enabled": true } }),
-            "CloudWatch Log Group Name is required if CloudWatch Logging is enabled",
-        ),
-        (
-            processing(json!([])),
-            "A maximum of 5 and a minimum of 1 processor needs to be supplied when processing is enabled.",
-        ),
-        (
-            processing(json!(vec![json!({ "Type": "AppendDelimiterToRecord" }); 6])),
-            "A maximum of 5 and a minimum of 1 processor needs to be supplied when processing is enabled.",
-        ),
-        (processing(json!([lambda(json!([arn])), lambda(json!([arn]))])), "Cannot have more than 1 Lambda processor."),
-        (processing(json!([lambda(json!([]))])), "LambdaArn is required when Lambda processor is used."),
-        (
-            processing(json!([lambda(json!([arn, parameter("NumberOfRetries", "301")]))])),
-            "Number of retries for lambda must be between 0 and 300.",
-        ),
-        (
-            processing(json!([lambda(json!([arn, parameter("BufferSizeInMBs", "1")]))])),
-            "Both BufferSizeInMBs and BufferIntervalInSeconds are required to configure buffering for lambda processor.",
-        ),
-        (
-            processing(json!([lambda(json!([
-                arn,
-                parameter("BufferSizeInMBs", "0.1"),
-                parameter("BufferIntervalInSeconds", "60"),
-            ]))])),
-            "BufferSizeInMBs for lambda processor must be between 0.2 and 3.",
-        ),
-        (
-            processing(json!([lambda(json!([
-                arn,
-                parameter("BufferSizeInMBs", "0.2"),
-                parameter("BufferIntervalInSeconds", "901"),
-            ]))])),
-            "BufferIntervalInSeconds for lambda processor must be between 0 and 900.",
-        ),
-        (processing(json!([lambda(json!([arn]))])), "processor type Lambda is not supported yet by Standpipe"),
-        (
-            processing(json!([{ "Type": "AppendDelimiterToRecord" }])),
-            "processor type AppendDelimiterToRecord is not supported yet by Standpipe",
-        ),
-        (
-            processing(json!([{ "Type": "MetadataExtraction" }])),
-            "class com.amazonaws.services.firehose.internal.model.MetadataExtractionProcessor can only be present when Dynamic Partitioning is enabled.",
-        ),
-        (
-            processing(json!([{ "Type": "RecordDeAggregation" }])),
-            "class com.amazonaws.services.firehose.internal.model.RecordDeAggregationProcessor can only be present when Dynamic Partitioning is enabled.",
-        ),
-        (
-            partitioned(json!({
-                "Prefix": "!{partitionKeyFromQuery:a}/",
-                "ProcessingConfiguration": { "Enabled": true, "Processors": [{ "Type": "RecordDeAggregation" }] },
-            })),
-            "SubRecordType has to be one of JSON, DELIMITED",
-        ),
-        (
-            processing(json!([{ "Type": "CloudWatchLogProcessing" }])),
-            "CloudWatchLogProcessingProcessor can only be enabled with DecompressionProcessor",
-        ),
-        (
-            processing(json!([
-                { "Type": "Decompression" },
-                { "Type": "CloudWatchLogProcessing", "Parameters": [parameter("DataMessageExtraction", "yes")] },
-            ])),
-            "Invalid parameter value for DataMessageExtraction. Allowed values are True and False.",
-        ),
-        (
-            json!({ "ProcessingConfiguration": { "Processors": [{ "Type": "AppendDelimiterToRecord" }] } }),
-            "ProcessingConfiguration.Enabled is required when Processors are given",
-        ),
-        (
-            json!({ "BucketARN": "arn:aws:s3:::.." }),
-            "BucketARN \"arn:aws:s3:::..\" names no bucket: \"..\" cannot be a bucket's name",
-        ),
-        (
-            json!({ "NewFeature": true }),
-            "extendedS3DestinationConfiguration.NewFeature is not a member of CreateDeliveryStream that Standpipe supports",
-        ),
-    ];
-    for (destination, message) in table {
-        let body = create("s", destination);
-        assert_eq!(service.refused("CreateDeliveryStream", body.clone()).await, (INVALID, message.into()), "{body}");
-    }
-    assert!(service.context.catalog.snapshot().is_empty());
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_create_with_the_wrong_parts() {
@@ -294,13 +78,14 @@ async fn a_create_with_the_wrong_parts() {
     }
 }
 
-/// Layer one: constraints of the model.
+/// Layer one: the message about one broken constraint of the model.
+fn one(path: &str, constraint: &str) -> String {
+    format!("1 validation error detected: Value at '{path}' failed to satisfy constraint: Member must {constraint}")
+}
+
 #[tokio::test(start_paused = true)]
 async fn broken_constraints_are_all_named() {
     let service = Service::new().await;
-    let one = |path: &str, constraint: &str| {
-        format!("1 validation error detected: Value at '{path}' failed to satisfy constraint: Member must {constraint}")
-    };
     let at = |member: &str| format!("extendedS3DestinationConfiguration.{member}");
     let table = [
         (
@@ -344,6 +129,11 @@ async fn broken_constraints_are_all_named() {
         let body = create("s", destination);
         assert_eq!(service.refused("CreateDeliveryStream", body.clone()).await, (VALIDATION, message), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn constraints_hold_in_every_operation() {
+    let service = Service::new().await;
     let calls = [
         ("DescribeDeliveryStream", json!({}), one("deliveryStreamName", "not be null")),
         (

@@ -5,15 +5,23 @@ use serde_json::{Value, json};
 use super::{BUCKET, ROLE, START_MS, Service, create, updating};
 
 /// (destination at creation, update, members of the description afterwards; null: absent)
+async fn assert_merged<const N: usize>(table: [(Value, Value, Value); N]) {
+    let service = Service::new().await;
+    for (number, (before, update, after)) in table.into_iter().enumerate() {
+        let name = format!("s{number}");
+        service.create(&name, before).await;
+        service.update(&name, "1", update.clone()).await.expect("the update is right");
+        let shown = service.destination(&name).await;
+        for (member, value) in after.as_object().expect("the test gives an object") {
+            assert_eq!(&shown[member], value, "{member} after {update}");
+        }
+        assert_eq!(service.describe(&name).await["VersionId"], "2");
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn members_merge_as_they_do_at_aws() {
-    let conversion = |more: Value| {
-        let mut all = json!({ "Enabled": false });
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({ "DataFormatConversionConfiguration": all })
-    };
-    let delimiter = json!([{ "Type": "AppendDelimiterToRecord" }]);
-    let table = [
+async fn what_is_not_given_stays_and_what_is_given_is_replaced_whole() {
+    assert_merged([
         (
             json!({ "Prefix": "a/", "CompressionFormat": "GZIP" }),
             json!({ "Prefix": "b/" }),
@@ -44,6 +52,15 @@ async fn members_merge_as_they_do_at_aws() {
                 "KMSEncryptionConfig": { "AWSKMSKeyARN": "arn:aws:kms:us-east-1:123456789012:key/k" },
             } }),
         ),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn some_members_merge_inside() {
+    let conversion = |schema: Value| json!({ "DataFormatConversionConfiguration": { "Enabled": false, "SchemaConfiguration": schema } });
+    let delimiter = json!([{ "Type": "AppendDelimiterToRecord" }]);
+    assert_merged([
         // Enabled is inherited, Processors are cleared.
         (
             json!({ "ProcessingConfiguration": { "Enabled": false, "Processors": delimiter } }),
@@ -57,9 +74,9 @@ async fn members_merge_as_they_do_at_aws() {
         ),
         // Member by member, also in the schema.
         (
-            conversion(json!({ "SchemaConfiguration": { "DatabaseName": "d", "TableName": "t" } })),
+            conversion(json!({ "DatabaseName": "d", "TableName": "t" })),
             json!({ "DataFormatConversionConfiguration": { "SchemaConfiguration": { "TableName": "u" } } }),
-            conversion(json!({ "SchemaConfiguration": { "DatabaseName": "d", "TableName": "u" } })),
+            conversion(json!({ "DatabaseName": "d", "TableName": "u" })),
         ),
         (
             json!({ "S3BackupConfiguration": { "RoleARN": ROLE, "BucketARN": BUCKET, "Prefix": "x/" } }),
@@ -79,18 +96,8 @@ async fn members_merge_as_they_do_at_aws() {
             json!({ "BucketARN": "arn:aws:s3:::two", "RoleARN": "arn:aws:iam::123456789012:role/other" }),
             json!({ "BucketARN": "arn:aws:s3:::two", "RoleARN": "arn:aws:iam::123456789012:role/other" }),
         ),
-    ];
-    let service = Service::new().await;
-    for (number, (before, update, after)) in table.into_iter().enumerate() {
-        let name = format!("s{number}");
-        service.create(&name, before).await;
-        service.update(&name, "1", update.clone()).await.unwrap();
-        let shown = service.destination(&name).await;
-        for (member, value) in after.as_object().unwrap() {
-            assert_eq!(&shown[member], value, "{member} after {update}");
-        }
-        assert_eq!(service.describe(&name).await["VersionId"], "2");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,25 +31,34 @@ fn the_simulated_disk_conforms() {
     run(|| Box::new(SimDisk::new(1)));
 }
 
-#[test]
-fn the_real_disk_conforms() {
-    let dir = tempfile::tempdir().unwrap();
-    let next = std::cell::Cell::new(0);
-    run(|| {
-        next.set(next.get() + 1);
-        Box::new(RealDisk::open(&dir.path().join(format!("{}/root", next.get()))).unwrap())
-    });
-}
-
-#[test]
-fn the_real_disk_conforms_without_openat2_and_tmpfile() {
+fn run_real(set_up: impl Fn(RealDisk) -> RealDisk) {
     let dir = tempfile::tempdir().unwrap();
     let next = std::cell::Cell::new(0);
     run(|| {
         next.set(next.get() + 1);
         let disk = RealDisk::open(&dir.path().join(format!("{}/root", next.get()))).unwrap();
-        Box::new(disk.old_kernel())
+        Box::new(set_up(disk))
     });
+}
+
+#[test]
+fn the_real_disk_conforms() {
+    run_real(|disk| disk);
+}
+
+#[test]
+fn the_real_disk_conforms_without_openat2() {
+    run_real(RealDisk::without_openat2);
+}
+
+#[test]
+fn the_real_disk_conforms_without_tmpfile() {
+    run_real(RealDisk::without_tmpfile);
+}
+
+#[test]
+fn the_real_disk_conforms_without_openat2_and_tmpfile() {
+    run_real(|disk| disk.without_openat2().without_tmpfile());
 }
 
 fn write(disk: &dyn Disk, path: &str, bytes: &[u8]) {

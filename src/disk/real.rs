@@ -55,10 +55,16 @@ impl RealDisk {
         Ok(RealDisk { hidden: Hidden::new(beneath.clone(), file_mode), beneath, file_mode })
     }
 
-    /// As on a kernel without `openat2` and a file system without `O_TMPFILE`.
+    /// As on a kernel without `openat2`.
     #[cfg(test)]
-    pub(super) fn old_kernel(self) -> RealDisk {
+    pub(super) fn without_openat2(self) -> RealDisk {
         self.beneath.without_openat2();
+        self
+    }
+
+    /// As on a file system without `O_TMPFILE`.
+    #[cfg(test)]
+    pub(super) fn without_tmpfile(self) -> RealDisk {
         self.hidden.without_tmpfile();
         self
     }

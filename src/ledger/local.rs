@@ -49,7 +49,7 @@ pub use history::{Recorded, read_history};
 pub use line::{After, Entry};
 
 use files::Files;
-use writer::{Call, Change, Writer};
+use writer::{Call, Change, Poison, Writer};
 
 /// Where the ledger's writer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,7 @@ impl Default for Options {
 /// The ledger over a [`Disk`]. See the module for its files, and [`Ledger`] for its guarantee.
 pub struct LocalLedger {
     calls: mpsc::Sender<Call>,
+    poison: Poison,
 }
 
 impl LocalLedger {
@@ -96,7 +97,8 @@ impl LocalLedger {
     /// [`Kind::Conflict`] when another process has it, [`Kind::Unavailable`] when the disk refuses.
     pub fn open(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Result<LocalLedger> {
         let (files, state) = Files::open(disk, options)?;
-        let writer = Writer::new(state, files, clock);
+        let poison = Poison::default();
+        let writer = Writer::new(state, files, clock, poison.clone());
         let (calls, queue) = mpsc::channel(LEDGER_CALLS_QUEUED_MAX);
         match options.run {
             Run::Task => drop(tokio::spawn(writer.run(queue))),
@@ -106,7 +108,7 @@ impl LocalLedger {
                 .map(drop)
                 .map_err(|error| Error::new(Kind::Internal, "cannot start the ledger's thread").because(error))?,
         }
-        Ok(LocalLedger { calls })
+        Ok(LocalLedger { calls, poison })
     }
 
     async fn change(&self, change: Change) -> Result<Option<PlanId>> {
@@ -141,6 +143,10 @@ impl Ledger for LocalLedger {
 
     async fn remove(&self, stream: StreamId) -> Result<()> {
         self.change(Change::Remove(stream)).await.map(drop)
+    }
+
+    fn healthy(&self) -> Result<()> {
+        self.poison.check()
     }
 
     /// Returns when the files are closed and the lock is let go.

@@ -131,6 +131,11 @@ pub trait Ledger: Send + Sync {
     /// Forgets a stream.
     async fn remove(&self, stream: StreamId) -> Result<()>;
 
+    /// Whether it can take anything at all until a restart; the error says why not.
+    fn healthy(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Finishes what is queued and refuses more. Idempotent.
     async fn close(&self);
 }

@@ -178,7 +178,7 @@ fn check(disk: &SimDisk, acknowledged: &[&str], context: &str) {
 
 #[tokio::test]
 async fn a_power_cut_at_every_operation_shows_no_part_and_loses_nothing_acknowledged() {
-    for seed in 0..6 {
+    for seed in 0..3 {
         let mut crash_at = 0;
         loop {
             let disk = SimDisk::new(seed * 1_000 + crash_at);
@@ -203,7 +203,7 @@ async fn a_power_cut_at_every_operation_shows_no_part_and_loses_nothing_acknowle
 /// and then the power fails.
 #[tokio::test]
 async fn an_object_that_was_there_already_is_as_durable_as_a_new_one() {
-    for seed in 0..6 {
+    for seed in 0..3 {
         let mut crash_at = 0;
         loop {
             let disk = SimDisk::new(seed * 1_000 + crash_at);

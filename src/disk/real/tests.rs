@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::*;
 
-fn both(root: &Path, check: impl Fn(&RealDisk)) {
+fn each(root: &Path, check: impl Fn(&RealDisk)) {
     check(&RealDisk::open(root).unwrap());
-    check(&RealDisk::open(root).unwrap().old_kernel());
+    check(&RealDisk::open(root).unwrap().without_openat2());
+    check(&RealDisk::open(root).unwrap().without_tmpfile());
 }
 
 #[test]
@@ -21,7 +22,7 @@ fn links_are_not_followed_anywhere() {
     symlink(&outside, root.join("out")).unwrap();
     symlink(outside.join("secret"), root.join("file")).unwrap();
     symlink("real", root.join("inner")).unwrap();
-    both(&root, |disk| {
+    each(&root, |disk| {
         for path in ["out/secret", "file", "inner/x"] {
             let path = Path::new(path);
             assert!(disk.open(path, Open::Read).is_err(), "{path:?}");
@@ -65,7 +66,7 @@ fn a_private_root_is_closed_to_others_and_a_shared_one_follows_the_umask() {
 fn a_pipe_neither_holds_us_nor_passes_for_a_file() {
     let dir = tempfile::tempdir().unwrap();
     rustix::fs::mknodat(CWD, dir.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    both(dir.path(), |disk| {
+    each(dir.path(), |disk| {
         assert!(disk.open(Path::new("pipe"), Open::Read).is_err());
         assert!(disk.open(Path::new("pipe"), Open::Write).is_err());
     });
@@ -75,18 +76,29 @@ fn a_pipe_neither_holds_us_nor_passes_for_a_file() {
 fn hidden_files_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let hidden = || std::fs::read_dir(dir.path()).unwrap().count();
-    let living = RealDisk::open(dir.path()).unwrap().old_kernel();
+    let living = RealDisk::open(dir.path()).unwrap().without_tmpfile();
     let file = living.unnamed(Path::new("")).unwrap();
     file.write_at(0, &[b"mine"]).unwrap();
     std::fs::write(dir.path().join(".tmp-0123456789abcdef"), "left behind").unwrap();
     assert_eq!(hidden(), 2);
-    let second = RealDisk::open(dir.path()).unwrap().old_kernel();
+    let second = RealDisk::open(dir.path()).unwrap().without_tmpfile();
     drop(second.unnamed(Path::new("")).unwrap());
     assert_eq!(hidden(), 1);
     file.link(Path::new("f")).unwrap();
     drop(file);
     assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"mine");
     assert_eq!(hidden(), 1);
+}
+
+/// The way that kernels before 6.10 leave to a process without privileges.
+#[test]
+fn an_unnamed_file_can_be_linked_by_its_descriptor() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = openat(CWD, dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let file = openat(CWD, dir.path(), OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR).unwrap();
+    unnamed::link_by_proc(&file, &parent, "f").unwrap();
+    assert_eq!(unnamed::link_by_proc(&file, &parent, "f"), Err(Errno::EXIST));
+    assert!(dir.path().join("f").exists());
 }
 
 #[test]

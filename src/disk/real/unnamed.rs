@@ -141,14 +141,18 @@ impl RealUnnamed {
             Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {}
             done => return done,
         }
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let linked = retry_on_intr(|| linkat(CWD, &path, dir, name, AtFlags::SYMLINK_FOLLOW));
+        let linked = link_by_proc(file, dir, name);
         if matches!(linked, Err(Errno::NOENT)) {
             // The directory is there: it is /proc that is missing. From now on hidden names are used.
             self.shared.tmpfile_works.store(false, Ordering::Relaxed);
         }
         linked
     }
+}
+
+pub(super) fn link_by_proc(file: &OwnedFd, dir: &OwnedFd, name: &str) -> Result<(), Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    retry_on_intr(|| linkat(CWD, &path, dir, name, AtFlags::SYMLINK_FOLLOW))
 }
 
 fn link_hidden(parent: &OwnedFd, hidden: &str, dir: &OwnedFd, name: &str) -> Result<(), Errno> {

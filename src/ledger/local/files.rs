@@ -49,15 +49,15 @@ impl Files {
     /// Finds the state on disk and begins a new file with it.
     pub(super) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Files, State)> {
         let lock = prepare(&*disk)?;
-        let Found { state, numbers, last, stale } = find(&*disk)?;
-        let next_number = numbers.back().map_or(1, |(number, _)| number + 1);
-        let older = numbers.into_iter().filter(|(number, _)| !stale.contains(number)).collect();
+        let Found { state, numbers, last, unfinished } = find(&*disk)?;
+        let next_number = numbers.back().map_or(1, |(number, _)| number.saturating_add(1));
+        let older = numbers.into_iter().filter(|(number, _)| !unfinished.contains(number)).collect();
         let mut files = Files { disk, options, current: None, next_number, last, older, _lock: lock };
         files.begin(&state).map_err(|failure| match failure {
             Failure::Write(error) => Error::unavailable("cannot begin a new ledger file").because(error),
             Failure::Sync(error) => Error::new(Kind::Internal, "cannot sync a new ledger file").because(error),
         })?;
-        for number in stale {
+        for number in unfinished {
             files.discard(number);
         }
         Ok((files, state))
@@ -188,18 +188,18 @@ struct Found {
     numbers: VecDeque<(u64, u64)>,
     last: Option<After>,
     /// Files newer than the valid one, whose snapshots were never finished.
-    stale: Vec<u64>,
+    unfinished: Vec<u64>,
 }
 
 /// Reads the newest file whose snapshot is whole. One that is not was being begun when the power failed: nothing was
 /// ever appended to it, and the file before it has everything.
 fn find(disk: &dyn Disk) -> Result<Found> {
     let numbers = list(disk)?;
-    let mut stale = Vec::new();
+    let mut unfinished = Vec::new();
     for &(number, _) in numbers.iter().rev() {
         let bytes = read(disk, number)?;
         let Some((state, valid)) = replay(number, &bytes)? else {
-            stale.push(number);
+            unfinished.push(number);
             continue;
         };
         if valid < bytes.len() {
@@ -209,9 +209,9 @@ fn find(disk: &dyn Disk) -> Result<Found> {
         // What is read may stand in the page cache alone. The new file will make it durable; this is for the history.
         let _ = disk.open(&path(number), Open::Write).and_then(|file| file.sync());
         let last = Some(After { file: number, bytes: valid as u64 });
-        return Ok(Found { state, numbers, last, stale });
+        return Ok(Found { state, numbers, last, unfinished });
     }
-    Ok(Found { state: State::new(), numbers, last: None, stale })
+    Ok(Found { state: State::new(), numbers, last: None, unfinished })
 }
 
 /// The state after a file's last valid line and how many bytes are valid; `None` if its snapshot is not complete.

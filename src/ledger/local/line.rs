@@ -239,7 +239,7 @@ mod tests {
         let bytes = file(&[1, 2, 1]);
         assert_eq!(read(&bytes), (4, Ending::Whole));
         for cut in 0..bytes.len() {
-            let whole = bytes[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let whole = memchr::memchr_iter(b'\n', &bytes[..cut]).count();
             let (lines, ending) = read(&bytes[..cut]);
             assert_eq!(lines, whole);
             assert!(matches!(ending, Ending::Whole | Ending::Torn), "cut at {cut}: {ending:?}");

@@ -1,6 +1,7 @@
 //! The one owner of the ledger's state and files: takes calls in groups, and answers a group after one sync for all.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,18 +33,28 @@ pub(super) enum Call {
     Close(oneshot::Sender<()>),
 }
 
+/// Why nothing more is taken, once a sync has failed; handles look at it too.
+#[derive(Clone, Default)]
+pub(super) struct Poison(Arc<OnceLock<String>>);
+
+impl Poison {
+    /// [`Kind::Internal`] once a sync has failed.
+    pub(super) fn check(&self) -> Result<()> {
+        self.0.get().map_or(Ok(()), |message| Err(Error::new(Kind::Internal, message)))
+    }
+}
+
 /// The owner.
 pub(super) struct Writer {
     state: State,
     files: Files,
     clock: Clock,
-    /// Why nothing more is taken, after a failed sync.
-    poison: Option<String>,
+    poison: Poison,
 }
 
 impl Writer {
-    pub(super) fn new(state: State, files: Files, clock: Clock) -> Self {
-        Writer { state, files, clock, poison: None }
+    pub(super) fn new(state: State, files: Files, clock: Clock, poison: Poison) -> Self {
+        Writer { state, files, clock, poison }
     }
 
     /// Works until closed, on a thread of its own.
@@ -85,7 +96,7 @@ impl Writer {
         }
         for (stream, reply) in questions {
             // Whoever asked may have gone away; here and below.
-            let _ = reply.send(self.healthy().map(|()| self.state.standing(stream)));
+            let _ = reply.send(self.poison.check().map(|()| self.state.standing(stream)));
         }
         closing
     }
@@ -108,7 +119,7 @@ impl Writer {
 
     /// Makes those changes durable that are valid, all with one sync, or none.
     fn write(&mut self, changes: Vec<Change>) -> Result<Vec<Changed>, Unwritten> {
-        self.healthy().map_err(|error| Unwritten::Poisoned(error.message().to_owned()))?;
+        self.poison.check().map_err(|error| Unwritten::Poisoned(error.message().to_owned()))?;
         let synced = self.files.ready(&self.state).map_err(|failure| self.failed(failure))?;
         let mut lines = Vec::new();
         self.state.mark();
@@ -152,19 +163,15 @@ impl Writer {
             Failure::Sync(error) => {
                 tracing::error!(%error, "a sync of the ledger failed: it takes nothing more until the restart");
                 let message = format!("a sync of the ledger failed ({error}): it takes nothing more until the restart");
-                self.poison = Some(message.clone());
+                let _ = self.poison.0.set(message.clone());
                 Unwritten::Poisoned(message)
             }
         }
     }
 
-    fn healthy(&self) -> Result<()> {
-        self.poison.as_ref().map_or(Ok(()), |message| Err(Error::new(Kind::Internal, message)))
-    }
-
     /// Leaves a last line, which proves to the next start that all before it was synced.
     fn finish(&mut self) {
-        if self.poison.is_none()
+        if self.poison.check().is_ok()
             && let Some(synced) = self.files.end()
         {
             let mut line = Vec::new();

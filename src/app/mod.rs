@@ -114,9 +114,9 @@ impl App {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Error::unavailable(format!("the address {address} cannot be listened on")).because(error)
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::unavailable(format!("the address {address} cannot be listened on")).because(error))
 }
 
 /// A listener and the task that serves it.
@@ -128,9 +128,9 @@ struct Listening {
 
 impl Listening {
     fn start<H: Handler>(server: Server, listener: TcpListener, handler: H, grace: Duration) -> Result<Self> {
-        let address = listener.local_addr().map_err(|error| {
-            Error::unavailable("a listener does not know its address").because(error)
-        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::unavailable("a listener does not know its address").because(error))?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.serve(listener, handler, stop.clone(), grace));
         Ok(Listening { address, stop, task })

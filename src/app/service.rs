@@ -62,7 +62,8 @@ impl Service {
             ..local_journal::Options::default()
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
-        let ledger: Arc<dyn Ledger> = Arc::new(LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?);
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?);
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -110,14 +111,15 @@ impl Service {
 
     /// What the console shows.
     pub(super) fn handles(&self) -> Handles {
-        let (gatherer, journal, stopping) = (self.gatherer.clone(), self.journal.clone(), self.stop.subscribe());
+        let (gatherer, stopping) = (self.gatherer.clone(), self.stop.subscribe());
+        let (journal, ledger) = (self.journal.clone(), self.ledger.clone());
         Handles {
             status: Arc::new(move || {
                 let gatherer = gatherer.clone();
                 Box::pin(async move { gatherer.gather().await })
             }),
             ready: Arc::new(move || match *stopping.borrow() {
-                Stop::No => journal.healthy().map_err(|error| error.to_string()),
+                Stop::No => journal.healthy().and_then(|()| ledger.healthy()).map_err(|error| error.to_string()),
                 Stop::Hold | Stop::Flush | Stop::Now => Err("the service is stopping".to_owned()),
             }),
             metrics: self.metrics.clone(),
@@ -142,7 +144,8 @@ impl Service {
         };
         self.journal.close().await;
         self.ledger.close().await;
-        let mut left = ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
+        let mut left =
+            ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
         left.sort();
         Ok(StopReport { left })
     }

@@ -80,9 +80,7 @@ impl Gatherer {
             objects: total.objects,
             object_bytes: total.object_bytes,
             under_way: seen.under_way as u64,
-            freshness_seconds: seen
-                .oldest_ms
-                .map(|oldest| self.clock.now_ms().saturating_sub(oldest) as f64 / 1_000.0),
+            freshness_seconds: seen.oldest_ms.map(|oldest| self.clock.now_ms().saturating_sub(oldest) as f64 / 1_000.0),
             last_object,
             last_object_ms,
             last_error,

@@ -34,9 +34,7 @@ pub async fn answer(handles: &Handles, method: &Method, path: &str) -> Response<
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         },
         "/metrics" => match handles.metrics.render(&(handles.status)().await) {
-            Ok(body) => {
-                respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
-            }
+            Ok(body) => respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics cannot be rendered: {error}\n")),
         },
         "/v1/status" => match serde_json::to_vec(&(handles.status)().await) {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::Destination;
 use super::local::LocalDirectory;
 use super::s3::{Connections, S3Destination};
-use super::Destination;
 use crate::config::Store;
 use crate::disk::RealDisk;
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ impl Stores {
         let destination: Arc<dyn Destination> = match store {
             Store::S3(s3) => Arc::new(S3Destination::connect(&self.connections, s3, probe_prefix).await?),
             Store::Local { path } => {
-                let disk = RealDisk::open(path).map_err(|error| {
+                let disk = RealDisk::open_shared(path).map_err(|error| {
                     Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
                 })?;
                 Arc::new(LocalDirectory::new(Arc::new(disk)))

@@ -288,9 +288,8 @@ impl Pipeline {
                 no_room: Arc::default(),
             });
         }
-        let stale = |encoding: &Encoding| {
-            encoding.version != orders.version || encoding.no_room.load(Ordering::Relaxed)
-        };
+        let stale =
+            |encoding: &Encoding| encoding.version != orders.version || encoding.no_room.load(Ordering::Relaxed);
         if self.encoding.as_ref().is_some_and(stale) {
             self.encoding = None;
             self.chunker = Chunker::default();

@@ -153,11 +153,8 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_json_is_counted_and_written_to_the_errors_alone() {
-        let recipe = Recipe {
-            process: vec![Step::RequireJson],
-            delimiter: Delimiter::Always,
-            encoding: Encoding::default(),
-        };
+        let recipe =
+            Recipe { process: vec![Step::RequireJson], delimiter: Delimiter::Always, encoding: Encoding::default() };
         let chunk = [Records::from_slices(5, &["{\"a\":1}", "{\"a\":", "2 3", "null"])];
         let prepared = recipe.prepare(&chunk);
         assert_eq!((prepared.tally.delivered, prepared.tally.failed, prepared.tally.delivered_bytes), (2, 2, 11));

@@ -144,14 +144,7 @@ pub(super) fn plan(
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
     let name = |extension: &str| {
-        crate::config::prefix::object_name(
-            &stream.name,
-            version,
-            object_ms,
-            destination.time_zone,
-            &nonce,
-            extension,
-        )
+        crate::config::prefix::object_name(&stream.name, version, object_ms, destination.time_zone, &nonce, extension)
     };
     Plan {
         stream: id,

@@ -57,7 +57,8 @@ fn shown(target: &str, level: Level) -> bool {
 
 fn parse(filter: &str) -> Result<EnvFilter> {
     let text = if filter.trim().is_empty() { "info" } else { filter };
-    EnvFilter::try_new(text).map_err(|error| Error::invalid(format!("the log filter {text:?} is not one")).because(error))
+    EnvFilter::try_new(text)
+        .map_err(|error| Error::invalid(format!("the log filter {text:?} is not one")).because(error))
 }
 
 /// Lets the first of equal lines through and holds the others back for [`REPEAT_AFTER`]. Equal means: from the same

@@ -131,9 +131,19 @@ impl Collector for Scrape {
             gauges(&mut encoder, name, help, rows)?;
         }
         let fresh = streams.iter().filter_map(|s| Some((s.name.as_str(), s.freshness_seconds?)));
-        gauges(&mut encoder, "data_freshness_seconds", "DeliveryToS3.DataFreshness: age of the oldest record not past", fresh)?;
+        gauges(
+            &mut encoder,
+            "data_freshness_seconds",
+            "DeliveryToS3.DataFreshness: age of the oldest record not past",
+            fresh,
+        )?;
         let gap = streams.iter().map(|s| (s.name.as_str(), s.unaccounted() as f64));
-        gauges(&mut encoder, "unaccounted_records", "accepted less everything that is accounted for: not 0 is a fault", gap)?;
+        gauges(
+            &mut encoder,
+            "unaccounted_records",
+            "accepted less everything that is accounted for: not 0 is a fault",
+            gap,
+        )?;
         self.service(&mut encoder)
     }
 }

@@ -1,4 +1,5 @@
 //! The S3 destination against a server with every fault that S3 is known for.
+#![allow(clippy::unwrap_used, reason = "it is a test")]
 
 #[path = "s3/answers.rs"]
 mod answers;
@@ -11,7 +12,7 @@ mod uploads;
 use std::time::Duration;
 
 use bytes::Bytes;
-use standpipe::config::{S3Connection, S3Credentials, S3Store, Secret};
+use standpipe::config::{Checksum, S3Connection, S3Credentials, S3Store, Secret};
 use standpipe::destination::s3::{Connections, S3Destination, TimeLimits};
 use standpipe::destination::{Body, Created, Destination, ObjectFacts};
 use standpipe::error::{Kind, Result};
@@ -42,7 +43,7 @@ fn store(server: &Server) -> S3Store {
         storage_class: None,
         acl: None,
         tags: Vec::new(),
-        checksum: Default::default(),
+        checksum: Checksum::default(),
     }
 }
 

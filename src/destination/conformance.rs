@@ -1,1 +1,127 @@
-//! (being written)
+//! What every [`Destination`] must do. It looks at objects through a closure, so that it knows nothing of the store.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::*;
+use crate::error::{Error, Kind};
+
+/// Runs the whole suite on an empty destination; `read` gives an object's bytes, `None` if there is no such object.
+pub(crate) async fn all(destination: Arc<dyn Destination>, read: impl Fn(&str) -> Option<Vec<u8>>) {
+    assert!(!destination.probe().await.unwrap().is_empty());
+    an_object_is_created_once(&*destination, &read).await;
+    a_body_that_fails_leaves_nothing(&*destination, &read).await;
+    bodies_of_any_shape_arrive_whole(&*destination, &read).await;
+    keys_of_any_shape_are_kept(&*destination, &read).await;
+    of_many_at_once_one_creates(&destination, &read).await;
+}
+
+/// A body of these chunks, sent by a task while it is taken; the last may be an error.
+pub(crate) fn body(chunks: Vec<Result<Bytes>>) -> Body {
+    let (sender, receiver) = mpsc::channel(2);
+    tokio::spawn(async move {
+        for chunk in chunks {
+            if sender.send(chunk).await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::new(receiver)
+}
+
+fn failing() -> Result<Bytes> {
+    Err(Error::new(Kind::Corrupt, "the journal could not be read"))
+}
+
+async fn create(destination: &dyn Destination, key: &str, bytes: &[u8]) -> Result<Created> {
+    destination.create(key, Body::whole(bytes.to_vec()), ObjectFacts::default()).await
+}
+
+async fn an_object_is_created_once(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let key = "once/object";
+    assert_eq!(read(key), None);
+    assert_eq!(create(destination, key, b"bytes").await.unwrap(), Created::Created);
+    assert_eq!(read(key).unwrap(), b"bytes");
+    for _ in 0..2 {
+        assert_eq!(create(destination, key, b"bytes").await.unwrap(), Created::AlreadyThere);
+        assert_eq!(read(key).unwrap(), b"bytes");
+    }
+    let facts = ObjectFacts { content_encoding: Some("gzip") };
+    assert_eq!(destination.create("once/gzip", Body::whole("zz"), facts).await.unwrap(), Created::Created);
+    assert_eq!(read("once/gzip").unwrap(), b"zz");
+}
+
+async fn a_body_that_fails_leaves_nothing(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let key = "failing/object";
+    let long = Bytes::from(vec![7; 3 << 20]);
+    let bodies = [
+        vec![failing()],
+        vec![Ok(Bytes::from_static(b"half")), failing()],
+        // More than one part of a multipart upload.
+        vec![Ok(long.clone()), Ok(long.clone()), Ok(long.clone()), Ok(long), failing()],
+    ];
+    for chunks in bodies {
+        let error = destination.create(key, body(chunks), ObjectFacts::default()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt, "the producer's own error comes back: {error}");
+        assert_eq!(read(key), None);
+    }
+    assert_eq!(create(destination, key, b"at last").await.unwrap(), Created::Created);
+    assert_eq!(read(key).unwrap(), b"at last");
+}
+
+async fn bodies_of_any_shape_arrive_whole(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let chunk = |n: usize| Bytes::from((0..n).map(|at| (at * 7 + n) as u8).collect::<Vec<_>>());
+    let part = crate::limits::S3_PART_BYTES;
+    let shapes = [
+        ("no-chunk", vec![]),
+        ("empty-chunk", vec![Bytes::new()]),
+        ("with-empty-chunks", vec![chunk(3), Bytes::new(), chunk(1), Bytes::new()]),
+        ("one-byte", vec![chunk(1)]),
+        ("many-chunks", (0..2_000).map(|n| chunk(n % 700)).collect()),
+        ("one-part", vec![chunk(part)]),
+        ("a-part-and-a-byte", vec![chunk(part), chunk(1)]),
+        ("one-large-chunk", vec![chunk(2 * part + 12_345)]),
+        ("large-chunks", (0..20).map(|n| chunk((1 << 20) + n)).collect()),
+    ];
+    for (key, chunks) in shapes {
+        let whole = chunks.concat();
+        let body = body(chunks.into_iter().map(Ok).collect());
+        assert_eq!(destination.create(key, body, ObjectFacts::default()).await.unwrap(), Created::Created, "{key}");
+        assert!(read(key).unwrap() == whole, "{key}");
+    }
+}
+
+async fn keys_of_any_shape_are_kept(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let deep = (0..40).map(|n| format!("level={n}/")).collect::<String>() + "object";
+    let long = format!("{}/{}", "n".repeat(255), "é".repeat(127));
+    let keys = [
+        "web/2024/01/31/23/web-logs-1-2024-01-31-23-59-59-0f8fad5b-d9cb-469f-a165-70867728950e.gz",
+        "tenant=größe/日本/🙂.json",
+        "a b+c/%2F%20&=?#[]@!$'()*,;:\"<>|~`^{}",
+        "...",
+        &deep,
+        &long,
+    ];
+    for key in keys {
+        assert_eq!(create(destination, key, key.as_bytes()).await.unwrap(), Created::Created, "{key}");
+        assert_eq!(create(destination, key, key.as_bytes()).await.unwrap(), Created::AlreadyThere, "{key}");
+    }
+    for key in keys {
+        assert_eq!(read(key).unwrap(), key.as_bytes(), "{key}");
+    }
+}
+
+async fn of_many_at_once_one_creates(destination: &Arc<dyn Destination>, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let bytes = vec![42; 300_000];
+    for key in ["race/1", "race/2/deep/er", "race/3"] {
+        let attempts = (0..8).map(|_| {
+            let (destination, bytes) = (destination.clone(), bytes.clone());
+            tokio::spawn(async move { create(&*destination, key, &bytes).await })
+        });
+        let results: Vec<Created> =
+            join_all(attempts).await.into_iter().map(|attempt| attempt.unwrap().unwrap()).collect();
+        assert_eq!(results.iter().filter(|result| **result == Created::Created).count(), 1, "{key}: {results:?}");
+        assert!(read(key).unwrap() == bytes, "{key}");
+    }
+}

@@ -24,8 +24,11 @@ mod connection;
 mod fault;
 mod parts;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod upload;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -238,18 +241,8 @@ fn escaped(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => write!(out, "%{byte:02X}").expect("a string takes everything"),
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_a_query_string() {
-        assert_eq!(escaped("a-b c/ä=&"), "a-b%20c%2F%C3%A4%3D%26");
-    }
 }

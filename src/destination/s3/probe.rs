@@ -51,8 +51,9 @@ impl Habits {
 
     /// Also ends any doubt.
     fn set(&self, headers: Headers) {
-        let bits = u8::from(headers.condition) * CONDITION | u8::from(headers.checksum) * CHECKSUM;
-        self.0.store(bits, Ordering::Relaxed);
+        let condition = if headers.condition { CONDITION } else { 0 };
+        let checksum = if headers.checksum { CHECKSUM } else { 0 };
+        self.0.store(condition | checksum, Ordering::Relaxed);
     }
 }
 

@@ -65,7 +65,10 @@ async fn usual() -> (Server, S3Destination) {
 
 /// Bytes that differ from place to place, so that parts in the wrong order are seen.
 fn bytes(length: usize) -> Bytes {
-    (0..length).map(|at| (at / 251 + at) as u8).collect()
+    let pattern: Vec<u8> = (0..65_521_u32).map(|at| (at / 251 + at) as u8).collect();
+    let mut bytes = pattern.repeat(length.div_ceil(pattern.len()));
+    bytes.truncate(length);
+    bytes.into()
 }
 
 /// A body that comes in chunks of `chunk_bytes`, then `end` if that is an error.

@@ -133,9 +133,12 @@ pub const RETRIES_MAX: usize = 16;
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Bytes above which an S3 object is sent in parts, and the size of each part but the last.
 pub const S3_PART_BYTES: usize = 8 << 20;
-/// Parts of one S3 destination in memory at once, over all its objects: with one being collected and the others on
+/// Parts of one S3 destination in memory at once, over all its objects but the small ones: with one being collected and the others on
 /// their way an upload is not held up by its round trips.
 pub const S3_PARTS_MAX: usize = 4;
+/// Bytes up to which an object, or the beginning of a part, waits for no room: so that many small objects are on their
+/// way at once.
+pub const S3_SMALL_BYTES: usize = 512 << 10;
 /// Attempts of one call to S3 by the SDK itself; the pipeline tries whole objects again for as long as it likes.
 pub const S3_ATTEMPTS_MAX: u32 = 3;
 /// The SDK's first pause between attempts (doubled, with jitter): short, for the pipeline makes the long ones.

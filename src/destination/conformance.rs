@@ -72,16 +72,16 @@ async fn a_body_that_fails_leaves_nothing(destination: &dyn Destination, read: &
 
 async fn bodies_of_any_shape_arrive_whole(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
     let chunk = |n: usize| Bytes::from((0..n).map(|at| (at * 7 + n) as u8).collect::<Vec<_>>());
-    let part_bytes = crate::limits::S3_PART_BYTES;
+    let part = crate::limits::S3_PART_BYTES;
     let shapes = [
         ("no-chunk", vec![]),
         ("empty-chunk", vec![Bytes::new()]),
         ("with-empty-chunks", vec![chunk(3), Bytes::new(), chunk(1), Bytes::new()]),
         ("one-byte", vec![chunk(1)]),
         ("many-chunks", (0..2_000).map(|n| chunk(n % 700)).collect()),
-        ("one-part", vec![chunk(part_bytes)]),
-        ("a-part-and-a-byte", vec![chunk(part_bytes), chunk(1)]),
-        ("one-large-chunk", vec![chunk(2 * part_bytes + 12_345)]),
+        ("one-part", vec![chunk(part)]),
+        ("a-part-and-a-byte", vec![chunk(part), chunk(1)]),
+        ("one-large-chunk", vec![chunk(2 * part + 12_345)]),
         ("large-chunks", (0..20).map(|n| chunk((1 << 20) + n)).collect()),
     ];
     for (key, chunks) in shapes {
@@ -93,7 +93,7 @@ async fn bodies_of_any_shape_arrive_whole(destination: &dyn Destination, read: &
 }
 
 async fn keys_of_any_shape_are_kept(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
-    let deep = ["level=1"; 40].join("/") + "/object";
+    let deep = (0..40).map(|n| format!("level={n}/")).collect::<String>() + "object";
     let long = format!("{}/{}", "n".repeat(255), "é".repeat(127));
     let keys = [
         "web/2024/01/31/23/web-logs-1-2024-01-31-23-59-59-0f8fad5b-d9cb-469f-a165-70867728950e.gz",

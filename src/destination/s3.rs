@@ -24,8 +24,11 @@ mod connection;
 mod fault;
 mod parts;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod upload;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,10 +42,10 @@ use tokio::sync::Semaphore;
 
 use self::checksum::Sum;
 use self::connection::Connection;
-pub use self::connection::Connections;
+pub use self::connection::{Connections, TimeLimits};
 use self::fault::Fault;
 use self::parts::Parts;
-use self::probe::Habits;
+use self::probe::{Habits, Headers};
 use super::{Body, Created, Destination, ObjectFacts};
 use crate::config::{S3Store, Sse};
 use crate::error::{Error, Result};
@@ -127,25 +130,32 @@ impl Destination for S3Destination {
 impl Bucket {
     /// One `PutObject`.
     async fn create_whole(&self, key: &str, bytes: Bytes, facts: ObjectFacts) -> Result<Created> {
-        let client = self.connection.client();
-        let fault = match self.put(&client, key, bytes, facts).send().await {
+        let (client, headers) = (self.connection.client(), self.habits.headers());
+        let fault = match self.put(&client, key, bytes, facts, headers).send().await {
             Ok(_) => return Ok(Created::Created),
             Err(error) => Fault::of(&error),
         };
-        if self.says_exists(&fault) {
+        if fault.says_exists(headers) {
             return Ok(Created::AlreadyThere);
         }
         Err(self.failed("put", key, fault).await)
     }
 
-    /// A `PutObject` with all that is configured and not refused.
-    fn put(&self, client: &Client, key: &str, bytes: Bytes, facts: ObjectFacts) -> PutObjectFluentBuilder {
-        let sum = self.habits.checksum().then(|| Sum::of(self.store.checksum, &bytes)).flatten();
+    /// A `PutObject` with all that is configured and `headers`.
+    fn put(
+        &self,
+        client: &Client,
+        key: &str,
+        bytes: Bytes,
+        facts: ObjectFacts,
+        headers: Headers,
+    ) -> PutObjectFluentBuilder {
+        let sum = headers.checksum.then(|| Sum::of(self.store.checksum, &bytes)).flatten();
         let put = client
             .put_object()
             .bucket(&self.store.bucket)
             .key(key)
-            .set_if_none_match(self.condition())
+            .set_if_none_match(headers.condition.then(|| "*".to_owned()))
             .content_type(CONTENT_TYPE)
             .set_content_encoding(facts.content_encoding.map(str::to_owned))
             .set_server_side_encryption(self.encryption())
@@ -161,7 +171,13 @@ impl Bucket {
     }
 
     /// A `CreateMultipartUpload` with the same.
-    fn begin(&self, client: &Client, key: &str, facts: ObjectFacts) -> CreateMultipartUploadFluentBuilder {
+    fn begin(
+        &self,
+        client: &Client,
+        key: &str,
+        facts: ObjectFacts,
+        headers: Headers,
+    ) -> CreateMultipartUploadFluentBuilder {
         let begin = client
             .create_multipart_upload()
             .bucket(&self.store.bucket)
@@ -173,12 +189,7 @@ impl Bucket {
             .set_storage_class(self.storage_class())
             .set_acl(self.acl())
             .set_tagging(self.tagging());
-        if self.habits.checksum() { checksum::on_begin(self.store.checksum, begin) } else { begin }
-    }
-
-    /// Whether `fault` is the answer to our condition that the object is there.
-    fn says_exists(&self, fault: &Fault) -> bool {
-        fault.status == Some(412) && self.habits.condition()
+        if headers.checksum { checksum::on_begin(self.store.checksum, begin) } else { begin }
     }
 
     /// What a creation that failed returns; learns from the fault what can be learnt for the next attempt.
@@ -192,10 +203,6 @@ impl Bucket {
         let error = fault.into_error(&format!("{action} of s3://{}/{key}", self.store.bucket), &self.store.bucket);
         tracing::debug!(bucket = self.store.bucket, key, action, error = %error, "call to the store failed");
         error
-    }
-
-    fn condition(&self) -> Option<String> {
-        self.habits.condition().then(|| "*".to_owned())
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -234,18 +241,8 @@ fn escaped(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => write!(out, "%{byte:02X}").expect("a string takes everything"),
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_a_query_string() {
-        assert_eq!(escaped("a-b c/ä=&"), "a-b%20c%2F%C3%A4%3D%26");
-    }
 }

@@ -3,6 +3,7 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::probe::Headers;
 use crate::error::{Error, Kind};
 
 /// Characters of a store's message that we repeat: it may be anybody's.
@@ -37,6 +38,16 @@ impl Fault {
             _ => cleaned(&DisplayErrorContext(error).to_string()),
         };
         Fault { status, code, message, region }
+    }
+
+    /// Whether this is the answer to our condition that the object is there.
+    pub(super) fn says_exists(&self, sent: Headers) -> bool {
+        self.status == Some(412) && sent.condition
+    }
+
+    /// Whether another write of the same key was under way; it may have failed since.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status == Some(409) && self.code == "ConditionalRequestConflict"
     }
 
     /// Whether other credentials may help, so that they should be read again.

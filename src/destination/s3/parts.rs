@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::destination::Body;
 use crate::error::Result;
+use crate::limits::S3_SMALL_BYTES;
 
 /// The parts of a body, in order.
 pub(super) struct Parts {
@@ -24,8 +25,8 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
     /// Whether the body ends here.
     pub(super) last: bool,
-    /// Its share of the memory, given back when it is dropped.
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Its share of the memory, given back when it is dropped; a small object needs none.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Parts {
@@ -33,11 +34,15 @@ impl Parts {
         Parts { body, permits, part_bytes, rest: Bytes::new(), ended: false }
     }
 
-    /// The next part, once there is room for it; not to be called after the last.
+    /// The next part; once it is not small any more, it waits for room. Not to be called after the last.
     pub(super) async fn next(&mut self) -> Result<Part> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        let mut permit = None;
         let mut bytes = Vec::new();
         loop {
+            if permit.is_none() && bytes.len() + self.rest.len() > S3_SMALL_BYTES {
+                let permits = Arc::clone(&self.permits);
+                permit = Some(permits.acquire_owned().await.expect("the semaphore is never closed"));
+            }
             let count = self.rest.len().min(self.part_bytes - bytes.len());
             self.append(&mut bytes, count);
             if !self.rest.is_empty() || !self.fetch().await? {

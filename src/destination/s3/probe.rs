@@ -14,6 +14,15 @@ const CHECKSUM: u8 = 2;
 /// A header may have been refused.
 const DOUBT: u8 = 4;
 
+/// Headers that not every store takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Headers {
+    /// `If-None-Match: *`.
+    pub(super) condition: bool,
+    /// `x-amz-checksum-…`.
+    pub(super) checksum: bool,
+}
+
 /// Which headers a store is sent: all, until it refuses one.
 pub(super) struct Habits(AtomicU8);
 
@@ -24,14 +33,10 @@ impl Default for Habits {
 }
 
 impl Habits {
-    /// Whether `If-None-Match` is sent.
-    pub(super) fn condition(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & CONDITION != 0
-    }
-
-    /// Whether checksums are sent.
-    pub(super) fn checksum(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & CHECKSUM != 0
+    /// What is sent now.
+    pub(super) fn headers(&self) -> Headers {
+        let bits = self.0.load(Ordering::Relaxed);
+        Headers { condition: bits & CONDITION != 0, checksum: bits & CHECKSUM != 0 }
     }
 
     /// Takes note that a header may have been refused.
@@ -45,8 +50,10 @@ impl Habits {
     }
 
     /// Also ends any doubt.
-    fn set(&self, bits: u8) {
-        self.0.store(bits, Ordering::Relaxed);
+    fn set(&self, headers: Headers) {
+        let condition = if headers.condition { CONDITION } else { 0 };
+        let checksum = if headers.checksum { CHECKSUM } else { 0 };
+        self.0.store(condition | checksum, Ordering::Relaxed);
     }
 }
 
@@ -82,47 +89,41 @@ impl fmt::Display for Findings {
 
 /// Writes `key` (empty) until it is clear what the store makes of our headers, and sets the bucket's habits.
 pub(super) async fn find_out(bucket: &Bucket, key: &str) -> Result<Findings> {
-    let before = bucket.habits.0.load(Ordering::Relaxed) & !DOUBT;
     let mut refusal = Fault::default();
-    for bits in [CONDITION | CHECKSUM, CHECKSUM, CONDITION, 0] {
-        bucket.habits.set(bits);
-        match find_condition(bucket, key).await {
-            Ok(condition) => return Ok(Findings { condition, checksum: bits & CHECKSUM != 0 }),
-            Err(fault) if fault.refuses_header() => refusal = fault,
-            Err(fault) => {
-                bucket.habits.set(before);
-                return Err(bucket.failed("probe", key, fault).await);
+    for (condition, checksum) in [(true, true), (false, true), (true, false), (false, false)] {
+        let headers = Headers { condition, checksum };
+        match find_condition(bucket, key, headers).await {
+            Ok(condition) => {
+                bucket.habits.set(headers);
+                return Ok(Findings { condition, checksum });
             }
+            Err(fault) if fault.refuses_header() => refusal = fault,
+            Err(fault) => return Err(bucket.failed("probe", key, fault).await),
         }
     }
     // It refused everything, so it was not our headers.
-    let error = bucket.failed("probe", key, refusal).await;
-    bucket.habits.set(before);
-    Err(error)
+    Err(bucket.failed("probe", key, refusal).await)
 }
 
 /// What the store makes of a condition that holds, and of one that does not.
-async fn find_condition(bucket: &Bucket, key: &str) -> Result<Condition, Fault> {
-    if !bucket.habits.condition() {
-        put(bucket, key).await?;
-        return Ok(Condition::Refused);
-    }
+async fn find_condition(bucket: &Bucket, key: &str, headers: Headers) -> Result<Condition, Fault> {
     // The first may find the object of an earlier start; the second must find the first's.
     for _ in 0..2 {
-        if !put(bucket, key).await? {
+        if !put(bucket, key, headers).await? {
             return Ok(Condition::Honoured);
+        }
+        if !headers.condition {
+            return Ok(Condition::Refused);
         }
     }
     Ok(Condition::Ignored)
 }
 
 /// Puts the empty object; false where it was there. Another instance's probe at the same moment (409) shows as much.
-async fn put(bucket: &Bucket, key: &str) -> Result<bool, Fault> {
+async fn put(bucket: &Bucket, key: &str, headers: Headers) -> Result<bool, Fault> {
     let client = bucket.connection.client();
-    let Err(error) = bucket.put(&client, key, Bytes::new(), ObjectFacts::default()).send().await else {
-        return Ok(true);
-    };
+    let put = bucket.put(&client, key, Bytes::new(), ObjectFacts::default(), headers);
+    let Err(error) = put.send().await else { return Ok(true) };
     let fault = Fault::of(&error);
-    let conflict = fault.status == Some(409) && fault.code == "ConditionalRequestConflict";
-    if bucket.says_exists(&fault) || conflict { Ok(false) } else { Err(fault) }
+    if fault.says_exists(headers) || fault.is_conflict() { Ok(false) } else { Err(fault) }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::checksum::{Running, Sum};
 use super::fault::Fault;
 use super::parts::{Part, Parts};
+use super::probe::Headers;
 use super::{Bucket, Created, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 
@@ -39,6 +40,7 @@ struct Upload {
     client: Client,
     key: String,
     id: String,
+    headers: Headers,
     open: bool,
 }
 
@@ -51,20 +53,20 @@ struct Sent {
 
 impl Upload {
     async fn begin(bucket: &Arc<Bucket>, key: &str, facts: ObjectFacts) -> Result<Self> {
-        let client = bucket.connection.client();
-        let id = match bucket.begin(&client, key, facts).send().await {
+        let (client, headers) = (bucket.connection.client(), bucket.habits.headers());
+        let id = match bucket.begin(&client, key, facts, headers).send().await {
             Ok(begun) => begun.upload_id,
             Err(error) => return Err(bucket.failed("begin of an upload", key, Fault::of(&error)).await),
         };
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             return Err(Error::unavailable(format!("begin of an upload of {key:?} failed: the store gave it no id")));
         };
-        Ok(Upload { bucket: Arc::clone(bucket), client, key: key.to_owned(), id, open: true })
+        Ok(Upload { bucket: Arc::clone(bucket), client, key: key.to_owned(), id, headers, open: true })
     }
 
     /// Sends parts as they come, as many at once as `parts` has room for.
     async fn send_all(&self, first: Part, mut parts: Parts) -> Result<Sent> {
-        let mut sum = self.bucket.habits.checksum().then(|| Running::new(self.bucket.store.checksum)).flatten();
+        let mut sum = self.headers.checksum.then(|| Running::new(self.bucket.store.checksum)).flatten();
         let mut sending = JoinSet::new();
         let mut sent = Vec::new();
         let mut part = first;
@@ -92,13 +94,13 @@ impl Upload {
 
     /// Sends one part, and gives back its memory.
     fn send(&self, number: i32, part: Part) -> impl Future<Output = Result<CompletedPart>> + Send + 'static {
-        let bucket = Arc::clone(&self.bucket);
+        let (bucket, headers) = (Arc::clone(&self.bucket), self.headers);
         let key = self.key.clone();
         let call = self.client.upload_part().bucket(&bucket.store.bucket).key(&key).upload_id(&self.id);
         let call = call.part_number(number);
         async move {
             let Part { bytes, permit, .. } = part;
-            let sum = bucket.habits.checksum().then(|| Sum::of(bucket.store.checksum, &bytes)).flatten();
+            let sum = headers.checksum.then(|| Sum::of(bucket.store.checksum, &bytes)).flatten();
             let call = match &sum {
                 Some(sum) => sum.on_part(call),
                 None => call,
@@ -130,7 +132,7 @@ impl Upload {
             .bucket(&bucket.store.bucket)
             .key(&self.key)
             .upload_id(&self.id)
-            .set_if_none_match(bucket.condition())
+            .set_if_none_match(self.headers.condition.then(|| "*".to_owned()))
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent.parts)).build());
         let call = match sent.sum {
             Some(sum) => sum.on_complete(call),
@@ -140,7 +142,7 @@ impl Upload {
             Ok(_) => return Ok(Created::Created),
             Err(error) => Fault::of(&error),
         };
-        if bucket.says_exists(&fault) {
+        if fault.says_exists(self.headers) {
             return Ok(Created::AlreadyThere);
         }
         Err(bucket.failed("completion", &self.key, fault).await)

@@ -13,10 +13,10 @@ use super::Sums;
 /// An empty fixed-Huffman block with the last-block bit.
 const LAST_BLOCK: &[u8] = &[0x03, 0x00];
 /// Sizes follow the data (bit 3), the name is UTF-8 (bit 11).
-const FLAGS: u16 = 1 << 3 | 1 << 11;
+const FLAGS: u16 = (1 << 3) | (1 << 11);
 const DEFLATED: u16 = 8;
 /// 1980-01-01, as date and time of MS-DOS.
-const DATE: u16 = 1 << 5 | 1;
+const DATE: u16 = (1 << 5) | 1;
 const TIME: u16 = 0;
 const VERSION_DEFLATE: u16 = 20;
 const VERSION_ZIP64: u16 = 45;

@@ -131,7 +131,7 @@ async fn happen(shared: &Shared, fault: Fault, request: Request<Bytes>, call: &C
             Err(Broken)
         }
         Fault::CutBody(_) => Err(Broken),
-        Fault::Garble => serve(shared, request.map(garbled)).await,
+        Fault::Garble => serve(shared, request.map(|body| garbled(&body))).await,
         Fault::Delay(time) => {
             #[expect(clippy::disallowed_methods, reason = "the server has a clock of its own, as a real one has")]
             tokio::time::sleep(time).await;
@@ -158,7 +158,7 @@ async fn receive(incoming: &mut Incoming, limit: usize) -> Option<Bytes> {
     None
 }
 
-fn garbled(body: Bytes) -> Bytes {
+fn garbled(body: &Bytes) -> Bytes {
     let mut bytes = body.to_vec();
     let middle = bytes.len() / 2;
     if let Some(byte) = bytes.get_mut(middle) {

@@ -2,7 +2,8 @@
 //!
 //! It listens on 127.0.0.1, checks signatures, payload digests and checksums, knows `If-None-Match: *` on
 //! `PutObject` and `CompleteMultipartUpload`, and keeps count of how often each object was made and of every call.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test takes a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, missing_docs, reason = "each test takes a part of it")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap, reason = "it is a part of tests, wherever it is included")]
 
 mod faults;
 mod http;

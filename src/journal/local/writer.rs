@@ -210,8 +210,9 @@ impl Writer {
         let len = active.len + encoder.len();
         let Err(error) = file.write_at(active.len, &encoder.parts()) else { return Ok(Written { file, heads, len }) };
         if let Err(undo) = file.set_len(active.len).and_then(|()| file.sync()) {
-            let path = active.path().display().to_string();
-            self.shared.poison(&format!("a failed write to {path} could not be undone: {undo}"));
+            let why = format!("a failed write to {} could not be undone: {undo}", active.path().display());
+            self.shared.poison(&why);
+            return Err(Error::new(Kind::Internal, why).because(error));
         }
         Err(failed(error))
     }

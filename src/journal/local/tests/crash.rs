@@ -63,7 +63,7 @@ impl Life {
         let records: Vec<String> = (0..=self.below(3))
             .map(|_| {
                 self.model.names += 1;
-                format!("{}{}", self.model.names, "-".repeat(self.below(300) as usize))
+                format!("{}{}", self.model.names, "-".repeat(self.below(500) as usize))
             })
             .collect();
         let mut append = put(&records.join(" "));
@@ -79,7 +79,7 @@ impl Life {
 
     /// Some puts at once. An answer of `Internal` is a lost one.
     async fn puts(&mut self, journal: &LocalJournal) {
-        let puts: Vec<_> = (0..=self.below(4)).map(|_| self.some_put()).collect();
+        let puts: Vec<_> = (0..=self.below(9)).map(|_| self.some_put()).collect();
         let answers = join_all(puts.iter().map(|(shard, put)| journal.append(*shard, put.clone()))).await;
         let mut done: Vec<_> = puts.into_iter().zip(answers).collect();
         done.sort_by_key(|(_, answer)| answer.as_ref().map_or(0, |appended| appended.span.start));
@@ -211,11 +211,14 @@ impl Life {
                 _ => {}
             }
             self.live(&journal).await;
+            // One fault at a time: a sync that failed and, before its bytes could be cut off, the death of the process.
+            let sync_failed = journal.healthy().is_err_and(|error| error.message().contains("cannot sync"));
             journal.close().await;
             drop(journal);
             tokio::task::yield_now().await;
-            // A failed sync loses bytes that the process still sees: both ends must be safe.
-            if end == 2 || end == 1 && self.below(2) == 0 {
+            let killed = end == 2 || end == 1 && self.below(2) == 0 || end == 0 && !sync_failed && self.below(2) == 0;
+            // A failed sync loses bytes that the process still sees, and a kill leaves bytes that are not durable yet.
+            if killed {
                 self.disk.restart();
             } else {
                 self.disk.crash();

@@ -9,6 +9,9 @@ use crate::journal::conformance::suite;
 use crate::record::{Records, Span};
 
 mod crash;
+mod damage;
+mod faults;
+mod life;
 
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 

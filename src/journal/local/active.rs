@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cipher::Cipher;
 use super::frame::Ident;
@@ -28,14 +29,17 @@ pub(super) struct Active {
     pub(super) seals: u64,
     /// Folders whose names must be made durable before anything in it is acknowledged.
     pub(super) unsynced_dirs: Vec<PathBuf>,
+    /// A failed write left bytes behind `len`, and they could not be cut off yet.
+    pub(super) uncut: bool,
     /// When it was last written to.
     pub(super) used: Instant,
-    file: Option<Arc<dyn File>>,
+    file: Option<(Arc<dyn File>, Counted)>,
+    files: Files,
 }
 
 impl Active {
     /// Makes the file of a new segment at the shard's end. Nothing is written to it yet.
-    pub(super) fn create(shared: &Shared, shard: &Arc<Shard>, encrypt: bool) -> Result<Active> {
+    pub(super) fn create(shared: &Shared, shard: &Arc<Shard>, encrypt: bool, files: &Files) -> Result<Active> {
         let id = shard.id;
         let (first, new_folder) = {
             let view = lock(&shard.view);
@@ -66,8 +70,10 @@ impl Active {
             end: first,
             seals: 0,
             unsynced_dirs,
+            uncut: false,
             used: shared.clock.instant(),
-            file: Some(file.into()),
+            file: Some((file.into(), files.count())),
+            files: files.clone(),
         })
     }
 
@@ -84,11 +90,11 @@ impl Active {
 
     /// Its file, opened again if it was closed.
     pub(super) fn file(&mut self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
-        if let Some(file) = &self.file {
+        if let Some((file, _)) = &self.file {
             return Ok(file.clone());
         }
         let file: Arc<dyn File> = disk.open(&self.path(), Open::Write)?.into();
-        self.file = Some(file.clone());
+        self.file = Some((file.clone(), self.files.count()));
         Ok(file)
     }
 
@@ -100,6 +106,15 @@ impl Active {
     /// Closes its file. All that was written is durable or cut off, so nothing is lost with the descriptor.
     pub(super) fn close(&mut self) {
         self.file = None;
+    }
+
+    /// Takes a failed write back, durably.
+    pub(super) fn cut(&mut self, file: &dyn File) -> Result<(), Undo> {
+        self.uncut = true;
+        file.set_len(self.len).map_err(|error| Undo::Later(self.path(), error))?;
+        file.sync().map_err(|error| Undo::Never(self.path(), error))?;
+        self.uncut = false;
+        Ok(())
     }
 
     /// What was written is durable: readers may see it once the shard's end says so.
@@ -164,12 +179,62 @@ impl Active {
     }
 }
 
+/// How many segment files the writer holds open.
+#[derive(Clone, Default)]
+pub(super) struct Files(Arc<AtomicUsize>);
+
+impl Files {
+    /// Counts one more, until the answer is dropped.
+    fn count(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
+    }
+
+    /// How many there are.
+    pub(super) fn open(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One open file.
+struct Counted(Files);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a failed write could not be taken back.
+pub(super) enum Undo {
+    /// The cut failed: it can be tried again.
+    Later(PathBuf, io::Error),
+    /// The sync of the cut failed: nothing can be known any more.
+    Never(PathBuf, io::Error),
+}
+
+impl Undo {
+    /// The error for the put, after the journal was poisoned where it must be.
+    pub(super) fn refuse(self, shared: &Shared) -> Error {
+        let (Undo::Later(path, _) | Undo::Never(path, _)) = &self;
+        let message = format!("a failed write to {} cannot be undone", path.display());
+        match self {
+            Undo::Later(_, error) => Error::unavailable(message).because(error),
+            Undo::Never(_, error) => {
+                shared.poison(&format!("{message}: {error}"));
+                Error::unavailable(message).because(error)
+            }
+        }
+    }
+}
+
 /// The error for a put that is to be encrypted where there is no key.
 pub(super) fn no_key() -> Error {
     Error::new(Kind::Invalid, "encrypt is set and no encryption_key is configured")
 }
 
-/// Makes a segment's file. An empty one may be there: made by a try that failed.
+/// Makes a segment's file. One that is there already was made by a try that failed: no segment that holds anything begins
+/// at the shard's end. What it may hold carries another segment's number.
 fn make(disk: &dyn Disk, path: &Path, folder: Option<&Path>) -> io::Result<Box<dyn File>> {
     if let Some(folder) = folder {
         disk.create_dirs(folder)?;
@@ -177,7 +242,8 @@ fn make(disk: &dyn Disk, path: &Path, folder: Option<&Path>) -> io::Result<Box<d
     match disk.open(path, Open::CreateNew) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let file = disk.open(path, Open::Write)?;
-            if file.is_empty()? { Ok(file) } else { Err(error) }
+            file.set_len(0)?;
+            Ok(file)
         }
         file => file,
     }

@@ -78,7 +78,9 @@ impl Room {
 
     fn look(&mut self, shared: &Shared) -> Result<()> {
         let fresh = self.checked.is_some_and(|checked| shared.clock.instant() - checked < FREE_CHECK_EVERY);
-        if fresh && self.written < GROUP_BYTES_MAX as u64 {
+        // Near the mark every byte counts, also those that the file system takes for itself.
+        let left = self.known.available.saturating_sub(self.written + free_bytes_min(shared, self.known));
+        if fresh && self.written < GROUP_BYTES_MAX as u64 && left > 4 * GROUP_BYTES_MAX as u64 {
             return Ok(());
         }
         self.known = ask(shared)?;
@@ -106,7 +108,7 @@ fn check(shared: &Shared, space: Space, pending: u64, bytes: u64) -> Result<()> 
             "the journal uses {used} of its {max} bytes of disk (journal.max_bytes), a put of {bytes} bytes does not fit"
         )));
     }
-    let free_min = shared.options.free_bytes_min.min(percent_of(space.total, FREE_PERCENT_MIN));
+    let free_min = free_bytes_min(shared, space);
     if space.available < free_min + bytes {
         return Err(Error::unavailable(format!(
             "{} bytes are free on the journal's file system, {free_min} must stay free",
@@ -114,6 +116,11 @@ fn check(shared: &Shared, space: Space, pending: u64, bytes: u64) -> Result<()> 
         )));
     }
     Ok(())
+}
+
+/// The low-water mark.
+fn free_bytes_min(shared: &Shared, space: Space) -> u64 {
+    shared.options.free_bytes_min.min(percent_of(space.total, FREE_PERCENT_MIN))
 }
 
 fn percent_of(total: u64, percent: u64) -> u64 {

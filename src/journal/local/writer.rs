@@ -4,17 +4,20 @@
 //! # Where a put can fail
 //! - No room, or a write that fails: the segment is cut back to its durable length and that cut is synced, so that
 //!   nothing of the put can ever be read; the answer is `Unavailable`, the next put tries again.
-//! - A sync that fails, or a cut that does: nobody knows what is on the disk. The journal is poisoned, the group is
+//! - A cut that fails: what the write left may be found by a restart, so the answer is `Internal`; the cut is tried again
+//!   before anything else is written there.
+//! - A sync that fails, that of a cut included: nobody knows what is on the disk. The journal is poisoned, the group is
 //!   answered with `Internal`, and no sync is tried on that data again. The file is cut back all the same, as well as it
 //!   goes, so that a process that starts on the same page cache does not take for stored what never reached the disk.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::active::Active;
+use super::active::{Active, Files};
 use super::calls::Calls;
 use super::frame::{Encoder, stored_bytes};
 use super::group::{Group, Lane, Put, Written, answer};
@@ -54,6 +57,7 @@ pub(super) struct Writer {
     room: Room,
     /// The segments that are appended to.
     active: BTreeMap<ShardId, Active>,
+    files: Files,
     /// Taken from the queue, to be handled next.
     carried: Option<Message>,
     /// For the keeper, once the group is answered.
@@ -78,11 +82,18 @@ impl Writer {
             calls,
             room: Room::new(),
             active: BTreeMap::new(),
+            files: Files::default(),
             carried: None,
             jobs: Vec::new(),
             gave_back: None,
             closing: Vec::new(),
         }
+    }
+
+    /// Counts the files that are held open.
+    #[cfg(test)]
+    pub(super) fn files(&self) -> Files {
+        self.files.clone()
     }
 
     /// Runs until the journal is closed or all its handles are gone.
@@ -111,7 +122,7 @@ impl Writer {
         if let Some(message) = self.carried.take() {
             return Some(message);
         }
-        while self.active.values().any(Active::is_open) {
+        while self.files.open() > 0 {
             let clock = self.shared.clock.clone();
             if let Some(message) = clock.within(SEGMENT_FILE_IDLE, self.queue.recv()).await {
                 return message;
@@ -199,21 +210,24 @@ impl Writer {
 
     fn write(&mut self, lane: &Lane) -> Result<Written> {
         self.shared.refusal()?;
-        let disk = self.shared.disk.clone();
+        let shared = self.shared.clone();
         let active = self.active_for(lane)?;
         let failed = |error| Error::unavailable("cannot write to the journal").because(error);
-        let file = active.file(&*disk).map_err(failed)?;
+        let file = active.file(&*shared.disk).map_err(failed)?;
+        if active.uncut {
+            active.cut(&*file).map_err(|undo| undo.refuse(&shared))?;
+        }
         let mut encoder =
             if active.len == 0 { Encoder::starting_with(&active.header.encode_twice()) } else { Encoder::default() };
         let heads = lane.encode(&mut encoder, &active.start());
         active.seals += heads.len() as u64;
         let len = active.len + encoder.len();
         let Err(error) = file.write_at(active.len, &encoder.parts()) else { return Ok(Written { file, heads, len }) };
-        if let Err(undo) = file.set_len(active.len).and_then(|()| file.sync()) {
-            let path = active.path().display().to_string();
-            self.shared.poison(&format!("a failed write to {path} could not be undone: {undo}"));
+        match active.cut(&*file) {
+            Ok(()) => Err(failed(error)),
+            // Some of it may be whole on the disk, and a crash now would leave it there.
+            Err(undo) => Err(Error::new(Kind::Internal, undo.refuse(&shared).to_string()).because(error)),
         }
-        Err(failed(error))
     }
 
     /// The segment that a lane is to be appended to.
@@ -224,9 +238,9 @@ impl Writer {
             self.retire(id, None);
         }
         match self.active.entry(id) {
-            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                Ok(entry.insert(Active::create(&self.shared, &lane.shard, lane.encrypt)?))
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                Ok(entry.insert(Active::create(&self.shared, &lane.shard, lane.encrypt, &self.files)?))
             }
         }
     }
@@ -331,8 +345,7 @@ impl Writer {
     }
 
     fn close_surplus_files(&mut self) {
-        let open = |writer: &Writer| writer.active.values().filter(|active| active.is_open()).count();
-        if self.active.len() <= SEGMENT_FILES_OPEN_MAX || open(self) <= SEGMENT_FILES_OPEN_MAX {
+        if self.files.open() <= SEGMENT_FILES_OPEN_MAX {
             return;
         }
         let mut by_use: Vec<&mut Active> = self.active.values_mut().filter(|active| active.is_open()).collect();

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::RealDisk;
 use crate::disk::sim::SimDisk;
-use crate::journal::conformance::{put, shard, suite, texts};
+use crate::journal::conformance::suite;
+use crate::record::{Records, Span};
+
+mod crash;
+mod damage;
+mod faults;
+mod life;
 
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 

@@ -1,11 +1,13 @@
 //! A whole edge on a free port, over a journal in memory that can be told to refuse; and a client that sends
 //! exactly the bytes it is told to.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -139,7 +141,7 @@ pub(crate) fn key(id: &str, policy: Option<&str>) -> AccessKey {
 fn stream(name: &str) -> DeliveryStream {
     DeliveryStream {
         name: name.into(),
-        buffer: Buffering { size_bytes: 5 << 20, interval: Duration::from_secs(300) },
+        buffer: Buffering { size_bytes: 5 << 20, interval: Duration::from_mins(5) },
         process: Vec::new(),
         destination: Destination {
             store: Store::Local { path: "/nowhere".into() },
@@ -276,16 +278,16 @@ impl Call {
     }
 
     pub(crate) fn signed(self, service: &Service, id: &str) -> Self {
-        self.signed_at(service, id, SECRET, SystemTime::now())
+        self.signed_at(service, id, SECRET, Clock::real().now_ms())
     }
 
-    pub(crate) fn signed_at(mut self, service: &Service, id: &str, secret: &str, time: SystemTime) -> Self {
+    pub(crate) fn signed_at(mut self, service: &Service, id: &str, secret: &str, time_ms: u64) -> Self {
         let identity = aws_credential_types::Credentials::from_keys(id, secret, None).into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region("us-east-1")
             .name("firehose")
-            .time(time)
+            .time(UNIX_EPOCH + Duration::from_millis(time_ms))
             .settings(SigningSettings::default())
             .build()
             .unwrap()
@@ -303,7 +305,7 @@ impl Call {
     pub(crate) fn head(&self, service: &Service) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", self.method, self.target, service.address);
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head
     }

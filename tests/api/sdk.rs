@@ -19,7 +19,7 @@ fn client(service: &Service, secret: &str) -> Client {
 }
 
 fn record(data: &[u8]) -> Record {
-    Record::builder().data(Blob::new(data)).build().unwrap()
+    Record::builder().data(Blob::new(data)).build().expect("the data is there")
 }
 
 #[tokio::test]

@@ -63,6 +63,9 @@ async fn bodies_that_are_too_large_are_refused_before_they_are_kept() {
     let answer = raw(&service, sent.as_bytes(), &vec![b' '; 7_000_000]).await;
     assert_eq!(answer.error(), (413, "RequestEntityTooLargeException".to_owned()));
     assert!(answer.json()["message"].as_str().unwrap().contains("6291456 bytes"));
+    let batch = Call::aws("PutRecordBatch", vec![b' '; 7_000_000]).send(&service).await;
+    assert_eq!(batch.error(), (413, "InvalidArgumentException".to_owned()));
+    assert_eq!(batch.json()["message"], "Records size exceeds 4 MB limit");
     let chunked = call.head(&service) + "transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
     let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     let answer = raw(&service, chunked.as_bytes(), &[chunk.repeat(8), b"0\r\n\r\n".to_vec()].concat()).await;

@@ -6,3 +6,4 @@ mod harness;
 mod ingest;
 mod put;
 mod sdk;
+mod tls;

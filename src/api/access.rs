@@ -103,7 +103,13 @@ impl Access {
     /// there are no keys.
     pub fn ingest<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
         if self.is_open() && self.tokens.is_empty() {
-            return Ok(Credentials::None);
+            // A browser sends plain text anywhere for any page, also to the loopback of whoever looks at it, and says
+            // so in this header. The AWS APIs are safe from that: no page may send their content type unasked.
+            return if request.headers.contains_key(http::header::ORIGIN) {
+                Err(ApiError::access_denied("requests of web pages (with an Origin header) need a token"))
+            } else {
+                Ok(Credentials::None)
+            };
         }
         let mut values = request.headers.get_all(http::header::AUTHORIZATION).iter();
         let bearer = values.next().map(http::HeaderValue::as_bytes).and_then(bearer_token);

@@ -37,7 +37,11 @@ impl Edge {
         let Request { head, body, peer, arrived_ms, request_id } = request;
         let signed = signed_part(&head);
         let credentials = access.aws(&signed, &AWS_RULES, arrived_ms);
-        let (caller, received) = admit(&access, credentials, &signed, body, limits::API_BODY_BYTES_MAX).await?;
+        let (caller, received) =
+            admit(&access, credentials, &signed, body, limits::API_BODY_BYTES_MAX).await.map_err(|error| {
+                let batch = wire::operation(&head.headers, firehose::TARGET) == Some("PutRecordBatch");
+                if error.status == 413 && batch { firehose::put::batch_too_large() } else { error }
+            })?;
         wire::check_content_type(&head.headers)?;
         let operation = wire::operation(&head.headers, firehose::TARGET).ok_or_else(|| {
             let api = firehose::TARGET;
@@ -167,6 +171,6 @@ fn report(request_id: &str, path: &str, error: &ApiError) {
     if error.status == 500 {
         tracing::error!(request_id, path, code = error.code, cause, "a call failed by a fault of ours");
     } else {
-        tracing::debug!(request_id, path, code = error.code, cause, message = %error.message, "a call was refused");
+        tracing::debug!(request_id, path, code = error.code, cause, "a call was refused");
     }
 }

@@ -20,8 +20,8 @@ pub struct ApiError {
     pub status: u16,
     /// For a person; clients match on some of them, so they are AWS's own texts where those are known.
     pub message: Cow<'static, str>,
-    /// Members of the body besides `__type` and `message`.
-    pub members: Map<String, Value>,
+    /// Members of the body besides `__type` and `message`; few errors have any.
+    pub members: Option<Box<Map<String, Value>>>,
     /// What went wrong inside, for us to read; never on the wire.
     pub cause: Option<String>,
 }
@@ -84,7 +84,7 @@ codes! {
 
 impl ApiError {
     fn new(code: &'static str, status: u16, message: impl Into<Cow<'static, str>>) -> Self {
-        ApiError { code, status, message: message.into(), members: Map::new(), cause: None }
+        ApiError { code, status, message: message.into(), members: None, cause: None }
     }
 
     /// The key management service refused; `code` is its own code, which the model wants beside ours.
@@ -95,7 +95,7 @@ impl ApiError {
     /// Adds a member to the body.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.members.get_or_insert_default().insert(name.to_owned(), value.into());
         self
     }
 
@@ -104,7 +104,7 @@ impl ApiError {
         let mut body = Map::new();
         body.insert("__type".to_owned(), self.code.into());
         body.insert("message".to_owned(), self.message.as_ref().into());
-        body.extend(self.members.iter().map(|(name, value)| (name.clone(), value.clone())));
+        body.extend(self.members.iter().flat_map(|members| members.as_ref().clone()));
         serde_json::to_vec(&Value::Object(body)).expect("a map of strings and values is always JSON")
     }
 }

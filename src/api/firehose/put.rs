@@ -58,6 +58,12 @@ pub async fn call(
     })
 }
 
+/// A batch whose body is larger than that of any valid one: the code and text by which clients know to send less,
+/// with the HTTP status of a body that was not kept.
+pub fn batch_too_large() -> ApiError {
+    ApiError { status: 413, ..ApiError::invalid_argument(super::records::BATCH_TOO_LARGE) }
+}
+
 /// The stream called `name`, if it takes puts.
 ///
 /// # Errors

@@ -45,6 +45,8 @@ impl Faults {
     }
 }
 
+/// What Firehose says of more than 4 MiB in one batch.
+pub(super) const BATCH_TOO_LARGE: &str = "Records size exceeds 4 MB limit";
 const NOT_NULL: &str = "Member must not be null";
 
 /// Whether the body carries one `Record` or a list of `Records`.
@@ -80,7 +82,7 @@ impl Put {
             return Err(ApiError::validation(format!("{count} validation {errors} detected: {}", shown.join("; "))));
         }
         if self.data.len() > limits::BATCH_BYTES_MAX {
-            return Err(ApiError::invalid_argument("Records size exceeds 4 MB limit"));
+            return Err(ApiError::invalid_argument(BATCH_TOO_LARGE));
         }
         Ok(())
     }

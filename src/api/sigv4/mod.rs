@@ -111,22 +111,8 @@ impl Verifier {
                  Secret Access Key and signing method. Consult the service documentation for details.",
             ));
         }
-        self.check_session_token(&self.keys[number], request)?;
+        check_session_token(&self.keys[number], request)?;
         Ok(number)
-    }
-
-    fn check_session_token(&self, key: &Key, request: &Request<'_>) -> Result<(), ApiError> {
-        let sent = canonical::single(request, "x-amz-security-token")?;
-        let matches = match (&key.session_token, sent) {
-            (None, None) => true,
-            (Some(token), Some(sent)) => same(token.reveal().as_bytes(), sent),
-            _ => false,
-        };
-        if matches {
-            Ok(())
-        } else {
-            Err(ApiError::unrecognized_client("The security token included in the request is invalid."))
-        }
     }
 
     fn signing_key(&self, number: usize, claim: &Claim<'_>) -> Arc<hmac::Key> {
@@ -143,6 +129,20 @@ impl Verifier {
         }
         derived.insert(name, key.clone());
         key
+    }
+}
+
+fn check_session_token(key: &Key, request: &Request<'_>) -> Result<(), ApiError> {
+    let sent = canonical::single(request, "x-amz-security-token")?;
+    let matches = match (&key.session_token, sent) {
+        (None, None) => true,
+        (Some(token), Some(sent)) => same(token.reveal().as_bytes(), sent),
+        _ => false,
+    };
+    if matches {
+        Ok(())
+    } else {
+        Err(ApiError::unrecognized_client("The security token included in the request is invalid."))
     }
 }
 

@@ -70,7 +70,7 @@ impl<'a> Claim<'a> {
         region: &str,
         now_ms: u64,
     ) -> Result<(), ApiError> {
-        self.check_payload(request)?;
+        check_payload(request)?;
         self.check_signed_headers(request, rules)?;
         if self.terminator != TERMINATOR {
             return Err(invalid(format!(
@@ -102,18 +102,6 @@ impl<'a> Claim<'a> {
     pub(super) fn string_to_sign(&self, canonical: &[u8]) -> String {
         let digest = hex(digest::digest(&digest::SHA256, canonical).as_ref());
         [ALGORITHM, self.time, self.scope, &digest].join("\n")
-    }
-
-    fn check_payload(&self, request: &Request<'_>) -> Result<(), ApiError> {
-        let Some(stated) = canonical::single(request, "x-amz-content-sha256")? else { return Ok(()) };
-        if stated.len() == 64 && stated.iter().all(u8::is_ascii_hexdigit) {
-            return Ok(());
-        }
-        Err(invalid(format!(
-            "x-amz-content-sha256 must be the SHA-256 of the body in 64 hexadecimal digits, not '{}': payloads that \
-             the signature does not cover are not accepted",
-            shown(&String::from_utf8_lossy(stated))
-        )))
     }
 
     fn check_signed_headers(&self, request: &Request<'_>, rules: &Rules) -> Result<(), ApiError> {
@@ -167,6 +155,19 @@ impl<'a> Claim<'a> {
         }
         Ok(())
     }
+}
+
+/// The payload must be stated by its digest, if at all.
+fn check_payload(request: &Request<'_>) -> Result<(), ApiError> {
+    let Some(stated) = canonical::single(request, "x-amz-content-sha256")? else { return Ok(()) };
+    if stated.len() == 64 && stated.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "x-amz-content-sha256 must be the SHA-256 of the body in 64 hexadecimal digits, not '{}': payloads that \
+         the signature does not cover are not accepted",
+        shown(&String::from_utf8_lossy(stated))
+    )))
 }
 
 struct Parameters<'a> {

@@ -71,7 +71,6 @@ fn another_shape_is_a_serialization_error() {
 
 #[test]
 fn broken_constraints_are_told_together() {
-    let over = encoded(limits::RECORD_BYTES_MAX + 1);
     let table = [
         (
             Shape::Records,
@@ -99,6 +98,29 @@ fn broken_constraints_are_told_together() {
              at 'records.3.member.data' failed to satisfy constraint: Member must not be null",
         ),
         (
+            Shape::Record,
+            r#"{"DeliveryStreamName":"a/b","Record":null}"#.to_owned(),
+            "2 validation errors detected: Value at 'deliveryStreamName' failed to satisfy constraint: Member must \
+             satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value at 'record' failed to satisfy constraint: \
+             Member must not be null",
+        ),
+        (
+            Shape::Record,
+            format!(r#"{{"DeliveryStreamName":"{}","Record":{{"Data":""}}}}"#, "n".repeat(65)),
+            "1 validation error detected: Value at 'deliveryStreamName' failed to satisfy constraint: Member must \
+             have length less than or equal to 64",
+        ),
+    ];
+    for (shape, body, expected) in table {
+        assert_eq!(refused(&body, shape), ("ValidationException", expected.to_owned()));
+    }
+}
+
+#[test]
+fn the_bounds_of_records_are_told_with_their_number() {
+    let over = encoded(limits::RECORD_BYTES_MAX + 1);
+    let table = [
+        (
             Shape::Records,
             format!(r#"{{"DeliveryStreamName":"s","Records":[{}{{"Data":"{over}"}}]}}"#, r#"{"Data":""},"#.repeat(96)),
             "1 validation error detected: Value at 'records.97.member.data' failed to satisfy constraint: Member must \
@@ -115,19 +137,6 @@ fn broken_constraints_are_told_together() {
             format!(r#"{{"DeliveryStreamName":"s","Record":{{"Data":"{over}"}}}}"#),
             "1 validation error detected: Value at 'record.data' failed to satisfy constraint: Member must have \
              length less than or equal to 1024000",
-        ),
-        (
-            Shape::Record,
-            r#"{"DeliveryStreamName":"a/b","Record":null}"#.to_owned(),
-            "2 validation errors detected: Value at 'deliveryStreamName' failed to satisfy constraint: Member must \
-             satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value at 'record' failed to satisfy constraint: \
-             Member must not be null",
-        ),
-        (
-            Shape::Record,
-            format!(r#"{{"DeliveryStreamName":"{}","Record":{{"Data":""}}}}"#, "n".repeat(65)),
-            "1 validation error detected: Value at 'deliveryStreamName' failed to satisfy constraint: Member must \
-             have length less than or equal to 64",
         ),
     ];
     for (shape, body, expected) in table {

@@ -92,7 +92,10 @@ async fn serve(config: Config) -> ExitCode {
 fn report(stopped: Result<StopReport>) -> ExitCode {
     match stopped {
         Ok(report) => {
-            tracing::info!(left_records = report.left.iter().map(|(_, records)| records).sum::<u64>(), "stopped: {report}");
+            tracing::info!(
+                left_records = report.left.iter().map(|(_, records)| records).sum::<u64>(),
+                "stopped: {report}"
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -24,7 +24,9 @@ pub(super) fn show(data_dir: &Path, as_json: bool) -> Result<()> {
     let mut damaged = 0_u64;
     for recorded in read_history(&disk)? {
         match recorded {
-            Ok(recorded) if as_json => say(json!({"file": recorded.file, "line": recorded.line, "entry": recorded.entry})),
+            Ok(recorded) if as_json => {
+                say(json!({"file": recorded.file, "line": recorded.line, "entry": recorded.entry}))
+            }
             Ok(recorded) => say(line(&recorded)),
             Err(error) => {
                 damaged += 1;
@@ -105,8 +107,10 @@ mod tests {
 
     #[test]
     fn entries_read_as_what_happened() {
-        let tally = Tally { delivered: 1_500, delivered_bytes: 4_096, objects: 1, object_bytes: 1_024, ..Tally::default() };
-        let commit = Entry::Commit { id: 7, stream: StreamId(0xab), shard: 0, end: 1_500, ms: 1_700_000_000_123, tally };
+        let tally =
+            Tally { delivered: 1_500, delivered_bytes: 4_096, objects: 1, object_bytes: 1_024, ..Tally::default() };
+        let commit =
+            Entry::Commit { id: 7, stream: StreamId(0xab), shard: 0, end: 1_500, ms: 1_700_000_000_123, tally };
         assert_eq!(
             line(&recorded(commit)),
             "2023-11-14T22:13:20.123Z  COMMIT  #7  00000000000000ab/0  ..1500  delivered 1,500 objects 1 (1.00 KiB from 4.00 KiB)"

@@ -1,0 +1,102 @@
+//! Calls ready to be sent: bodies of web logs, and heads with their signature.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use standpipe::cli::generate::weblog::WebLog;
+use standpipe::clock::Clock;
+
+use super::Failure;
+
+/// For whom calls are signed.
+pub(crate) struct Signing<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) stream: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) secret: &'a str,
+    pub(crate) region: &'a str,
+}
+
+/// One call. What is missing is the invocation id, which is new each time it is sent, and the end of the head.
+#[derive(Clone)]
+pub(crate) struct Call {
+    /// The request's head, as far as it is the same each time.
+    pub(crate) head: Bytes,
+    /// Its body.
+    pub(crate) body: Bytes,
+    /// How many records are in it.
+    pub(crate) records: u64,
+    /// Their bytes.
+    pub(crate) record_bytes: u64,
+}
+
+/// All calls that are sent in turn.
+pub(crate) struct Calls(pub(crate) Vec<Call>);
+
+impl Calls {
+    /// Makes `distinct` calls of `records` records each. Their signatures are good for five minutes.
+    pub(crate) fn make(
+        clock: &Clock,
+        signing: &Signing<'_>,
+        records: usize,
+        distinct: usize,
+    ) -> Result<Calls, Failure> {
+        let mut log = WebLog::new(clock.random(), clock.now_ms());
+        let bodies: Vec<_> = (0..distinct.max(1)).map(|_| body(&mut log, signing.stream, records)).collect();
+        // All bodies first, so that no signature is old when the first call is sent.
+        let calls = bodies.into_iter().map(|(body, record_bytes)| {
+            let head = head(clock, signing, &body)?.into();
+            Ok(Call { head, body: body.into(), records: records as u64, record_bytes })
+        });
+        calls.collect::<Result<_, Failure>>().map(Calls)
+    }
+
+    /// Record bytes of a call, on average.
+    pub(crate) fn mean_record_bytes(&self) -> u64 {
+        self.0.iter().map(|call| call.record_bytes).sum::<u64>() / self.0.len() as u64
+    }
+}
+
+/// The body of a PutRecordBatch, and the bytes of its records.
+pub(crate) fn body(log: &mut WebLog, stream: &str, records: usize) -> (Vec<u8>, u64) {
+    let mut body = format!(r#"{{"DeliveryStreamName":"{stream}","Records":["#).into_bytes();
+    let mut record_bytes = 0;
+    for index in 0..records {
+        let line = log.line();
+        record_bytes += line.len() as u64;
+        body.extend_from_slice(if index == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
+        body.extend_from_slice(base64_simd::STANDARD.encode_to_string(&line).as_bytes());
+        body.extend_from_slice(br#""}"#);
+    }
+    body.extend_from_slice(b"]}");
+    (body, record_bytes)
+}
+
+fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Failure> {
+    let identity = Credentials::from_keys(signing.key, signing.secret, None).into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(signing.region)
+        .name("firehose")
+        .time(UNIX_EPOCH + Duration::from_millis(clock.now_ms()))
+        .settings(SigningSettings::default())
+        .build()?
+        .into();
+    let url = format!("http://{}/", signing.address);
+    let headers = [
+        ("host", signing.address),
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", "Firehose_20150804.PutRecordBatch"),
+    ];
+    let request = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body))?;
+    let (instructions, _) = sign(request, &parameters)?.into_parts();
+    let mut head = "POST / HTTP/1.1\r\n".to_owned();
+    for (name, value) in headers.into_iter().chain(instructions.headers()) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("content-length: {}\r\n", body.len());
+    Ok(head)
+}

@@ -17,7 +17,6 @@ use standpipe::destination::s3::{Connections, S3Destination, TimeLimits};
 use standpipe::destination::{Body, Created, Destination, ObjectFacts};
 use standpipe::error::{Kind, Result};
 use standpipe::limits::S3_PART_BYTES;
-use tokio::sync::mpsc;
 
 use support::s3::{Options, Server};
 
@@ -73,20 +72,21 @@ fn bytes(length: usize) -> Bytes {
 
 /// A body that comes in chunks of `chunk_bytes`, then `end` if that is an error.
 fn chunked(bytes: &Bytes, chunk_bytes: usize, end: Result<()>) -> Body {
-    let (sender, receiver) = mpsc::channel(2);
+    let (sender, body) = Body::channel(2);
     let bytes = bytes.clone();
     tokio::spawn(async move {
         for start in (0..bytes.len()).step_by(chunk_bytes) {
             let chunk = bytes.slice(start..bytes.len().min(start + chunk_bytes));
-            if sender.send(Ok(chunk)).await.is_err() {
+            if !sender.send(chunk).await {
                 return;
             }
         }
-        if let Err(error) = end {
-            let _ = sender.send(Err(error)).await;
+        match end {
+            Ok(()) => _ = sender.finish().await,
+            Err(error) => sender.fail(error).await,
         }
     });
-    Body::new(receiver)
+    body
 }
 
 async fn create(destination: &S3Destination, key: &str, bytes: &Bytes) -> Result<Created> {

@@ -19,15 +19,21 @@ pub(crate) async fn all(destination: Arc<dyn Destination>, read: impl Fn(&str) -
 
 /// A body of these chunks, sent by a task while it is taken; the last may be an error.
 pub(crate) fn body(chunks: Vec<Result<Bytes>>) -> Body {
-    let (sender, receiver) = mpsc::channel(2);
+    let (sender, body) = Body::channel(2);
     tokio::spawn(async move {
         for chunk in chunks {
-            if sender.send(chunk).await.is_err() {
-                return;
+            match chunk {
+                Ok(chunk) => {
+                    if !sender.send(chunk).await {
+                        return;
+                    }
+                }
+                Err(error) => return sender.fail(error).await,
             }
         }
+        sender.finish().await;
     });
-    Body::new(receiver)
+    body
 }
 
 fn failing() -> Result<Bytes> {
@@ -64,6 +70,16 @@ async fn a_body_that_fails_leaves_nothing(destination: &dyn Destination, read: &
     for chunks in bodies {
         let error = destination.create(key, body(chunks), ObjectFacts::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Corrupt, "the producer's own error comes back: {error}");
+        assert_eq!(read(key), None);
+    }
+    // A producer that goes away without a word: a panic, a cancelled task.
+    for chunks in [0, 1, 20] {
+        let (sender, body) = Body::channel(chunks + 1);
+        for _ in 0..chunks {
+            assert!(sender.send(Bytes::from(vec![7; 1 << 20])).await);
+        }
+        drop(sender);
+        destination.create(key, body, ObjectFacts::default()).await.unwrap_err();
         assert_eq!(read(key), None);
     }
     assert_eq!(create(destination, key, b"at last").await.unwrap(), Created::Created);

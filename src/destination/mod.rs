@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 pub mod local;
 pub mod s3;
@@ -34,17 +34,26 @@ pub enum Created {
 
 /// An object's bytes, in order: chunks that are at hand, then chunks that are produced while they are sent, so that
 /// memory is bound by the channel and not by the object.
-///
-/// The producer drops its end after the last chunk; an `Err` aborts the creation, and nothing appears under the key.
 pub struct Body {
     ready: VecDeque<Bytes>,
-    rest: Option<mpsc::Receiver<Result<Bytes>>>,
+    rest: Option<mpsc::Receiver<Piece>>,
+}
+
+/// The producer's end of a [`Body`]. The body is whole only after [`finish`](BodySender::finish): a producer that goes
+/// away before (an error, a panic, a cancelled task) makes the creation fail, and nothing appears under the key.
+pub struct BodySender(mpsc::Sender<Piece>);
+
+enum Piece {
+    Chunk(Bytes),
+    End,
+    Failed(Error),
 }
 
 impl Body {
-    /// A body whose chunks come through `chunks`.
-    pub fn new(chunks: mpsc::Receiver<Result<Bytes>>) -> Self {
-        Body { ready: VecDeque::new(), rest: Some(chunks) }
+    /// A body that is produced while it is sent, at most `chunks` ahead.
+    pub fn channel(chunks: usize) -> (BodySender, Body) {
+        let (sender, rest) = mpsc::channel(chunks);
+        (BodySender(sender), Body { ready: VecDeque::new(), rest: Some(rest) })
     }
 
     /// A body that is at hand, in pieces.
@@ -57,12 +66,50 @@ impl Body {
         Body::ready([bytes.into()])
     }
 
-    /// The next chunk; `None` at the end.
+    /// The next chunk; `None` at the end. After an error there is nothing more.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         if let Some(chunk) = self.ready.pop_front() {
             return Some(Ok(chunk));
         }
-        self.rest.as_mut()?.recv().await
+        let piece = self.rest.as_mut()?.recv().await;
+        if let Some(Piece::Chunk(chunk)) = piece {
+            return Some(Ok(chunk));
+        }
+        self.rest = None;
+        match piece {
+            Some(Piece::Failed(error)) => Some(Err(error)),
+            Some(Piece::End | Piece::Chunk(_)) => None,
+            None => Some(Err(Error::new(Kind::Internal, "the producer of a body ended before the body"))),
+        }
+    }
+
+    /// Whether the producer finishes without a single chunk; waits for the first.
+    pub async fn is_void(&mut self) -> Result<bool> {
+        match self.next().await.transpose()? {
+            None => Ok(true),
+            Some(first) => {
+                self.ready.push_front(first);
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl BodySender {
+    /// Sends the next chunk; `false` when nobody wants it any more.
+    pub async fn send(&self, chunk: Bytes) -> bool {
+        self.0.send(Piece::Chunk(chunk)).await.is_ok()
+    }
+
+    /// Says that the body is whole; `false` when nobody wants it any more.
+    pub async fn finish(self) -> bool {
+        self.0.send(Piece::End).await.is_ok()
+    }
+
+    /// Says that there will be no whole body.
+    pub async fn fail(self, error: Error) {
+        // Nobody wants it any more: then nobody needs to know why.
+        let _ = self.0.send(Piece::Failed(error)).await;
     }
 }
 

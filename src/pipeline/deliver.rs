@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::capacity::Capacity;
 use super::prepare::{Chunker, Prepared, Recipe};
@@ -16,7 +16,7 @@ use super::state::State;
 use super::target::Target;
 use super::{Orders, Until};
 use crate::clock::Clock;
-use crate::destination::{Body, Created, Destination, ObjectFacts, Stores};
+use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts, Stores};
 use crate::error::{Error, Kind, Result};
 use crate::format::Container;
 use crate::ledger::{Plan, PlanId, Tally};
@@ -114,10 +114,11 @@ impl Courier {
             None => self.put_again(&*destination, plan, &target, facts, &recipe).await?,
         };
         if tally.failed > 0 {
-            let (sender, chunks) = mpsc::channel(1);
-            let lines = self.read_failures(plan, &recipe, sender);
-            let created = destination.create(&plan.error_key, Body::new(chunks), ObjectFacts::default());
-            let (_, created) = tokio::join!(lines, created);
+            let (sender, body) = Body::channel(1);
+            let lines = produce(sender, async |sender| self.read_failures(plan, &recipe, sender).await);
+            let created = destination.create(&plan.error_key, body, ObjectFacts::default());
+            let (lines, created) = tokio::join!(lines, created);
+            lines?;
             created?;
             tally.objects += 1;
         }
@@ -162,23 +163,13 @@ impl Courier {
         facts: ObjectFacts,
         recipe: &Recipe,
     ) -> Result<Tally> {
-        // The first piece decides whether there is an object at all.
-        let (sender, mut pieces) = mpsc::channel(1);
-        let producer = self.read_object(plan, target, recipe, sender);
+        let (sender, mut body) = Body::channel(1);
+        let producer = produce(sender, async |sender| self.read_object(plan, target, recipe, sender).await);
         let consumer = async {
-            let Some(first) = pieces.recv().await else { return Ok(false) };
-            let (relay, body) = mpsc::channel(1);
-            let forward = async move {
-                let mut piece = Some(first);
-                while let Some(next) = piece {
-                    if relay.send(next).await.is_err() {
-                        return;
-                    }
-                    piece = pieces.recv().await;
-                }
-            };
-            let ((), created) = tokio::join!(forward, destination.create(&plan.key, Body::new(body), facts));
-            note_repeat(plan, created?);
+            if body.is_void().await? {
+                return Ok(false);
+            }
+            note_repeat(plan, destination.create(&plan.key, body, facts).await?);
             Ok::<_, Error>(true)
         };
         let (produced, consumed) = tokio::join!(producer, consumer);
@@ -189,28 +180,12 @@ impl Courier {
     }
 
     /// Sends the pieces of the plan's object; nothing at all when no record is in it.
-    async fn read_object(
-        &self,
-        plan: &Plan,
-        target: &Target,
-        recipe: &Recipe,
-        pieces: mpsc::Sender<Result<Bytes>>,
-    ) -> Result<Tally> {
+    async fn read_object(&self, plan: &Plan, target: &Target, recipe: &Recipe, out: &BodySender) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
         let mut begun = false;
         let mut source = self.chunks(plan);
-        loop {
-            let chunk = match source.next().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => {
-                    let told = Error::new(error.kind(), error.message());
-                    // Should the receiver be gone, the attempt has failed already.
-                    let _ = pieces.send(Err(error)).await;
-                    return Err(told);
-                }
-            };
+        while let Some(chunk) = source.next().await? {
             let prepared = self.prepare(recipe, chunk).await?;
             tally.add(&prepared.tally);
             if prepared.tally.delivered == 0 {
@@ -221,8 +196,8 @@ impl Courier {
             begun = true;
             for piece in [head, prepared.chunk.bytes] {
                 tally.object_bytes += piece.len() as u64;
-                if !piece.is_empty() && pieces.send(Ok(piece)).await.is_err() {
-                    return Err(Error::unavailable("the upload ended before its body"));
+                if !piece.is_empty() {
+                    send(out, piece).await?;
                 }
             }
         }
@@ -230,28 +205,22 @@ impl Courier {
             let tail = container.tail();
             tally.object_bytes += tail.len() as u64;
             // An encoder may owe no byte at all (uncompressed empty records): the empty piece still says "an object".
-            if pieces.send(Ok(tail)).await.is_err() {
-                return Err(Error::unavailable("the upload ended before its body"));
-            }
+            send(out, tail).await?;
         }
         tally.damaged = (plan.end - plan.start) - tally.delivered - tally.failed;
         Ok(tally)
     }
 
     /// Sends the error output of the plan's records.
-    async fn read_failures(&self, plan: &Plan, recipe: &Recipe, pieces: mpsc::Sender<Result<Bytes>>) {
+    async fn read_failures(&self, plan: &Plan, recipe: &Recipe, out: &BodySender) -> Result<()> {
         let mut source = self.chunks(plan);
-        loop {
-            let piece = match source.next().await {
-                Ok(None) => return,
-                Ok(Some(chunk)) => Ok(recipe.failures(&chunk, plan.planned_ms)),
-                Err(error) => Err(error),
-            };
-            let ends = piece.is_err();
-            if pieces.send(piece).await.is_err() || ends {
-                return;
+        while let Some(chunk) = source.next().await? {
+            let lines = recipe.failures(&chunk, plan.planned_ms);
+            if !lines.is_empty() {
+                send(out, lines).await?;
             }
         }
+        Ok(())
     }
 
     /// Encodes a chunk on a thread that may be busy.
@@ -306,6 +275,24 @@ impl Courier {
         );
         Some(Tally { expired, ..Tally::default() })
     }
+}
+
+/// Runs a producer of a body, and says at its end whether the body is whole.
+async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) -> Result<T>) -> Result<T> {
+    match producer(&sender).await {
+        Ok(produced) => {
+            sender.finish().await;
+            Ok(produced)
+        }
+        Err(error) => {
+            sender.fail(Error::new(error.kind(), error.to_string())).await;
+            Err(error)
+        }
+    }
+}
+
+async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
+    if out.send(piece).await { Ok(()) } else { Err(Error::unavailable("the upload ended before its body")) }
 }
 
 /// Whole chunks of a plan's span, read from the journal.

@@ -116,9 +116,9 @@ async fn an_abort_that_fails_does_not_hide_the_fault() {
 #[tokio::test]
 async fn an_upload_that_is_dropped_is_aborted() {
     let (server, destination) = usual().await;
-    let (sender, receiver) = mpsc::channel(1);
-    let task = tokio::spawn(async move { destination.create("k", Body::new(receiver), FACTS).await });
-    sender.send(Ok(bytes(S3_PART_BYTES + 1))).await.unwrap();
+    let (sender, body) = Body::channel(1);
+    let task = tokio::spawn(async move { destination.create("k", body, FACTS).await });
+    assert!(sender.send(bytes(S3_PART_BYTES + 1)).await);
     until(|| server.calls_of(Op::Part).len() == 1).await;
     assert_eq!(server.store().open_uploads(), 1);
     task.abort();

@@ -78,18 +78,13 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tokio::sync::mpsc;
 
     use super::*;
     use crate::error::Error;
 
     async fn cut(chunks: Vec<Vec<u8>>, part_bytes: usize) -> Vec<Bytes> {
-        let (sender, receiver) = mpsc::channel(chunks.len().max(1));
-        for chunk in chunks {
-            sender.try_send(Ok(chunk.into())).unwrap();
-        }
-        drop(sender);
-        let mut parts = Parts::new(Body::new(receiver), Arc::new(Semaphore::new(1)), part_bytes);
+        let body = Body::ready(chunks.into_iter().map(Bytes::from));
+        let mut parts = Parts::new(body, Arc::new(Semaphore::new(1)), part_bytes);
         let mut all = Vec::new();
         loop {
             let part = parts.next().await.unwrap();
@@ -117,10 +112,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_in_the_body_comes_through() {
-        let (sender, receiver) = mpsc::channel(2);
-        sender.try_send(Ok(Bytes::from_static(b"abc"))).unwrap();
-        sender.try_send(Err(Error::corrupt("bad frame"))).unwrap();
-        let mut parts = Parts::new(Body::new(receiver), Arc::new(Semaphore::new(2)), 2);
+        let (sender, body) = Body::channel(2);
+        assert!(sender.send(Bytes::from_static(b"abc")).await);
+        sender.fail(Error::corrupt("bad frame")).await;
+        let mut parts = Parts::new(body, Arc::new(Semaphore::new(2)), 2);
         assert_eq!(parts.next().await.unwrap().bytes, "ab");
         assert_eq!(parts.next().await.err().unwrap().message(), "bad frame");
     }

@@ -123,7 +123,8 @@ pub struct ObjectFacts {
 /// A store of objects under one root (a bucket, a directory). See the module for its guarantee.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Makes one object. An error leaves nothing visible under the key, or this very object whole.
+    /// Makes one object. An error leaves nothing visible under the key, or this very object whole;
+    /// [`Kind::NotFound`] says that the store itself does not exist, and so the object surely does not.
     async fn create(&self, key: &str, body: Body, facts: ObjectFacts) -> Result<Created>;
 
     /// Tries for real whether the store can be reached and written, and says in a sentence what it is like

@@ -166,6 +166,7 @@ async fn random_calls_are_answered_as_by_the_model(ledger: &dyn Ledger, seed: u6
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Plan(Plan),
+    Replan(PlanId, Plan),
     Commit(PlanId, Tally),
     Skip(StreamId, u32, u64, Tally),
     Remove(StreamId),
@@ -183,11 +184,13 @@ impl Step {
         let standing = model.shard(StreamId(stream), shard);
         let tail = standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end);
         let few = clock.random() % 5;
-        match (clock.random() % 20, standing.unfinished.first()) {
+        match (clock.random() % 23, standing.unfinished.first()) {
             (0, _) => Step::Remove(StreamId(stream)),
             (1, _) => Step::Plan(plan(stream, shard, tail + few, tail + 3)),
             // Never another stream's plan, whose call may be under way at the same time.
             (2, Some((id, _))) => Step::Commit(*id + 1_000 * few, delivered(few)),
+            (20, Some((id, plan))) => Step::Replan(*id, Plan { key: format!("{}-again", plan.key), ..plan.clone() }),
+            (21, Some((id, plan))) => Step::Replan(*id, Plan { end: plan.end + few, ..plan.clone() }),
             (3..=5, _) => Step::Skip(StreamId(stream), shard, tail + few, expired(few)),
             (6..=13, Some((id, plan))) => Step::Commit(*id, delivered(plan.end - plan.start)),
             _ => Step::Plan(plan(stream, shard, tail, tail + 1 + few)),
@@ -197,6 +200,7 @@ impl Step {
     pub(super) async fn run(&self, ledger: &dyn Ledger) -> Result<Option<PlanId>> {
         match self.clone() {
             Step::Plan(plan) => ledger.plan(plan).await.map(Some),
+            Step::Replan(old, plan) => ledger.replan(old, plan).await.map(Some),
             Step::Commit(id, tally) => ledger.commit(id, tally).await.map(|()| None),
             Step::Skip(stream, shard, end, tally) => ledger.skip(stream, shard, end, tally).await.map(|()| None),
             Step::Remove(stream) => ledger.remove(stream).await.map(|()| None),
@@ -272,6 +276,19 @@ impl Ledger for Model {
                     Ok(inner.last)
                 }
             }
+        })
+    }
+
+    async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId> {
+        self.change(|inner| {
+            let id = inner.last + 1;
+            let standing = inner.shards.get_mut(&(plan.stream, plan.shard)).ok_or(Kind::Conflict)?;
+            let (start, end) = (plan.start, plan.end);
+            let same =
+                |(known, before): &&mut (PlanId, Plan)| *known == old && before.start == start && before.end == end;
+            *standing.unfinished.iter_mut().find(same).ok_or(Kind::Conflict)? = (id, plan);
+            inner.last = id;
+            Ok(id)
         })
     }
 

@@ -10,7 +10,7 @@
 //! Each object has `kind`, and `synced`: how many bytes of the file were on disk for sure when the line was written.
 //! The kinds and their fields are those of [`Entry`]. A file begins with a `header`, then a snapshot of what was true
 //! when it was begun: a `shard` line for each shard followed by an `open` line for each of its unfinished plans; `begin` ends
-//! the snapshot. Then comes what happened: `plan`, `commit`, `skip`, `remove`. An orderly stop leaves `end`.
+//! the snapshot. Then comes what happened: `plan`, `replan`, `commit`, `skip`, `remove`. An orderly stop leaves `end`.
 //!
 //! # Rules
 //! - A call returns after the sync of its line. Calls that wait at the same time share one sync.
@@ -126,6 +126,11 @@ impl LocalLedger {
 impl Ledger for LocalLedger {
     async fn plan(&self, plan: Plan) -> Result<PlanId> {
         let id = self.change(Change::Plan(Box::new(plan))).await?;
+        Ok(id.expect("the writer answers a plan with its number"))
+    }
+
+    async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId> {
+        let id = self.change(Change::Replan(old, Box::new(plan))).await?;
         Ok(id.expect("the writer answers a plan with its number"))
     }
 

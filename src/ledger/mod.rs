@@ -117,6 +117,11 @@ pub trait Ledger: Send + Sync {
     /// [`Kind::Conflict`](crate::error::Kind::Conflict) otherwise, and nothing is written.
     async fn plan(&self, plan: Plan) -> Result<PlanId>;
 
+    /// Puts a new plan in the place of an unfinished one with the same span; durable when it returns. Only for a plan
+    /// whose object is sure not to exist, for instance because its bucket does not: the old plan is never carried
+    /// out again. [`Kind::Conflict`](crate::error::Kind::Conflict) when `old` is not unfinished or the spans differ.
+    async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId>;
+
     /// Writes down that the oldest unfinished plan of its shard is done; durable when it returns. Committing a plan
     /// out of order or twice is [`Kind::Conflict`](crate::error::Kind::Conflict).
     async fn commit(&self, plan: PlanId, tally: Tally) -> Result<()>;

@@ -50,6 +50,8 @@ pub(super) struct Ready {
 pub(super) enum Outcome {
     /// Everything that the plan's records became is durable; it can be committed.
     Done(PlanId, Tally),
+    /// The plan's store does not exist, and the settings name another: the plan is to be made anew.
+    Misdirected(PlanId),
     /// The service stops or the stream is discarded; the plan stays as it is.
     Left,
 }
@@ -80,6 +82,9 @@ impl Courier {
                 Err(error) => error,
             };
             self.failed(&plan, &error);
+            if error.kind() == Kind::NotFound && self.is_elsewhere(&plan) {
+                return Outcome::Misdirected(id);
+            }
             if let Some(tally) = self.expired(&plan, newest_ms) {
                 return Outcome::Done(id, tally);
             }
@@ -237,6 +242,12 @@ impl Courier {
 
     fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {
         Source { courier: self, position: plan.start, end: plan.end, chunker: Chunker::default(), whole: Vec::new() }
+    }
+
+    /// Whether the settings in force name another store than the plan.
+    fn is_elsewhere(&self, plan: &Plan) -> bool {
+        let now = Target::of(&self.orders.borrow().stream).place;
+        Target::of_plan(plan).is_ok_and(|target| target.place != now)
     }
 
     fn succeeded(&self, plan: &Plan, tally: &Tally) {

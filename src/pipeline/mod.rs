@@ -112,12 +112,14 @@ pub struct Pipeline {
     unread: VecDeque<Records>,
     /// Chunks of the buffer that are being encoded; `None` when the buffer is to be encoded at delivery instead.
     encoding: Option<Encoding>,
-    under_way: FuturesOrdered<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    under_way: FuturesOrdered<Delivery>,
     /// Oldest arrival and bytes of each plan under way, in order.
     carried: VecDeque<(Option<u64>, u64)>,
     reading: Option<Pin<Box<dyn Future<Output = Result<Batch>> + Send>>>,
     read_at: u64,
 }
+
+type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// The chunks of the open buffer on their way through the encoder.
 struct Encoding {
@@ -214,6 +216,7 @@ impl Pipeline {
             biased;
             outcome = self.under_way.next(), if !self.under_way.is_empty() => match outcome {
                 Some(Outcome::Done(id, tally)) => self.commit(id, tally).await?,
+                Some(Outcome::Misdirected(id)) => self.redirect(id).await?,
                 Some(Outcome::Left) => return Ok(false),
                 None => {}
             },
@@ -339,25 +342,48 @@ impl Pipeline {
         let ready = self.ready(orders.version).await?;
         let next = Buffer::new(self.buffer.end);
         let buffer = std::mem::replace(&mut self.buffer, next);
-        let plan =
-            target::plan(shard.stream, shard.index, orders.version, &orders.stream, &buffer, &self.courier.clock);
+        let plan = target::plan(shard, orders.version, &orders.stream, &buffer, &self.courier.clock);
         let id = self.ledger.plan(plan.clone()).await?;
         self.standing.unfinished.push((id, plan.clone()));
         self.send(id, plan, Some(buffer.newest_ms), buffer.bytes, ready);
         Ok(())
     }
 
+    /// Makes the oldest plan anew under the settings in force. Without this a mistyped bucket would hold its records
+    /// for ever, though the operator has named another since.
+    async fn redirect(&mut self, old: PlanId) -> Result<()> {
+        let (first, plan) = self.standing.unfinished[0].clone();
+        assert_eq!(first, old, "deliveries come back in the order in which they were sent");
+        let orders = self.orders.borrow().clone();
+        let plan = target::replan(&plan, orders.version, &orders.stream, &self.courier.clock);
+        let id = self.ledger.replan(old, plan.clone()).await?;
+        tracing::warn!(
+            stream = self.courier.name,
+            key = plan.key,
+            "a plan's store does not exist, made anew for another"
+        );
+        self.standing.unfinished[0] = (id, plan.clone());
+        let delivery = self.delivery(id, plan, None, None);
+        self.under_way.push_front(delivery);
+        Ok(())
+    }
+
     fn send(&mut self, id: PlanId, plan: Plan, newest_ms: Option<u64>, bytes: u64, ready: Option<Ready>) {
         self.carried.push_back((Some(plan.object_ms), bytes));
+        let delivery = self.delivery(id, plan, newest_ms, ready);
+        self.under_way.push_back(delivery);
+    }
+
+    fn delivery(&self, id: PlanId, plan: Plan, newest_ms: Option<u64>, ready: Option<Ready>) -> Delivery {
         let delivery = tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, ready));
         let name = self.courier.name.clone();
-        self.under_way.push_back(Box::pin(async move {
+        Box::pin(async move {
             // A panic in one delivery costs this pipeline a restart from the ledger, and nothing else.
             delivery.await.unwrap_or_else(|error| {
                 tracing::error!(stream = name, %error, "a delivery panicked");
                 Outcome::Left
             })
-        }));
+        })
     }
 
     async fn commit(&mut self, id: PlanId, tally: Tally) -> Result<()> {

@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::config::prefix::PrefixFacts;
+use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Store};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
 use crate::ledger::Plan;
-use crate::record::StreamId;
+use crate::record::ShardId;
 
 use super::buffer::Buffer;
 
@@ -123,40 +123,43 @@ impl Target {
 }
 
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
-pub(super) fn plan(
-    id: StreamId,
-    shard: u32,
-    version: u64,
-    stream: &DeliveryStream,
-    buffer: &Buffer,
-    clock: &Clock,
-) -> Plan {
+pub(super) fn plan(shard: ShardId, version: u64, stream: &DeliveryStream, buffer: &Buffer, clock: &Clock) -> Plan {
+    let plan = Plan {
+        stream: shard.stream,
+        shard: shard.index,
+        start: buffer.start,
+        end: buffer.end,
+        planned_ms: 0,
+        object_ms: buffer.oldest_ms.unwrap_or_else(|| clock.now_ms()),
+        version,
+        key: String::new(),
+        error_key: String::new(),
+        target: serde_json::Value::Null,
+    };
+    replan(&plan, version, stream, clock)
+}
+
+/// The plan for the span of `plan` under other settings, with keys of its own.
+pub(super) fn replan(plan: &Plan, version: u64, stream: &DeliveryStream, clock: &Clock) -> Plan {
     let destination = &stream.destination;
-    let planned_ms = clock.now_ms();
-    let object_ms = buffer.oldest_ms.unwrap_or(planned_ms);
     let (nonce, random) = (clock.uuid(), clock.uuid().replace('-', ""));
     let target = Target::of(stream);
+    let time_zone = destination.time_zone;
     let facts = PrefixFacts {
-        object_ms,
-        time_zone: destination.time_zone,
-        random: &random[..11],
+        object_ms: plan.object_ms,
+        time_zone,
+        random: &random[..RANDOM_CHARS],
         error_type: super::failed::PROCESSING_FAILED,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
-    let name = |extension: &str| {
-        crate::config::prefix::object_name(&stream.name, version, object_ms, destination.time_zone, &nonce, extension)
-    };
+    let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
     Plan {
-        stream: id,
-        shard,
-        start: buffer.start,
-        end: buffer.end,
-        planned_ms,
-        object_ms,
+        planned_ms: clock.now_ms(),
         version,
         key: destination.prefix.evaluate(facts) + &name(extension),
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
         target: serde_json::to_value(&target).expect("a target is plain data"),
+        ..plan.clone()
     }
 }

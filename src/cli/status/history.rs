@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::cli::terminal::{complain, count, harmless, say, size};
 use crate::disk::RealDisk;
 use crate::error::{Error, Result};
-use crate::ledger::Tally;
 use crate::ledger::local::{Entry, Recorded, read_history};
+use crate::ledger::{Plan, PlanId, Tally};
 
 /// Prints the entries of the ledger in `data_dir`, a line for each; as JSON objects if asked so. Damage is told on
 /// standard error in its place, and is an error at the end.
@@ -40,15 +40,8 @@ pub(super) fn show(data_dir: &Path, as_json: bool) -> Result<()> {
 /// One entry for a person.
 fn line(recorded: &Recorded) -> String {
     match &recorded.entry {
-        Entry::Plan { id, plan } => format!(
-            "{}  PLAN    #{id}  {}/{}  {}..{}  {}",
-            time(plan.planned_ms),
-            plan.stream,
-            plan.shard,
-            plan.start,
-            plan.end,
-            harmless(&plan.key)
-        ),
+        Entry::Plan { id, plan } => planned("PLAN  ", *id, plan),
+        Entry::Replan { old, id, plan } => format!("{}  in place of #{old}", planned("REPLAN", *id, plan)),
         Entry::Commit { id, stream, shard, end, ms, tally } => {
             format!("{}  COMMIT  #{id}  {stream}/{shard}  ..{end}  {}", time(*ms), sums(tally))
         }
@@ -68,6 +61,11 @@ fn line(recorded: &Recorded) -> String {
             format!("{:24}  {} line {}", "", recorded.file, recorded.line)
         }
     }
+}
+
+fn planned(what: &str, id: PlanId, plan: &Plan) -> String {
+    let Plan { stream, shard, start, end, .. } = plan;
+    format!("{}  {what}  #{id}  {stream}/{shard}  {start}..{end}  {}", time(plan.planned_ms), harmless(&plan.key))
 }
 
 /// The counts that are not zero.

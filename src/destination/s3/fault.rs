@@ -64,7 +64,12 @@ impl Fault {
     /// The error of `action` (an action and its object) on `bucket`.
     pub(super) fn into_error(self, action: &str, bucket: &str) -> Error {
         let slow = matches!(self.status, Some(429)) || matches!(self.code.as_str(), "SlowDown" | "TooManyRequests");
-        let kind = if slow { Kind::Throttled } else { Kind::Unavailable };
+        let kind = match self.code.as_str() {
+            // What is sure: no object of ours is there.
+            "NoSuchBucket" => Kind::NotFound,
+            _ if slow => Kind::Throttled,
+            _ => Kind::Unavailable,
+        };
         let answer = match (self.status, self.code.as_str()) {
             (Some(status), "") => format!("status {status}"),
             (Some(status), code) => format!("{code} ({status})"),

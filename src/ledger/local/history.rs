@@ -17,7 +17,7 @@ pub struct Recorded {
 }
 
 /// Reads all files that are kept, oldest first, a file at a time: first where the shards stood when the history
-/// begins ([`Entry::Shard`], [`Entry::Open`]), then each [`Entry::Plan`], [`Entry::Commit`], [`Entry::Skip`] and
+/// begins ([`Entry::Shard`], [`Entry::Open`]), then each [`Entry::Plan`], [`Entry::Replan`], [`Entry::Commit`], [`Entry::Skip`] and
 /// [`Entry::Remove`] in order. Damage is an error in the place of what it destroyed; reading goes on in the next file.
 pub fn read_history(disk: &dyn Disk) -> Result<impl Iterator<Item = Result<Recorded>>> {
     let numbers: Vec<u64> = list(disk)?.into_iter().map(|(number, _)| number).collect();
@@ -58,7 +58,11 @@ fn of_file(number: u64, bytes: &[u8], valid: Option<After>, begun: &mut bool) ->
                 complete = true;
                 false
             }
-            Entry::Plan { .. } | Entry::Commit { .. } | Entry::Skip { .. } | Entry::Remove { .. } => true,
+            Entry::Plan { .. }
+            | Entry::Replan { .. }
+            | Entry::Commit { .. }
+            | Entry::Skip { .. }
+            | Entry::Remove { .. } => true,
         };
         if told {
             recorded.push(Ok(Recorded { file: name(number), line: lines.number, entry }));

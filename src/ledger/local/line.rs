@@ -50,6 +50,15 @@ pub enum Entry {
         /// The plan.
         plan: Plan,
     },
+    /// A plan took the place of another, whose object does not exist.
+    Replan {
+        /// The number of the plan that is void.
+        old: PlanId,
+        /// Its own number.
+        id: PlanId,
+        /// The plan.
+        plan: Plan,
+    },
     /// A plan was carried out.
     Commit {
         /// Its number.

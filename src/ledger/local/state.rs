@@ -54,6 +54,7 @@ impl State {
     pub(super) fn apply(&mut self, entry: &Entry) -> Result<()> {
         match entry {
             Entry::Plan { id, plan } => self.plan(*id, plan),
+            Entry::Replan { old, id, plan } => self.replan(*old, *id, plan),
             Entry::Commit { id, stream, shard, end, tally, .. } => self.commit(*id, (*stream, *shard), *end, tally),
             Entry::Skip { stream, shard, end, tally, .. } => self.skip((*stream, *shard), *end, tally),
             Entry::Remove { stream, .. } => {
@@ -115,11 +116,34 @@ impl State {
     }
 
     fn plan(&mut self, id: PlanId, plan: &Plan) -> Result<()> {
+        self.rises(id)?;
+        self.place(id, plan)?;
+        self.next = id + 1;
+        Ok(())
+    }
+
+    fn replan(&mut self, old: PlanId, id: PlanId, plan: &Plan) -> Result<()> {
+        self.rises(id)?;
+        let key = (plan.stream, plan.shard);
+        let same =
+            |(known, before): &(PlanId, Plan)| *known == old && (before.start, before.end) == (plan.start, plan.end);
+        let place = self.shards.get(&key).and_then(|standing| standing.unfinished.iter().position(same));
+        let Some(place) = place else {
+            let message = format!("plan {old} of {} to {} is not unfinished in its shard", plan.start, plan.end);
+            return Err(Error::new(Kind::Conflict, message));
+        };
+        self.touch(key);
+        self.unfinished.remove(&old);
+        self.unfinished.insert(id, key);
+        self.shards.get_mut(&key).expect("its plan was just found").unfinished[place] = (id, plan.clone());
+        self.next = id + 1;
+        Ok(())
+    }
+
+    fn rises(&self, id: PlanId) -> Result<()> {
         if id < self.next {
             return Err(Error::new(Kind::Internal, format!("plan numbers must rise: {id} after {}", self.next - 1)));
         }
-        self.place(id, plan)?;
-        self.next = id + 1;
         Ok(())
     }
 
@@ -151,7 +175,7 @@ impl State {
         let standing = self.shards.get_mut(&key).expect("its plan was just found");
         standing.unfinished.remove(0);
         standing.committed = end;
-        add(&mut standing.total, tally);
+        standing.total.add(tally);
         Ok(())
     }
 
@@ -171,7 +195,7 @@ impl State {
         self.touch(key);
         let standing = self.shards.entry(key).or_default();
         standing.committed = end;
-        add(&mut standing.total, tally);
+        standing.total.add(tally);
         Ok(())
     }
 
@@ -204,21 +228,4 @@ fn adds_up(tally: &Tally, start: u64, end: u64) -> Result<()> {
     }
     let message = format!("the tally of positions {start} to {end} must add up to {}: {tally:?}", end - start);
     Err(Error::new(Kind::Internal, message))
-}
-
-fn add(total: &mut Tally, tally: &Tally) {
-    let pairs = [
-        (&mut total.delivered, tally.delivered),
-        (&mut total.delivered_bytes, tally.delivered_bytes),
-        (&mut total.failed, tally.failed),
-        (&mut total.dropped, tally.dropped),
-        (&mut total.expired, tally.expired),
-        (&mut total.discarded, tally.discarded),
-        (&mut total.damaged, tally.damaged),
-        (&mut total.objects, tally.objects),
-        (&mut total.object_bytes, tally.object_bytes),
-    ];
-    for (sum, more) in pairs {
-        *sum = sum.saturating_add(more);
-    }
 }

@@ -17,6 +17,7 @@ use crate::record::StreamId;
 /// What is to be written down.
 pub(super) enum Change {
     Plan(Box<Plan>),
+    Replan(PlanId, Box<Plan>),
     Commit(PlanId, Tally),
     Skip { stream: StreamId, shard: u32, end: u64, tally: Tally },
     Remove(StreamId),
@@ -138,6 +139,7 @@ impl Writer {
         let ms = self.clock.now_ms();
         let entry = match change {
             Change::Plan(plan) => Entry::Plan { id: self.state.next(), plan: *plan },
+            Change::Replan(old, plan) => Entry::Replan { old, id: self.state.next(), plan: *plan },
             Change::Commit(id, tally) => self.state.committing(id, tally, ms)?,
             Change::Skip { stream, shard, end, tally } => Entry::Skip { stream, shard, end, ms, tally },
             Change::Remove(stream) if !self.state.knows(stream) => return Ok(None),
@@ -152,7 +154,7 @@ impl Writer {
         self.state.apply(&entry)?;
         lines.append(&mut line);
         match entry {
-            Entry::Plan { id, .. } => Ok(Some(id)),
+            Entry::Plan { id, .. } | Entry::Replan { id, .. } => Ok(Some(id)),
             _ => Ok(None),
         }
     }

@@ -113,7 +113,7 @@ impl LocalJournal {
         let keeper = Keeper::start(inner.clone()).map_err(failed)?;
         let (mut journal, writer, jobs) = LocalJournal::assemble(inner, syncer, keeper)?;
         journal.inline = false;
-        let keeper = journal.keeper.clone();
+        let (keeper, writing) = (journal.keeper.clone(), journal.inner.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         std::thread::Builder::new()
             .name("journal-writer".into())
@@ -121,7 +121,10 @@ impl LocalJournal {
                 runtime.block_on(async {
                     let seal = async {
                         for job in jobs {
-                            keeper.give(job).await;
+                            // After the end nothing is touched any more; the next start finds what is left to seal.
+                            if writing.refusal().is_ok() {
+                                keeper.give(job).await;
+                            }
                         }
                         drop(keeper);
                     };

@@ -70,7 +70,6 @@ pub(super) fn recover(inner: &Inner) -> Result<Recovered> {
         targets.push(Target::Dir(JOURNAL_DIR.into()));
     }
     let now_ms = inner.clock.now_ms();
-    calls.retain(|(_, stored)| !expired(stored, now_ms));
     calls.sort_by_key(|(_, stored)| stored.arrived_ms);
     let mut memory = Calls::new(inner.options.calls_max);
     for (id, stored) in calls {
@@ -120,7 +119,7 @@ impl Loader<'_> {
             }
             let (leftover_end, calls_ms) = match self.sidecar(first)? {
                 Some(sidecar) => {
-                    self.calls.extend(&sidecar.calls);
+                    self.know(&sidecar.calls);
                     (sidecar.end, newest(&sidecar.calls))
                 }
                 None if files.newest() == Some(first) => (first.saturating_add(POSITIONS_SKIPPED), 0),
@@ -144,6 +143,12 @@ impl Loader<'_> {
         self.targets(&view)?;
         self.publish(view, end, sidecars)?;
         Ok(self)
+    }
+
+    /// Keeps the calls that are still to be known.
+    fn know(&mut self, calls: &[Stored]) {
+        let now_ms = self.inner.clock.now_ms();
+        self.calls.extend(calls.iter().filter(|stored| !expired(stored, now_ms)));
     }
 
     fn list(&self) -> Result<Files> {
@@ -171,7 +176,7 @@ impl Loader<'_> {
         let header = own.or_else(|| sidecar.as_ref().map(|sidecar| sidecar.header));
         if let Some(sidecar) = sidecar.as_ref().filter(|sidecar| sidecar.len == bytes) {
             let cipher = sidecar.header.cipher(self.inner.master.as_ref(), &path)?;
-            self.calls.extend(&sidecar.calls);
+            self.know(&sidecar.calls);
             return Ok(Some((segment_of(sidecar, cipher, State::Sealed { sidecar_bytes }), None)));
         }
         self.read_segment(&path, &*file, first, header, sidecar.map(|sidecar| sidecar.end), newest)
@@ -223,7 +228,7 @@ impl Loader<'_> {
             self.inner.write_note(self.id, first, &damage::encode(&found.holes));
         }
         let (sidecar, holes) = sidecar_of(header, found);
-        self.calls.extend(&sidecar.calls);
+        self.know(&sidecar.calls);
         let mut segment = segment_of(&sidecar, cipher, State::Retired);
         segment.holes = holes;
         Ok(Some((segment, Some(sidecar))))

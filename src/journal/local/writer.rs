@@ -9,6 +9,7 @@
 //! - A sync that fails, that of a cut included: nobody knows what is on the disk. The journal is poisoned, the group is
 //!   answered with `Internal`, and no sync is tried on that data again. The file is cut back all the same, as well as it
 //!   goes, so that a process that starts on the same page cache does not take for stored what never reached the disk.
+//!   (Only a process that dies between the failed sync and the cut, on a machine that stays up, leaves such bytes.)
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -30,7 +31,7 @@ use crate::clock::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::journal::Appended;
 use crate::limits::{
-    FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
+    FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
     SEGMENT_SPARE_BYTES,
 };
 use crate::record::{ShardId, StreamId};
@@ -249,7 +250,7 @@ impl Writer {
     fn segment_bytes(&self, stream_max: Option<u64>) -> u64 {
         let budgets = stream_max.into_iter().chain(Some(self.room.journal_max(&self.inner)));
         let part = budgets.min().map_or(u64::MAX, |max| (max / 8).max(SEGMENT_BYTES_MIN));
-        self.inner.options.segment_bytes.min(part)
+        self.inner.options.segment_bytes.min(SEGMENT_BYTES).min(part)
     }
 
     /// Syncs each file and each new folder once. The result of each lane says what failed.

@@ -224,3 +224,45 @@ async fn a_real_journal_goes_on_after_a_restart() {
         drop(lock);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_follow_while_segments_come_and_go() {
+    const PUTS: u64 = 150;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { free_bytes_min: 0, fresh_bytes: 2_000, ..small() };
+    let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
+    let journal = Arc::new(LocalJournal::open(disk, Clock::real(), options).unwrap());
+    let mut tasks = Vec::new();
+    for index in 0..4 {
+        let shard = shard(1, index);
+        let writing = journal.clone();
+        tasks.push(tokio::spawn(async move {
+            for number in 0..PUTS {
+                let text = format!("{number} {}", "x".repeat(300));
+                writing.append(shard, put(&text)).await.unwrap();
+            }
+        }));
+        let reading = journal.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut at = 0;
+            while at < 2 * PUTS {
+                reading.grown(shard, at).await.unwrap();
+                let batch = reading.read(shard, at, 1_000).await.unwrap();
+                assert_eq!(batch.span.start, at);
+                for put in &batch.puts {
+                    assert_eq!(put.get(0), (at / 2).to_string().as_bytes());
+                    at += put.len() as u64;
+                }
+                reading.trim(shard, at).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for index in 0..4 {
+        let extent = journal.extent(shard(1, index)).await.unwrap();
+        assert_eq!((extent.start, extent.end, extent.damaged), (2 * PUTS, 2 * PUTS, 0));
+    }
+    journal.close().await;
+}

@@ -11,7 +11,7 @@ use super::group::{Start, Written};
 use super::scan::mark;
 use super::segment::{Header, JOURNAL_DIR, Part, path_of, shard_dir, stream_dir};
 use super::sidecar::{Sidecar, Stored};
-use super::state::{Segment, Shard, Shared, State, lock};
+use super::state::{Inner, Segment, Shard, State, lock};
 use crate::clock::Instant;
 use crate::disk::{Disk, File, Open};
 use crate::error::{Error, Kind, Result};
@@ -39,18 +39,18 @@ pub(super) struct Active {
 
 impl Active {
     /// Makes the file of a new segment at the shard's end. Nothing is written to it yet.
-    pub(super) fn create(shared: &Shared, shard: &Arc<Shard>, encrypt: bool, files: &Files) -> Result<Active> {
+    pub(super) fn create(inner: &Inner, shard: &Arc<Shard>, encrypt: bool, files: &Files) -> Result<Active> {
         let id = shard.id;
         let (first, new_folder) = {
             let view = lock(&shard.view);
             (view.end, view.segments.is_empty() && view.leftovers.is_empty())
         };
-        let ident = Ident { stream: id.stream, shard: id.index, nonce: shared.clock.random() };
-        let header = Header { ident, first, created_ms: shared.clock.now_ms(), key: None };
-        let (header, cipher) = match (encrypt, &shared.master) {
+        let ident = Ident { stream: id.stream, shard: id.index, nonce: inner.clock.random() };
+        let header = Header { ident, first, created_ms: inner.clock.now_ms(), key: None };
+        let (header, cipher) = match (encrypt, &inner.master) {
             (false, _) => (header, None),
             (true, Some(master)) => {
-                let (header, cipher) = header.with_key(master, &shared.clock);
+                let (header, cipher) = header.with_key(master, &inner.clock);
                 (header, Some(Arc::new(cipher)))
             }
             (true, None) => return Err(no_key()),
@@ -60,7 +60,7 @@ impl Active {
             unsynced_dirs.extend([stream_dir(id.stream), PathBuf::from(JOURNAL_DIR)]);
         }
         let path = path_of(id, first, Part::Segment);
-        let file = make(&*shared.disk, &path, new_folder.then(|| shard_dir(id)).as_deref())
+        let file = make(&*inner.disk, &path, new_folder.then(|| shard_dir(id)).as_deref())
             .map_err(|error| Error::unavailable(format!("cannot make {}", path.display())).because(error))?;
         Ok(Active {
             shard: shard.clone(),
@@ -71,7 +71,7 @@ impl Active {
             seals: 0,
             unsynced_dirs,
             uncut: false,
-            used: shared.clock.instant(),
+            used: inner.clock.instant(),
             file: Some((file.into(), files.count())),
             files: files.clone(),
         })
@@ -118,7 +118,7 @@ impl Active {
     }
 
     /// What was written is durable: readers may see it once the shard's end says so.
-    pub(super) fn publish(&mut self, shared: &Shared, wrote: &Written) {
+    pub(super) fn publish(&mut self, inner: &Inner, wrote: &Written) {
         let (Some(first), Some(last)) = (wrote.heads.first(), wrote.heads.last()) else { return };
         let mut view = lock(&self.shard.view);
         if self.len == 0 {
@@ -137,11 +137,11 @@ impl Active {
         segment.end = last.end();
         segment.len = wrote.len;
         drop(view);
-        shared.add_bytes(&self.shard.stream_bytes, wrote.len - self.len);
+        inner.add_bytes(&self.shard.stream_bytes, wrote.len - self.len);
         self.end = last.end();
         self.len = wrote.len;
         self.unsynced_dirs.clear();
-        self.used = shared.clock.instant();
+        self.used = inner.clock.instant();
     }
 
     /// Ends it; returns what its sidecar is to say, unless it holds nothing.
@@ -215,13 +215,13 @@ pub(super) enum Undo {
 
 impl Undo {
     /// The error for the put, after the journal was poisoned where it must be.
-    pub(super) fn refuse(self, shared: &Shared) -> Error {
+    pub(super) fn refuse(self, inner: &Inner) -> Error {
         let (Undo::Later(path, _) | Undo::Never(path, _)) = &self;
         let message = format!("a failed write to {} cannot be undone", path.display());
         match self {
             Undo::Later(_, error) => Error::unavailable(message).because(error),
             Undo::Never(_, error) => {
-                shared.poison(&format!("{message}: {error}"));
+                inner.poison(&format!("{message}: {error}"));
                 Error::unavailable(message).because(error)
             }
         }

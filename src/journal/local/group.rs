@@ -136,6 +136,6 @@ impl Group {
 }
 
 /// The answer to a put that stands at `head`.
-pub(super) fn answer(shard: ShardId, head: &Head, repeated: bool) -> Result<Appended> {
-    Ok(Appended { span: Span { shard, start: head.first, end: head.end() }, repeated })
+pub(super) fn answer(shard: ShardId, head: &Head, repeated: bool) -> Appended {
+    Appended { span: Span { shard, start: head.first, end: head.end() }, repeated }
 }

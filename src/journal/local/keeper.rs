@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::segment::{JOURNAL_DIR, Part, REMOVED, path_of, shard_dir, stream_dir};
 use super::sidecar::Sidecar;
-use super::state::{Leftover, Shard, Shared, State, lock};
+use super::state::{Inner, Leftover, Shard, State, lock};
 use crate::disk::{Disk, Open};
 use crate::error::{Error, Result};
 use crate::limits::{CALL_MEMORY, KEEPER_JOBS_MAX};
@@ -32,18 +32,18 @@ pub(super) enum Job {
 #[derive(Clone)]
 pub(super) enum Keeper {
     /// They are done where they are given.
-    Inline(Arc<Shared>),
+    Inline(Arc<Inner>),
     /// They wait for the keeper's thread.
     Thread(mpsc::Sender<Job>),
 }
 
 impl Keeper {
     /// A keeper on its own thread.
-    pub(super) fn start(shared: Arc<Shared>) -> io::Result<Keeper> {
+    pub(super) fn start(inner: Arc<Inner>) -> io::Result<Keeper> {
         let (sender, mut jobs) = mpsc::channel(KEEPER_JOBS_MAX);
         std::thread::Builder::new().name("journal-keeper".into()).spawn(move || {
             while let Some(job) = jobs.blocking_recv() {
-                run(&shared, job);
+                run(&inner, job);
             }
         })?;
         Ok(Keeper::Thread(sender))
@@ -52,28 +52,28 @@ impl Keeper {
     /// Gives a job; waits for room in the queue, not for the job.
     pub(super) async fn give(&self, job: Job) {
         match self {
-            Keeper::Inline(shared) => run(shared, job),
+            Keeper::Inline(inner) => run(inner, job),
             // The thread ends when the last handle has gone, so it is there.
             Keeper::Thread(jobs) => drop(jobs.send(job).await),
         }
     }
 }
 
-fn run(shared: &Shared, job: Job) {
+fn run(inner: &Inner, job: Job) {
     match job {
         Job::Seal(shard, sidecar, done) => {
-            seal(shared, &shard, &sidecar);
-            tidy(shared, &shard);
+            seal(inner, &shard, &sidecar);
+            tidy(inner, &shard);
             done.map(|done| done.send(()));
         }
         Job::Tidy(shard, done) => {
-            tidy(shared, &shard);
+            tidy(inner, &shard);
             done.map(|done| done.send(()));
         }
         Job::Remove(stream, bytes, done) => {
-            let removed = remove_stream(&*shared.disk, stream);
+            let removed = remove_stream(&*inner.disk, stream);
             if let (Ok(()), Some(bytes)) = (&removed, bytes) {
-                shared.free_bytes(&bytes, bytes.load(std::sync::atomic::Ordering::Relaxed));
+                inner.free_bytes(&bytes, bytes.load(std::sync::atomic::Ordering::Relaxed));
             }
             let removed = removed.map_err(|error| {
                 Error::unavailable(format!("cannot remove the files of stream {stream} yet")).because(error)
@@ -85,11 +85,11 @@ fn run(shared: &Shared, job: Job) {
 }
 
 /// Writes a sidecar. Where that fails the segment stays as it is: a restart reads it and tries again.
-fn seal(shared: &Shared, shard: &Shard, sidecar: &Sidecar) {
+fn seal(inner: &Inner, shard: &Shard, sidecar: &Sidecar) {
     let first = sidecar.header.first;
     let path = path_of(shard.id, first, Part::Sidecar);
     let bytes = sidecar.encode();
-    if let Err(error) = replace(&*shared.disk, &path, &bytes) {
+    if let Err(error) = replace(&*inner.disk, &path, &bytes) {
         tracing::warn!(file = %path.display(), %error, "cannot write a segment's sidecar");
         return;
     }
@@ -98,7 +98,7 @@ fn seal(shared: &Shared, shard: &Shard, sidecar: &Sidecar) {
     if let Some(segment) = view.segments.iter_mut().find(|segment| segment.first() == first) {
         segment.state = State::Sealed { sidecar_bytes };
         drop(view);
-        shared.add_bytes(&shard.stream_bytes, sidecar_bytes);
+        inner.add_bytes(&shard.stream_bytes, sidecar_bytes);
     }
 }
 
@@ -112,11 +112,11 @@ pub(super) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<
 }
 
 /// Frees what was trimmed, oldest first, each durably before the next: a crash never leaves a gap.
-fn tidy(shared: &Shared, shard: &Shard) {
+fn tidy(inner: &Inner, shard: &Shard) {
     let dir = shard_dir(shard.id);
     loop {
         let Some(path) = lock(&shard.view).freeable().map(|segment| segment.path(shard.id)) else { break };
-        if let Err(error) = remove_if_there(&*shared.disk, &path).and_then(|()| shared.disk.sync_dir(&dir)) {
+        if let Err(error) = remove_if_there(&*inner.disk, &path).and_then(|()| inner.disk.sync_dir(&dir)) {
             tracing::warn!(file = %path.display(), %error, "cannot free a segment yet");
             break;
         }
@@ -126,14 +126,14 @@ fn tidy(shared: &Shared, shard: &Shard) {
             view.leftovers.push_back(Leftover { first: segment.first(), calls_ms: segment.calls_ms, bytes });
         }
         drop(view);
-        shared.free_bytes(&shard.stream_bytes, segment.len);
+        inner.free_bytes(&shard.stream_bytes, segment.len);
     }
-    drop_leftovers(shared, shard);
+    drop_leftovers(inner, shard);
 }
 
 /// Removes sidecars without a segment whose calls are too old, but never the one that alone knows the shard's end.
-fn drop_leftovers(shared: &Shared, shard: &Shard) {
-    let now_ms = shared.clock.now_ms();
+fn drop_leftovers(inner: &Inner, shard: &Shard) {
+    let now_ms = inner.clock.now_ms();
     let old = |leftover: &Leftover| {
         leftover.calls_ms == 0 || leftover.calls_ms.saturating_add(CALL_MEMORY.as_millis() as u64) < now_ms
     };
@@ -147,13 +147,13 @@ fn drop_leftovers(shared: &Shared, shard: &Shard) {
         };
         if !taken_over {
             let path = path_of(shard.id, leftover.first, Part::Sidecar);
-            if let Err(error) = remove_if_there(&*shared.disk, &path) {
+            if let Err(error) = remove_if_there(&*inner.disk, &path) {
                 tracing::warn!(file = %path.display(), %error, "cannot remove an old sidecar yet");
                 return;
             }
         }
         lock(&shard.view).leftovers.pop_front();
-        shared.free_bytes(&shard.stream_bytes, leftover.bytes);
+        inner.free_bytes(&shard.stream_bytes, leftover.bytes);
     }
 }
 

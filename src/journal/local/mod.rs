@@ -55,7 +55,7 @@ pub use space::DiskMax;
 
 use keeper::{Job, Keeper};
 use read::Quick;
-use state::{Shard, Shared, lock};
+use state::{Inner, Shard, lock};
 use sync::{Syncer, Target};
 use writer::{Message, Writer};
 
@@ -91,7 +91,7 @@ impl Default for Options {
 
 /// The journal in the folder `journal` of a data directory. A cheap handle; see [`Journal`] for what it promises.
 pub struct LocalJournal {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     queue: mpsc::Sender<Message>,
     /// One for each byte that may be queued.
     room: Arc<Semaphore>,
@@ -109,11 +109,11 @@ impl LocalJournal {
         let failed =
             |error: io::Error| Error::new(Kind::Unavailable, "cannot start the journal's threads").because(error);
         let syncer = Syncer::with_threads(disk.clone()).map_err(failed)?;
-        let shared = Arc::new(Shared::new(disk, clock, options));
-        let keeper = Keeper::start(shared.clone()).map_err(failed)?;
-        let (mut journal, writer, jobs) = LocalJournal::assemble(shared, syncer, keeper)?;
+        let inner = Arc::new(Inner::new(disk, clock, options));
+        let keeper = Keeper::start(inner.clone()).map_err(failed)?;
+        let (mut journal, writer, jobs) = LocalJournal::assemble(inner, syncer, keeper)?;
         journal.inline = false;
-        let keeper = journal.keeper.clone();
+        let (keeper, writing) = (journal.keeper.clone(), journal.inner.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         std::thread::Builder::new()
             .name("journal-writer".into())
@@ -121,7 +121,10 @@ impl LocalJournal {
                 runtime.block_on(async {
                     let seal = async {
                         for job in jobs {
-                            keeper.give(job).await;
+                            // After the end nothing is touched any more; the next start finds what is left to seal.
+                            if writing.refusal().is_ok() {
+                                keeper.give(job).await;
+                            }
                         }
                         drop(keeper);
                     };
@@ -137,9 +140,9 @@ impl LocalJournal {
     /// disk call is made where it comes up. For simulations, where all must happen in an order that the seed gives.
     pub async fn open_inline(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Result<LocalJournal> {
         let syncer = Syncer::inline(disk.clone());
-        let shared = Arc::new(Shared::new(disk, clock, options));
-        let keeper = Keeper::Inline(shared.clone());
-        let (journal, writer, jobs) = LocalJournal::assemble(shared, syncer, keeper)?;
+        let inner = Arc::new(Inner::new(disk, clock, options));
+        let keeper = Keeper::Inline(inner.clone());
+        let (journal, writer, jobs) = LocalJournal::assemble(inner, syncer, keeper)?;
         for job in jobs {
             journal.keeper.give(job).await;
         }
@@ -147,14 +150,14 @@ impl LocalJournal {
         Ok(journal)
     }
 
-    fn assemble(shared: Arc<Shared>, syncer: Syncer, keeper: Keeper) -> Result<(LocalJournal, Writer, Vec<Job>)> {
-        let found = recover::recover(&shared)?;
+    fn assemble(inner: Arc<Inner>, syncer: Syncer, keeper: Keeper) -> Result<(LocalJournal, Writer, Vec<Job>)> {
+        let found = recover::recover(&inner)?;
         make_durable(&syncer, &found.targets)?;
         let jobs = found.unsealed.into_iter().map(|(shard, sidecar)| Job::Seal(shard, sidecar, None)).collect();
         let (queue, waiting) = mpsc::channel(APPENDS_QUEUED_MAX);
-        let writer = Writer::new(shared.clone(), waiting, keeper.clone(), syncer, found.calls);
+        let writer = Writer::new(inner.clone(), waiting, keeper.clone(), syncer, found.calls);
         let room = Arc::new(Semaphore::new(APPEND_BYTES_QUEUED_MAX));
-        Ok((LocalJournal { shared, queue, room, keeper, inline: true }, writer, jobs))
+        Ok((LocalJournal { inner, queue, room, keeper, inline: true }, writer, jobs))
     }
 
     async fn tell<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T> {
@@ -168,8 +171,8 @@ impl LocalJournal {
 impl Journal for LocalJournal {
     async fn append(&self, shard: ShardId, put: Append) -> Result<Appended> {
         put.check()?;
-        self.shared.refusal()?;
-        if put.encrypt && self.shared.master.is_none() {
+        self.inner.refusal()?;
+        if put.encrypt && self.inner.master.is_none() {
             return Err(active::no_key());
         }
         let bytes = frame::stored_bytes(&put.records, put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
@@ -178,41 +181,41 @@ impl Journal for LocalJournal {
     }
 
     async fn read(&self, shard: ShardId, start: u64, bytes_max: usize) -> Result<Batch> {
-        let Some(shard) = self.shared.find(shard)? else {
+        let Some(shard) = self.inner.find(shard)? else {
             return Ok(read::empty(shard, start));
         };
-        if let Quick::Batch(batch) = read::quick(&self.shared, &shard, start, bytes_max) {
+        if let Quick::Batch(batch) = read::quick(&self.inner, &shard, start, bytes_max) {
             return Ok(batch);
         }
         if self.inline {
-            return read::from_disk(&self.shared, &shard, start, bytes_max);
+            return read::from_disk(&self.inner, &shard, start, bytes_max);
         }
-        let shared = self.shared.clone();
-        tokio::task::spawn_blocking(move || read::from_disk(&shared, &shard, start, bytes_max))
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || read::from_disk(&inner, &shard, start, bytes_max))
             .await
             .map_err(|error| Error::new(Kind::Internal, "a read of the journal has stopped").because(error))?
     }
 
     async fn grown(&self, shard: ShardId, position: u64) -> Result<()> {
-        let shard = self.shared.find_or_make(shard)?;
+        let shard = self.inner.find_or_make(shard)?;
         let mut tip = shard.tip.subscribe();
         let tip = tip.wait_for(|tip| tip.end > position || tip.over.is_some()).await.map_err(|_| closed())?;
         match tip.over {
             _ if tip.end > position => Ok(()),
-            Some(Kind::NotFound) => self.shared.find(shard.id).map(drop),
+            Some(Kind::NotFound) => self.inner.find(shard.id).map(drop),
             _ => Err(closed()),
         }
     }
 
     async fn extent(&self, shard: ShardId) -> Result<Extent> {
-        let Some(shard) = self.shared.find(shard)? else { return Ok(Extent::default()) };
+        let Some(shard) = self.inner.find(shard)? else { return Ok(Extent::default()) };
         let view = lock(&shard.view);
         Ok(Extent { start: view.start, end: view.end, disk_bytes: view.disk_bytes(), damaged: view.damaged })
     }
 
     async fn trim(&self, shard: ShardId, end: u64) -> Result<()> {
-        let Some(shard) = self.shared.find(shard)? else { return Ok(()) };
-        let (tidy, retire) = trim(&self.shared, &shard, end);
+        let Some(shard) = self.inner.find(shard)? else { return Ok(()) };
+        let (tidy, retire) = trim(&self.inner, &shard, end);
         if retire {
             // A journal that is closing frees it at its next start.
             let _ = self.tell(|done| Message::Retire(shard.id, done)).await;
@@ -230,12 +233,12 @@ impl Journal for LocalJournal {
     }
 
     fn healthy(&self) -> Result<()> {
-        self.shared.refusal()?;
-        space::check_now(&self.shared)
+        self.inner.refusal()?;
+        space::check_now(&self.inner)
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.shared.disk_bytes.load(Ordering::Relaxed)
+        self.inner.disk_bytes.load(Ordering::Relaxed)
     }
 
     async fn close(&self) {
@@ -244,11 +247,11 @@ impl Journal for LocalJournal {
 }
 
 /// Moves a shard's start. Returns whether segments can be freed, and whether the active one is worth freeing.
-fn trim(shared: &Shared, shard: &Shard, end: u64) -> (bool, bool) {
+fn trim(inner: &Inner, shard: &Shard, end: u64) -> (bool, bool) {
     let mut view = lock(&shard.view);
     view.start = view.start.max(end.min(view.end));
-    lock(&shared.fresh).forget(shard.id, view.start);
-    let retire = view.spare().is_some_and(|bytes| bytes >= writer::spare_bytes(shared));
+    lock(&inner.fresh).forget(shard.id, view.start);
+    let retire = view.spare().is_some_and(|bytes| bytes >= writer::spare_bytes(inner));
     (view.freeable().is_some(), retire)
 }
 

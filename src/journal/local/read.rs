@@ -8,7 +8,7 @@ use super::cipher::Cipher;
 use super::damage::Hole;
 use super::frame::{Fault, Ident};
 use super::segment::DATA_START;
-use super::state::{Shard, Shared, lock};
+use super::state::{Inner, Shard, lock};
 use super::walk::Walk;
 use crate::disk::{File, Open};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub(super) enum Quick {
 }
 
 /// Reads without touching the disk, if that can be done.
-pub(super) fn quick(shared: &Shared, shard: &Shard, start: u64, bytes_max: usize) -> Quick {
+pub(super) fn quick(inner: &Inner, shard: &Shard, start: u64, bytes_max: usize) -> Quick {
     let (from, end) = {
         let view = lock(&shard.view);
         (start.max(view.start), view.end)
@@ -32,12 +32,12 @@ pub(super) fn quick(shared: &Shared, shard: &Shard, start: u64, bytes_max: usize
     if from >= end {
         return Quick::Batch(empty(shard.id, from));
     }
-    let puts = lock(&shared.fresh).read(shard.id, from, bytes_max);
+    let puts = lock(&inner.fresh).read(shard.id, from, bytes_max);
     puts.map_or(Quick::OnDisk, |puts| Quick::Batch(batch(shard.id, from, puts)))
 }
 
 /// Reads from segments; may block.
-pub(super) fn from_disk(shared: &Shared, shard: &Shard, start: u64, bytes_max: usize) -> Result<Batch> {
+pub(super) fn from_disk(inner: &Inner, shard: &Shard, start: u64, bytes_max: usize) -> Result<Batch> {
     let mut position = start;
     let mut vanished = None;
     loop {
@@ -50,11 +50,11 @@ pub(super) fn from_disk(shared: &Shared, shard: &Shard, start: u64, bytes_max: u
             (Piece::at(&view, shard.id, position), view.end)
         };
         let Some(piece) = piece else { return Ok(empty(shard.id, end)) };
-        let found = shared.disk.open(&piece.path, Open::Read).and_then(|file| piece.read(&*file, position, bytes_max));
+        let found = inner.disk.open(&piece.path, Open::Read).and_then(|file| piece.read(&*file, position, bytes_max));
         match found {
             Ok(Found::Puts(puts)) => return Ok(batch(shard.id, puts.from, puts.records)),
             Ok(Found::Nothing) => position = piece.end,
-            Ok(Found::Damage(hole, fault)) => shared.quarantine(shard, piece.first, hole, &fault.to_string()),
+            Ok(Found::Damage(hole, fault)) => inner.quarantine(shard, piece.first, hole, &fault.to_string()),
             // It was freed since we looked; if so, the start has moved on.
             Err(error) if error.kind() == io::ErrorKind::NotFound && vanished != Some(piece.first) => {
                 vanished = Some(piece.first);
@@ -130,7 +130,7 @@ impl Piece {
                 (offset, position) = (hole.end_offset, hole.end);
                 continue;
             }
-            match self.step(&mut walk, offset, position, bytes_max, &mut puts)? {
+            match step(&mut walk, offset, position, bytes_max, &mut puts)? {
                 Ok(Some(next)) => (offset, position) = next,
                 Ok(None) => break,
                 Err(_) if !puts.records.is_empty() => break,
@@ -146,42 +146,41 @@ impl Piece {
         Ok(if puts.records.is_empty() { Found::Nothing } else { Found::Puts(puts) })
     }
 
-    /// Takes one frame, or passes over it where it lies before what is wanted. Returns where the next one begins;
-    /// nothing where enough is read.
-    fn step(
-        &self,
-        walk: &mut Walk<'_>,
-        offset: u64,
-        position: u64,
-        bytes_max: usize,
-        puts: &mut Puts,
-    ) -> io::Result<Result<Option<(u64, u64)>, Fault>> {
-        let head = match walk.head(offset)? {
-            Ok(head) if head.first == position => head,
-            Ok(_) => return Ok(Err(Fault::Misplaced)),
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let next = Some((head.end_offset(), head.end()));
-        if head.end() <= puts.from {
-            return Ok(Ok(next));
-        }
-        if !puts.records.is_empty() && puts.bytes + head.body_len as usize > bytes_max {
-            return Ok(Ok(None));
-        }
-        let records = match walk.records(&head)? {
-            Ok(records) => records,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        puts.take(position, records);
-        Ok(Ok(next))
-    }
-
     /// What is lost from a broken frame up to the next whole one.
     fn hole(&self, walk: &mut Walk<'_>, offset: u64, position: u64) -> io::Result<Hole> {
         let next = walk.resync(offset, position)?;
         let (end_offset, end) = next.map_or((self.len, self.end), |head| (u64::from(head.offset), head.first));
         Ok(Hole { offset, end_offset, start: position, end: end.min(self.end) })
     }
+}
+
+/// Takes one frame, or passes over it where it lies before what is wanted. Returns where the next one begins;
+/// nothing where enough is read.
+fn step(
+    walk: &mut Walk<'_>,
+    offset: u64,
+    position: u64,
+    bytes_max: usize,
+    puts: &mut Puts,
+) -> io::Result<Result<Option<(u64, u64)>, Fault>> {
+    let head = match walk.head(offset)? {
+        Ok(head) if head.first == position => head,
+        Ok(_) => return Ok(Err(Fault::Misplaced)),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let next = Some((head.end_offset(), head.end()));
+    if head.end() <= puts.from {
+        return Ok(Ok(next));
+    }
+    if !puts.records.is_empty() && puts.bytes + head.body_len as usize > bytes_max {
+        return Ok(Ok(None));
+    }
+    let records = match walk.records(&head)? {
+        Ok(records) => records,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    puts.take(position, records);
+    Ok(Ok(next))
 }
 
 /// The puts that a read gathers.

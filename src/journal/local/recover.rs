@@ -18,7 +18,7 @@ use super::keeper::{remove_if_there, remove_stream, replace, shard_of};
 use super::scan::{Scan, orphans, scan};
 use super::segment::{DATA_START, Header, JOURNAL_DIR, Part, REMOVED, parse_name, path_of, shard_dir, stream_dir};
 use super::sidecar::{Sidecar, Stored};
-use super::state::{Leftover, Segment, Shard, Shared, State, View, lock, report};
+use super::state::{Inner, Leftover, Segment, Shard, State, View, lock, report};
 use super::sync::Target;
 use super::walk::Walk;
 use crate::disk::{File, Open};
@@ -30,7 +30,7 @@ const POSITIONS_SKIPPED: u64 = 1 << 32;
 /// Bytes in memory while a segment is read.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// What start-up found, besides what it put into [`Shared`].
+/// What start-up found, besides what it put into [`Inner`].
 pub(super) struct Recovered {
     /// The calls that are to be known again.
     pub(super) calls: Calls,
@@ -41,26 +41,26 @@ pub(super) struct Recovered {
 }
 
 /// Reads the journal's folder. Fails where the disk does, and where segments are encrypted under another key.
-pub(super) fn recover(shared: &Shared) -> Result<Recovered> {
+pub(super) fn recover(inner: &Inner) -> Result<Recovered> {
     let failed = |error: io::Error| Error::new(Kind::Unavailable, "cannot read the journal's folder").because(error);
-    shared.disk.create_dirs(Path::new(JOURNAL_DIR)).map_err(failed)?;
-    shared.disk.sync_dir(Path::new("")).map_err(failed)?;
+    inner.disk.create_dirs(Path::new(JOURNAL_DIR)).map_err(failed)?;
+    inner.disk.sync_dir(Path::new("")).map_err(failed)?;
     let mut calls = Vec::new();
     let mut unsealed = Vec::new();
     let mut targets = Vec::new();
-    for entry in shared.disk.list(Path::new(JOURNAL_DIR)).map_err(failed)? {
+    for entry in inner.disk.list(Path::new(JOURNAL_DIR)).map_err(failed)? {
         let Ok(stream) = entry.name.parse::<StreamId>() else {
             tracing::warn!(name = entry.name, "what is this in the journal's folder");
             continue;
         };
-        let folders = shared.disk.list(&stream_dir(stream)).map_err(failed)?;
+        let folders = inner.disk.list(&stream_dir(stream)).map_err(failed)?;
         if folders.iter().any(|entry| entry.name == REMOVED) {
-            remove_stream(&*shared.disk, stream).map_err(failed)?;
+            remove_stream(&*inner.disk, stream).map_err(failed)?;
             continue;
         }
         targets.push(Target::Dir(stream_dir(stream)));
         for id in folders.iter().filter_map(|entry| shard_of(stream, &entry.name)) {
-            let found = Loader { shared, id, calls: Vec::new(), unsealed: Vec::new(), targets: Vec::new() }.load()?;
+            let found = Loader { inner, id, calls: Vec::new(), unsealed: Vec::new(), targets: Vec::new() }.load()?;
             targets.extend(found.targets);
             calls.extend(found.calls.into_iter().map(|stored| (id, stored)));
             unsealed.extend(found.unsealed);
@@ -69,10 +69,9 @@ pub(super) fn recover(shared: &Shared) -> Result<Recovered> {
     if !targets.is_empty() {
         targets.push(Target::Dir(JOURNAL_DIR.into()));
     }
-    let now_ms = shared.clock.now_ms();
-    calls.retain(|(_, stored)| !expired(stored, now_ms));
+    let now_ms = inner.clock.now_ms();
     calls.sort_by_key(|(_, stored)| stored.arrived_ms);
-    let mut memory = Calls::new(shared.options.calls_max);
+    let mut memory = Calls::new(inner.options.calls_max);
     for (id, stored) in calls {
         memory.remember(id, stored, now_ms);
     }
@@ -84,7 +83,7 @@ type Loaded = (Segment, Option<Sidecar>);
 
 /// Loads one shard.
 struct Loader<'a> {
-    shared: &'a Shared,
+    inner: &'a Inner,
     id: ShardId,
     calls: Vec<Stored>,
     unsealed: Vec<(Arc<Shard>, Box<Sidecar>)>,
@@ -120,7 +119,7 @@ impl Loader<'_> {
             }
             let (leftover_end, calls_ms) = match self.sidecar(first)? {
                 Some(sidecar) => {
-                    self.calls.extend(&sidecar.calls);
+                    self.know(&sidecar.calls);
                     (sidecar.end, newest(&sidecar.calls))
                 }
                 None if files.newest() == Some(first) => (first.saturating_add(POSITIONS_SKIPPED), 0),
@@ -146,10 +145,16 @@ impl Loader<'_> {
         Ok(self)
     }
 
+    /// Keeps the calls that are still to be known.
+    fn know(&mut self, calls: &[Stored]) {
+        let now_ms = self.inner.clock.now_ms();
+        self.calls.extend(calls.iter().filter(|stored| !expired(stored, now_ms)));
+    }
+
     fn list(&self) -> Result<Files> {
         let dir = shard_dir(self.id);
         let mut files = Files::default();
-        for entry in self.shared.disk.list(&dir).map_err(|error| self.failed(&dir, error))? {
+        for entry in self.inner.disk.list(&dir).map_err(|error| failed(&dir, error))? {
             match parse_name(&entry.name) {
                 Some((first, Part::Segment)) => drop(files.segments.insert(first, entry.len)),
                 Some((first, Part::Sidecar)) => drop(files.sidecars.insert(first, entry.len)),
@@ -163,15 +168,15 @@ impl Loader<'_> {
     /// One segment, and its sidecar where that is to be written; nothing where it holds nothing.
     fn segment(&mut self, first: u64, bytes: u64, sidecar_bytes: u64, newest: bool) -> Result<Option<Loaded>> {
         let path = path_of(self.id, first, Part::Segment);
-        let file = self.shared.disk.open(&path, Open::Read).map_err(|error| self.failed(&path, error))?;
+        let file = self.inner.disk.open(&path, Open::Read).map_err(|error| failed(&path, error))?;
         let mut head = vec![0; bytes.min(DATA_START) as usize];
-        file.read_at(0, &mut head).map_err(|error| self.failed(&path, error))?;
+        file.read_at(0, &mut head).map_err(|error| failed(&path, error))?;
         let own = Header::decode_either(&head).filter(|header| header.belongs_to(self.id, first));
         let sidecar = self.sidecar(first)?.filter(|sidecar| own.is_none_or(|own| own == sidecar.header));
         let header = own.or_else(|| sidecar.as_ref().map(|sidecar| sidecar.header));
         if let Some(sidecar) = sidecar.as_ref().filter(|sidecar| sidecar.len == bytes) {
-            let cipher = sidecar.header.cipher(self.shared.master.as_ref(), &path)?;
-            self.calls.extend(&sidecar.calls);
+            let cipher = sidecar.header.cipher(self.inner.master.as_ref(), &path)?;
+            self.know(&sidecar.calls);
             return Ok(Some((segment_of(sidecar, cipher, State::Sealed { sidecar_bytes }), None)));
         }
         self.read_segment(&path, &*file, first, header, sidecar.map(|sidecar| sidecar.end), newest)
@@ -187,20 +192,19 @@ impl Loader<'_> {
         mut sealed_end: Option<u64>,
         newest: bool,
     ) -> Result<Option<Loaded>> {
-        let failed = |error| self.failed(path, error);
+        let failed = |error| failed(path, error);
         let len = file.len().map_err(failed)?;
-        let header = match header {
-            Some(header) => header,
-            None => {
-                let Some(orphans) = orphans(file, self.id, len).map_err(failed)? else {
-                    return self.discard(path, len).map(|()| None);
-                };
-                tracing::error!(file = %path.display(), "both copies of a segment's header are damaged");
-                sealed_end = sealed_end.max(orphans.durable_end);
-                self.header(first, orphans.nonce)
-            }
+        let header = if let Some(header) = header {
+            header
+        } else {
+            let Some(orphans) = orphans(file, self.id, len).map_err(failed)? else {
+                return self.discard(path, len).map(|()| None);
+            };
+            tracing::error!(file = %path.display(), "both copies of a segment's header are damaged");
+            sealed_end = sealed_end.max(orphans.durable_end);
+            self.header(first, orphans.nonce)
         };
-        let cipher = header.cipher(self.shared.master.as_ref(), path)?;
+        let cipher = header.cipher(self.inner.master.as_ref(), path)?;
         let mut walk = Walk::new(file, header.ident, cipher.as_ref(), len, WINDOW_BYTES);
         let mut found = scan(&mut walk, first).map_err(failed)?;
         if let Some(end) = sealed_end.filter(|end| *end > found.end) {
@@ -221,10 +225,10 @@ impl Loader<'_> {
             report(path, *hole, "found while reading an unsealed segment");
         }
         if !found.holes.is_empty() {
-            self.shared.write_note(self.id, first, &damage::encode(&found.holes));
+            self.inner.write_note(self.id, first, &damage::encode(&found.holes));
         }
         let (sidecar, holes) = sidecar_of(header, found);
-        self.calls.extend(&sidecar.calls);
+        self.know(&sidecar.calls);
         let mut segment = segment_of(&sidecar, cipher, State::Retired);
         segment.holes = holes;
         Ok(Some((segment, Some(sidecar))))
@@ -233,14 +237,14 @@ impl Loader<'_> {
     /// Cuts a torn tail off, durably, before anything is appended behind it.
     fn cut(&self, path: &Path, len: u64, before: u64) -> Result<()> {
         tracing::warn!(file = %path.display(), offset = len, bytes = before - len, "cut a torn tail that was never acknowledged");
-        let file = self.shared.disk.open(path, Open::Write).map_err(|error| self.failed(path, error))?;
-        file.set_len(len).and_then(|()| file.sync()).map_err(|error| self.failed(path, error))
+        let file = self.inner.disk.open(path, Open::Write).map_err(|error| failed(path, error))?;
+        file.set_len(len).and_then(|()| file.sync()).map_err(|error| failed(path, error))
     }
 
     /// Removes a segment in which no frame was ever whole.
     fn discard(&self, path: &Path, len: u64) -> Result<()> {
         tracing::warn!(file = %path.display(), bytes = len, "removed a segment without any whole frame");
-        remove_if_there(&*self.shared.disk, path).map_err(|error| self.failed(path, error))
+        remove_if_there(&*self.inner.disk, path).map_err(|error| failed(path, error))
     }
 
     fn sidecar(&self, first: u64) -> Result<Option<Sidecar>> {
@@ -276,7 +280,7 @@ impl Loader<'_> {
                 damage::add(&mut segment.holes, hole);
                 segment.end = next;
                 report(&segment.path(self.id), hole, "the end of a segment, or a whole one, is missing");
-                self.shared.write_note(self.id, segment.first(), &damage::encode(&segment.holes));
+                self.inner.write_note(self.id, segment.first(), &damage::encode(&segment.holes));
             } else if segment.end > next {
                 tracing::error!(file = %segment.path(self.id).display(), "two segments hold the same positions");
                 segment.end = next;
@@ -299,7 +303,7 @@ impl Loader<'_> {
         let header = self.header(end, 0);
         let bytes = Sidecar { header, end, len: 0, oldest_ms: 0, newest_ms: 0, marks: vec![], calls: vec![] }.encode();
         let path = path_of(self.id, end, Part::Sidecar);
-        replace(&*self.shared.disk, &path, &bytes).map_err(|error| self.failed(&path, error))?;
+        replace(&*self.inner.disk, &path, &bytes).map_err(|error| failed(&path, error))?;
         view.leftovers.push_back(Leftover { first: end, calls_ms: 0, bytes: bytes.len() as u64 });
         Ok(())
     }
@@ -313,17 +317,17 @@ impl Loader<'_> {
         let newest = sealed.max(view.leftovers.back().map(|leftover| leftover.first));
         paths.extend(newest.map(|first| path_of(self.id, first, Part::Sidecar)));
         for path in paths {
-            let file = self.shared.disk.open(&path, Open::Read).map_err(|error| self.failed(&path, error))?;
+            let file = self.inner.disk.open(&path, Open::Read).map_err(|error| failed(&path, error))?;
             self.targets.push(Target::File(file.into()));
         }
         Ok(())
     }
 
     fn publish(&mut self, mut view: View, end: u64, sidecars: Vec<Sidecar>) -> Result<()> {
-        let shard = self.shared.find_or_make(self.id)?;
+        let shard = self.inner.find_or_make(self.id)?;
         view.start = view.segments.front().map_or(end, Segment::first);
         view.end = end;
-        self.shared.add_bytes(&shard.stream_bytes, view.disk_bytes());
+        self.inner.add_bytes(&shard.stream_bytes, view.disk_bytes());
         *lock(&shard.view) = view;
         shard.tip.send_modify(|tip| tip.end = end);
         self.unsealed = sidecars.into_iter().map(|sidecar| (shard.clone(), Box::new(sidecar))).collect();
@@ -333,13 +337,13 @@ impl Loader<'_> {
     /// A header in place of one that there is not.
     fn header(&self, first: u64, nonce: u64) -> Header {
         let ident = Ident { stream: self.id.stream, shard: self.id.index, nonce };
-        Header { ident, first, created_ms: self.shared.clock.now_ms(), key: None }
+        Header { ident, first, created_ms: self.inner.clock.now_ms(), key: None }
     }
 
     /// A small file, if it is there.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         let read = || {
-            let file = self.shared.disk.open(path, Open::Read)?;
+            let file = self.inner.disk.open(path, Open::Read)?;
             let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
             file.read_at(0, &mut bytes)?;
             Ok(bytes)
@@ -347,13 +351,13 @@ impl Loader<'_> {
         match read() {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(path, error)),
+            Err(error) => Err(failed(path, error)),
         }
     }
+}
 
-    fn failed(&self, path: &Path, error: io::Error) -> Error {
-        Error::new(Kind::Unavailable, format!("cannot recover {}", path.display())).because(error)
-    }
+fn failed(path: &Path, error: io::Error) -> Error {
+    Error::new(Kind::Unavailable, format!("cannot recover {}", path.display())).because(error)
 }
 
 fn sidecar_of(header: Header, found: Scan) -> (Sidecar, Vec<Hole>) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use super::state::{Shard, Shared};
+use super::state::{Inner, Shard};
 use crate::clock::Instant;
 use crate::disk::Space;
 use crate::error::{Error, Result};
@@ -46,8 +46,8 @@ impl Room {
     }
 
     /// Takes room for a put of `bytes`; the error names the bound that is reached.
-    pub(super) fn take(&mut self, shared: &Shared, shard: &Shard, bytes: u64, stream_max: Option<u64>) -> Result<()> {
-        self.look(shared)?;
+    pub(super) fn take(&mut self, inner: &Inner, shard: &Shard, bytes: u64, stream_max: Option<u64>) -> Result<()> {
+        self.look(inner)?;
         let mine = self.pending_of.get(&shard.id.stream).copied().unwrap_or(0);
         if let Some(max) = stream_max {
             let used = shard.stream_bytes.load(Ordering::Relaxed) + mine;
@@ -59,15 +59,15 @@ impl Room {
             }
         }
         let available = self.known.available.saturating_sub(self.written + self.pending);
-        check(shared, Space { available, ..self.known }, self.pending, bytes)?;
+        check(inner, Space { available, ..self.known }, self.pending, bytes)?;
         self.pending += bytes;
         self.pending_of.insert(shard.id.stream, mine + bytes);
         Ok(())
     }
 
     /// The journal's own budget in bytes, as far as it is known.
-    pub(super) fn journal_max(&self, shared: &Shared) -> u64 {
-        shared.options.disk_max.bytes(self.known.total)
+    pub(super) fn journal_max(&self, inner: &Inner) -> u64 {
+        inner.options.disk_max.bytes(self.known.total)
     }
 
     /// The group was written, or not.
@@ -76,39 +76,39 @@ impl Room {
         self.pending_of.clear();
     }
 
-    fn look(&mut self, shared: &Shared) -> Result<()> {
-        let fresh = self.checked.is_some_and(|checked| shared.clock.instant() - checked < FREE_CHECK_EVERY);
+    fn look(&mut self, inner: &Inner) -> Result<()> {
+        let fresh = self.checked.is_some_and(|checked| inner.clock.instant() - checked < FREE_CHECK_EVERY);
         // Near the mark every byte counts, also those that the file system takes for itself.
-        let left = self.known.available.saturating_sub(self.written + free_bytes_min(shared, self.known));
+        let left = self.known.available.saturating_sub(self.written + free_bytes_min(inner, self.known));
         if fresh && self.written < GROUP_BYTES_MAX as u64 && left > 4 * GROUP_BYTES_MAX as u64 {
             return Ok(());
         }
-        self.known = ask(shared)?;
-        self.checked = Some(shared.clock.instant());
+        self.known = ask(inner)?;
+        self.checked = Some(inner.clock.instant());
         self.written = 0;
         Ok(())
     }
 }
 
 /// Whether any put could be written at the moment.
-pub(super) fn check_now(shared: &Shared) -> Result<()> {
-    check(shared, ask(shared)?, 0, 0)
+pub(super) fn check_now(inner: &Inner) -> Result<()> {
+    check(inner, ask(inner)?, 0, 0)
 }
 
-fn ask(shared: &Shared) -> Result<Space> {
+fn ask(inner: &Inner) -> Result<Space> {
     let failed = |error| Error::unavailable("cannot ask for the room on the journal's file system").because(error);
-    shared.disk.space().map_err(failed)
+    inner.disk.space().map_err(failed)
 }
 
-fn check(shared: &Shared, space: Space, pending: u64, bytes: u64) -> Result<()> {
-    let max = shared.options.disk_max.bytes(space.total);
-    let used = shared.disk_bytes.load(Ordering::Relaxed) + pending;
+fn check(inner: &Inner, space: Space, pending: u64, bytes: u64) -> Result<()> {
+    let max = inner.options.disk_max.bytes(space.total);
+    let used = inner.disk_bytes.load(Ordering::Relaxed) + pending;
     if used + bytes > max {
         return Err(Error::unavailable(format!(
             "the journal uses {used} of its {max} bytes of disk (journal.max_bytes), a put of {bytes} bytes does not fit"
         )));
     }
-    let free_min = free_bytes_min(shared, space);
+    let free_min = free_bytes_min(inner, space);
     if space.available < free_min + bytes {
         return Err(Error::unavailable(format!(
             "{} bytes are free on the journal's file system, {free_min} must stay free",
@@ -119,8 +119,8 @@ fn check(shared: &Shared, space: Space, pending: u64, bytes: u64) -> Result<()> 
 }
 
 /// The low-water mark.
-fn free_bytes_min(shared: &Shared, space: Space) -> u64 {
-    shared.options.free_bytes_min.min(percent_of(space.total, FREE_PERCENT_MIN))
+fn free_bytes_min(inner: &Inner, space: Space) -> u64 {
+    inner.options.free_bytes_min.min(percent_of(space.total, FREE_PERCENT_MIN))
 }
 
 fn percent_of(total: u64, percent: u64) -> u64 {

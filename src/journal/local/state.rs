@@ -23,8 +23,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Everything that is shared.
-pub(super) struct Shared {
+/// Everything that the three share.
+pub(super) struct Inner {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: Clock,
     pub(super) options: Options,
@@ -45,9 +45,9 @@ struct Shards {
     removed: HashSet<StreamId>,
 }
 
-impl Shared {
+impl Inner {
     pub(super) fn new(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Self {
-        Shared {
+        Inner {
             disk,
             clock,
             master: options.encryption_key.as_ref().map(|key| Master::new(key)),

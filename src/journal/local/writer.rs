@@ -9,6 +9,7 @@
 //! - A sync that fails, that of a cut included: nobody knows what is on the disk. The journal is poisoned, the group is
 //!   answered with `Internal`, and no sync is tried on that data again. The file is cut back all the same, as well as it
 //!   goes, so that a process that starts on the same page cache does not take for stored what never reached the disk.
+//!   (Only a process that dies between the failed sync and the cut, on a machine that stays up, leaves such bytes.)
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -24,13 +25,13 @@ use super::group::{Group, Lane, Put, Written, answer};
 use super::keeper::{Job, Keeper};
 use super::sidecar::Stored;
 use super::space::Room;
-use super::state::{Shard, Shared, lock};
+use super::state::{Inner, Shard, lock};
 use super::sync::{Syncer, Target};
 use crate::clock::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::journal::Appended;
 use crate::limits::{
-    FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
+    FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
     SEGMENT_SPARE_BYTES,
 };
 use crate::record::{ShardId, StreamId};
@@ -49,7 +50,7 @@ pub(super) enum Message {
 
 /// The writer's state.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     queue: mpsc::Receiver<Message>,
     keeper: Keeper,
     syncer: Syncer,
@@ -68,14 +69,14 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        inner: Arc<Inner>,
         queue: mpsc::Receiver<Message>,
         keeper: Keeper,
         syncer: Syncer,
         calls: Calls,
     ) -> Self {
         Writer {
-            shared,
+            inner,
             queue,
             keeper,
             syncer,
@@ -123,7 +124,7 @@ impl Writer {
             return Some(message);
         }
         while self.files.open() > 0 {
-            let clock = self.shared.clock.clone();
+            let clock = self.inner.clock.clone();
             if let Some(message) = clock.within(SEGMENT_FILE_IDLE, self.queue.recv()).await {
                 return message;
             }
@@ -171,13 +172,13 @@ impl Writer {
     }
 
     fn place(&mut self, put: &Put, bytes: u64) -> Result<Place> {
-        self.shared.refusal()?;
-        let shard = self.shared.find_or_make(put.shard)?;
-        let now_ms = self.shared.clock.now_ms();
+        self.inner.refusal()?;
+        let shard = self.inner.find_or_make(put.shard)?;
+        let now_ms = self.inner.clock.now_ms();
         if let Some(span) = put.append.call.and_then(|call| self.calls.find(put.shard, call, now_ms)) {
             return Ok(Place::Stored(Appended { span, repeated: true }));
         }
-        let taken = self.room.take(&self.shared, &shard, bytes, put.append.bytes_max);
+        let taken = self.room.take(&self.inner, &shard, bytes, put.append.bytes_max);
         if taken.is_err() {
             self.give_back();
         }
@@ -199,7 +200,7 @@ impl Writer {
             match synced {
                 Ok(()) => self.publish(lane, &wrote),
                 Err(why) => {
-                    self.shared.poison(&why);
+                    self.inner.poison(&why);
                     let durable = self.active.get(&lane.shard.id).map_or(0, |active| active.len);
                     let _ = wrote.file.set_len(durable);
                     lane.fail(&Error::new(Kind::Internal, why));
@@ -209,13 +210,13 @@ impl Writer {
     }
 
     fn write(&mut self, lane: &Lane) -> Result<Written> {
-        self.shared.refusal()?;
-        let shared = self.shared.clone();
+        self.inner.refusal()?;
+        let inner = self.inner.clone();
         let active = self.active_for(lane)?;
         let failed = |error| Error::unavailable("cannot write to the journal").because(error);
-        let file = active.file(&*shared.disk).map_err(failed)?;
+        let file = active.file(&*inner.disk).map_err(failed)?;
         if active.uncut {
-            active.cut(&*file).map_err(|undo| undo.refuse(&shared))?;
+            active.cut(&*file).map_err(|undo| undo.refuse(&inner))?;
         }
         let mut encoder =
             if active.len == 0 { Encoder::starting_with(&active.header.encode_twice()) } else { Encoder::default() };
@@ -226,7 +227,7 @@ impl Writer {
         match active.cut(&*file) {
             Ok(()) => Err(failed(error)),
             // Some of it may be whole on the disk, and a crash now would leave it there.
-            Err(undo) => Err(Error::new(Kind::Internal, undo.refuse(&shared).to_string()).because(error)),
+            Err(undo) => Err(Error::new(Kind::Internal, undo.refuse(&inner).to_string()).because(error)),
         }
     }
 
@@ -240,16 +241,16 @@ impl Writer {
         match self.active.entry(id) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                Ok(entry.insert(Active::create(&self.shared, &lane.shard, lane.encrypt, &self.files)?))
+                Ok(entry.insert(Active::create(&self.inner, &lane.shard, lane.encrypt, &self.files)?))
             }
         }
     }
 
     /// A budget is given back by whole segments, so a small one asks for small segments.
     fn segment_bytes(&self, stream_max: Option<u64>) -> u64 {
-        let budgets = stream_max.into_iter().chain(Some(self.room.journal_max(&self.shared)));
+        let budgets = stream_max.into_iter().chain(Some(self.room.journal_max(&self.inner)));
         let part = budgets.min().map_or(u64::MAX, |max| (max / 8).max(SEGMENT_BYTES_MIN));
-        self.shared.options.segment_bytes.min(part)
+        self.inner.options.segment_bytes.min(SEGMENT_BYTES).min(part)
     }
 
     /// Syncs each file and each new folder once. The result of each lane says what failed.
@@ -284,14 +285,14 @@ impl Writer {
     fn publish(&mut self, lane: Lane, wrote: &Written) {
         let id = lane.shard.id;
         let active = self.active.get_mut(&id).expect("the lane was written to the active segment of its shard");
-        active.publish(&self.shared, wrote);
+        active.publish(&self.inner, wrote);
         let end = active.end;
         for (at, retry) in lane.retries {
-            let _ = retry.send(answer(id, &wrote.heads[at], true));
+            let _ = retry.send(Ok(answer(id, &wrote.heads[at], true)));
         }
-        let now_ms = self.shared.clock.now_ms();
+        let now_ms = self.inner.clock.now_ms();
         let mut answers = Vec::with_capacity(lane.puts.len());
-        let mut fresh = lock(&self.shared.fresh);
+        let mut fresh = lock(&self.inner.fresh);
         for (put, head) in lane.puts.into_iter().zip(&wrote.heads) {
             if let Some(call) = head.call {
                 let stored = Stored { call, start: head.first, count: head.count, arrived_ms: head.arrived_ms };
@@ -303,7 +304,7 @@ impl Writer {
         drop(fresh);
         lock(&lane.shard.view).end = end;
         for (waiting, answer) in answers {
-            let _ = waiting.send(answer);
+            let _ = waiting.send(Ok(answer));
         }
         lane.shard.tip.send_modify(|tip| tip.end = end);
     }
@@ -311,7 +312,7 @@ impl Writer {
     /// Ends a shard's active segment: it is sealed by the keeper, and the next put begins another.
     fn retire(&mut self, id: ShardId, done: Option<oneshot::Sender<()>>) {
         let Some(active) = self.active.remove(&id) else { return };
-        let calls = self.calls.of(id, active.header.first, self.shared.clock.now_ms());
+        let calls = self.calls.of(id, active.header.first, self.inner.clock.now_ms());
         if let Some(sidecar) = active.retire(calls) {
             self.jobs.push(Job::Seal(active.shard.clone(), Box::new(sidecar), done));
         }
@@ -319,14 +320,14 @@ impl Writer {
 
     fn retire_spare(&mut self, id: ShardId, done: oneshot::Sender<()>) {
         let spare = self.active.get(&id).and_then(|active| lock(&active.shard.view).spare());
-        if spare.is_some_and(|bytes| bytes >= spare_bytes(&self.shared)) {
+        if spare.is_some_and(|bytes| bytes >= spare_bytes(&self.inner)) {
             self.retire(id, Some(done));
         }
     }
 
     /// A budget is reached: frees every active segment of which nothing is wanted, however small.
     fn give_back(&mut self) {
-        let now = self.shared.clock.instant();
+        let now = self.inner.clock.instant();
         if self.gave_back.is_some_and(|last| now - last < FREE_CHECK_EVERY) {
             return;
         }
@@ -340,7 +341,7 @@ impl Writer {
 
     fn remove(&mut self, stream: StreamId, done: oneshot::Sender<Result<()>>) {
         self.active.retain(|id, _| id.stream != stream);
-        let bytes = self.shared.forget_stream(stream);
+        let bytes = self.inner.forget_stream(stream);
         self.jobs.push(Job::Remove(stream, bytes, done));
     }
 
@@ -363,7 +364,7 @@ impl Writer {
 
     /// Seals what a restart would take long to read, and waits for the keeper.
     async fn finish(mut self) {
-        self.shared.close();
+        self.inner.close();
         let long: Vec<ShardId> =
             self.active.iter().filter(|(_, active)| active.len >= SEGMENT_SPARE_BYTES).map(|(id, _)| *id).collect();
         for id in long {
@@ -373,7 +374,7 @@ impl Writer {
         let (done, flushed) = oneshot::channel();
         self.keeper.give(Job::Flush(done)).await;
         let _ = flushed.await;
-        for shard in self.shared.all() {
+        for shard in self.inner.all() {
             shard.tip.send_modify(|tip| tip.over = Some(Kind::Closed));
         }
         for done in self.closing {
@@ -391,6 +392,6 @@ enum Place {
 }
 
 /// How long a wholly trimmed active segment must be to be freed at once.
-pub(super) fn spare_bytes(shared: &Shared) -> u64 {
-    SEGMENT_SPARE_BYTES.min(shared.options.segment_bytes / 2)
+pub(super) fn spare_bytes(inner: &Inner) -> u64 {
+    SEGMENT_SPARE_BYTES.min(inner.options.segment_bytes / 2)
 }

@@ -274,8 +274,8 @@ async fn positions_never_start_again_even_if_every_file_that_knew_the_end_is_dam
     journal.close().await;
     disk.restart();
     // Now the only segment that is left loses everything but its name.
-    let newest = disk.files().into_iter().rfind(|file| file.ends_with(".seg")).unwrap();
-    for file in disk.files().into_iter().filter(|file| file.ends_with(".idx")) {
+    let newest = of_kind(&disk, "seg").pop().unwrap();
+    for file in of_kind(&disk, "idx") {
         Disk::remove(&disk, std::path::Path::new(&file)).unwrap();
     }
     disk.overwrite(&newest, 0, &vec![0; disk.read(&newest).unwrap().len()]);

@@ -41,7 +41,7 @@ async fn calls_are_known_after_a_restart_and_after_their_segment_was_freed() {
         }
     }
     journal.trim(id(), 20).await.unwrap();
-    assert!(disk.files().iter().all(|file| !file.ends_with(".seg")));
+    assert!(of_kind(&disk, "seg").is_empty());
     journal = reopened(&disk, &clock, journal, small()).await;
     assert_eq!(journal.extent(id()).await.unwrap().end, 20);
     for name in 0..20 {
@@ -54,7 +54,7 @@ async fn calls_are_known_after_a_restart_and_after_their_segment_was_freed() {
     journal.append(id(), put(&"y".repeat(3_000))).await.unwrap();
     journal.append(id(), put("z")).await.unwrap();
     journal.trim(id(), 22).await.unwrap();
-    let sidecars = disk.files().into_iter().filter(|file| file.ends_with(".idx")).count();
+    let sidecars = of_kind(&disk, "idx").len();
     assert_eq!(sidecars, 1, "{:?}", disk.files());
 }
 
@@ -171,7 +171,7 @@ async fn sealed_segments_are_not_read_at_start() {
     journal.close().await;
     drop(journal);
     // The bodies are gone, and the start does not notice: it has read headers and sidecars.
-    for file in disk.files().into_iter().filter(|file| file.ends_with(".seg")) {
+    for file in of_kind(&disk, "seg") {
         let len = disk.read(&file).unwrap().len();
         disk.overwrite(&file, 1_024, &vec![0; len - 1_024]);
     }
@@ -186,10 +186,10 @@ async fn sealed_segments_are_not_read_at_start() {
 #[tokio::test(start_paused = true)]
 async fn idle_shards_hold_no_file_and_many_hold_few() {
     let (disk, clock) = (SimDisk::new(1), Clock::simulated(1, START_MS));
-    let shared_disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let shared = Arc::new(Shared::new(shared_disk.clone(), clock.clone(), Options::default()));
-    let keeper = Keeper::Inline(shared.clone());
-    let (journal, writer, _) = LocalJournal::assemble(shared, Syncer::inline(shared_disk), keeper).unwrap();
+    let disk_of_all: Arc<dyn Disk> = Arc::new(disk.clone());
+    let inner = Arc::new(Inner::new(disk_of_all.clone(), clock.clone(), Options::default()));
+    let keeper = Keeper::Inline(inner.clone());
+    let (journal, writer, _) = LocalJournal::assemble(inner, Syncer::inline(disk_of_all), keeper).unwrap();
     let files = writer.files();
     tokio::spawn(writer.run());
     for stream in 1..=SEGMENT_FILES_OPEN_MAX as u64 + 50 {
@@ -223,4 +223,46 @@ async fn a_real_journal_goes_on_after_a_restart() {
         journal.close().await;
         drop(lock);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_follow_while_segments_come_and_go() {
+    const PUTS: u64 = 150;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { free_bytes_min: 0, fresh_bytes: 2_000, ..small() };
+    let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
+    let journal = Arc::new(LocalJournal::open(disk, Clock::real(), options).unwrap());
+    let mut tasks = Vec::new();
+    for index in 0..4 {
+        let shard = shard(1, index);
+        let writing = journal.clone();
+        tasks.push(tokio::spawn(async move {
+            for number in 0..PUTS {
+                let text = format!("{number} {}", "x".repeat(300));
+                writing.append(shard, put(&text)).await.unwrap();
+            }
+        }));
+        let reading = journal.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut at = 0;
+            while at < 2 * PUTS {
+                reading.grown(shard, at).await.unwrap();
+                let batch = reading.read(shard, at, 1_000).await.unwrap();
+                assert_eq!(batch.span.start, at);
+                for put in &batch.puts {
+                    assert_eq!(put.get(0), (at / 2).to_string().as_bytes());
+                    at += put.len() as u64;
+                }
+                reading.trim(shard, at).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for index in 0..4 {
+        let extent = journal.extent(shard(1, index)).await.unwrap();
+        assert_eq!((extent.start, extent.end, extent.damaged), (2 * PUTS, 2 * PUTS, 0));
+    }
+    journal.close().await;
 }

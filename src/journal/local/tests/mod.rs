@@ -44,3 +44,9 @@ async fn it_conforms_on_a_real_disk_with_threads() {
         suite(Arc::new(journal), &Clock::real()).await;
     }
 }
+
+/// The files whose names end so.
+pub(super) fn of_kind(disk: &SimDisk, extension: &str) -> Vec<String> {
+    let ends_so = |file: &String| file.rsplit_once('.').is_some_and(|(_, end)| end == extension);
+    disk.files().into_iter().filter(ends_so).collect()
+}

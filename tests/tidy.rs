@@ -9,7 +9,7 @@ use std::process::Command;
 #[path = "tidy/scan.rs"]
 mod scan;
 
-use scan::{Source, functions, imports, offsets, word_at};
+use scan::{Source, functions, imports, offsets, test_modules, word_at};
 
 const WORDS: &[&str] = &["record", "limits", "clock", "error", "telemetry", "disk"];
 
@@ -93,7 +93,15 @@ fn sources() -> Vec<Source> {
     }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     assert!(paths.len() > 20, "the package has more files than {}", paths.len());
-    paths.into_iter().map(Source::read).collect()
+    let mut sources: Vec<_> = paths.into_iter().map(Source::read).collect();
+    let for_tests: Vec<_> = sources.iter().flat_map(test_modules).collect();
+    for source in &mut sources {
+        let path = source.path.with_extension("");
+        if for_tests.iter().any(|module| path.starts_with(module)) {
+            source.product.clear();
+        }
+    }
+    sources
 }
 
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {

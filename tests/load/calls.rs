@@ -1,5 +1,6 @@
 //! Calls ready to be sent: bodies of web logs, and heads with their signature.
 
+use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -95,8 +96,8 @@ fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Fai
     let (instructions, _) = sign(request, &parameters)?.into_parts();
     let mut head = "POST / HTTP/1.1\r\n".to_owned();
     for (name, value) in headers.into_iter().chain(instructions.headers()) {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n")?;
     }
-    head += &format!("content-length: {}\r\n", body.len());
+    write!(head, "content-length: {}\r\n", body.len())?;
     Ok(head)
 }

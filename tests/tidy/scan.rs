@@ -5,6 +5,26 @@ use std::path::PathBuf;
 
 use super::{is_test, root};
 
+/// What the compiler sees for tests only: the files and folders of modules that are declared behind `#[cfg(test)]`,
+/// without extension.
+pub(super) fn test_modules(source: &Source) -> Vec<PathBuf> {
+    let own = source.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = match own {
+        "mod.rs" | "lib.rs" | "main.rs" => source.path.parent().map(PathBuf::from).unwrap_or_default(),
+        _ => source.path.with_extension(""),
+    };
+    let after = offsets(&source.code, "#[cfg(test)]").into_iter().map(|at| &source.code[at + "#[cfg(test)]".len()..]);
+    let declared = after.filter_map(|code| {
+        let code = code.trim_start();
+        let code = code
+            .strip_prefix("pub")
+            .map_or(code, |code| code.trim_start_matches("(crate)").trim_start_matches("(super)"));
+        let name = word_at(code.trim_start().strip_prefix("mod ")?, 0);
+        Some(folder.join(name))
+    });
+    declared.collect()
+}
+
 /// One Rust file.
 pub(super) struct Source {
     /// From the package's root.

@@ -126,7 +126,7 @@ fn calls(service: &mut Service) -> Vec<Call> {
 #[tokio::test]
 async fn lines_arrive_in_order_in_calls_of_500() {
     let mut service = service(&[]).await;
-    let input: String = (0..1_234).map(|number| format!("line {number}\n")).collect();
+    let input = (0..1_234).map(|number| format!("line {number}\n")).collect::<Vec<_>>().concat();
     assert_eq!(send(&service, input.as_bytes()).await, ExitCode::SUCCESS);
     let calls = calls(&mut service);
     assert!(calls.iter().all(|call| call.records.len() <= 500));

@@ -25,7 +25,7 @@ pub(super) fn show(data_dir: &Path, as_json: bool) -> Result<()> {
     for recorded in read_history(&disk)? {
         match recorded {
             Ok(recorded) if as_json => {
-                say(json!({"file": recorded.file, "line": recorded.line, "entry": recorded.entry}))
+                say(json!({"file": recorded.file, "line": recorded.line, "entry": recorded.entry}));
             }
             Ok(recorded) => say(line(&recorded)),
             Err(error) => {

@@ -17,7 +17,7 @@ mod table;
 /// The command line of `status`.
 #[derive(Args)]
 #[command(after_help = "Columns:
-  BACKLOG    acknowledged records that are not delivered yet
+  BACKLOG    acknowledged records that are not delivered yet, and what their journal takes on disk
   FRESHNESS  age of the oldest of them
   FAILED     records in the error output
   LOST       records given up: expired, discarded with their stream, or damaged on disk

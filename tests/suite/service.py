@@ -127,6 +127,13 @@ class Service:
             self.kill()
             raise AssertionError(f"SIGTERM did not end it within {timeout} s: {self.last_lines()}") from None
 
+    def planned_keys(self, name):
+        """The keys of a stream's objects in the order of their positions, from the ledger."""
+        said = self.run("status", "--ledger", "--json", "--data-dir", str(self.data_dir))
+        plans = [json.loads(line)["entry"].get("plan") for line in said.splitlines()]
+        plans = [plan for plan in plans if plan and plan["key"].startswith(f"{name}/")]
+        return [plan["key"] for plan in sorted(plans, key=lambda plan: plan["start"])]
+
     def drained(self, *streams, timeout=120):
         """Waits until nothing of these streams waits any more; then the identity must hold."""
         deadline = time.monotonic() + timeout

@@ -158,6 +158,22 @@ def javascript_sdk(place):
     right(ledger, place.local_objects())
 
 
+def fluent_bit(place):
+    """Fluent Bit's own Firehose client, the plugin that AWS ships with it."""
+    if not (TOOLS / "bin/fluentbit").exists():
+        raise Skipped("Go is missing, so the plugin cannot be built")
+    with place.local(size="1 MiB") as standpipe:
+        lines = [oracle.record("fb", number) for number in range(1_300)]
+        environment = os.environ | {"AWS_ACCESS_KEY_ID": service.KEY, "AWS_SECRET_ACCESS_KEY": service.SECRET}
+        command = [TOOLS / "bin/fluentbit", standpipe.endpoint, "logs"]
+        done = subprocess.run(command, input=b"".join(lines), env=environment, capture_output=True, timeout=120)
+        assert done.stdout.strip() == b"1300", done.stderr.decode()
+        standpipe.drained("logs")
+    ledger = oracle.Ledger()
+    ledger.take("fb", range(1_300), True)
+    right(ledger, place.local_objects())
+
+
 def signatures(place):
     """A wrong secret, an unknown key, no signature at all: refused, and nothing is stored."""
     with place.local() as standpipe:
@@ -197,8 +213,8 @@ def own_commands(place):
         assert standpipe.run("put", "none", "-", "--endpoint", standpipe.endpoint, stdin=b"x\n", ok=False).returncode == 1
         ledger = standpipe.run("status", "--ledger", "--data-dir", str(standpipe.data_dir)).decode()
         assert "PLAN" in ledger and "COMMIT" in ledger, ledger
-    objects = sorted((path.stat().st_mtime_ns, path) for path in (place.lake / "logs").rglob("*.gz"))
-    assert b"".join(oracle.decompress(path.name, path.read_bytes()) for _, path in objects) == text
+    keys = standpipe.planned_keys("logs")
+    assert b"".join(oracle.decompress(key, (place.lake / key).read_bytes()) for key in keys) == text
 
 
 def demo(place):
@@ -314,7 +330,7 @@ def power_cuts(place, kind):
 
 
 CHECKS = [
-    boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, signatures, own_commands, demo, api_streams, sigterm,
+    boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
 ]
 

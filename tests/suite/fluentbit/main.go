@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"time"
@@ -23,16 +24,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(make([]byte, 1<<20), 1<<20)
+	lines := bufio.NewReader(os.Stdin)
 	sent := 0
-	for lines.Scan() {
-		now := time.Now()
-		record := map[interface{}]interface{}{"log": []byte(lines.Text())}
-		for plugin.AddRecord(record, &now) == fluentbit.FLB_RETRY {
-			time.Sleep(100 * time.Millisecond)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			now := time.Now()
+			// The plugin puts the line feed back.
+			record := map[interface{}]interface{}{"log": bytes.TrimSuffix(line, []byte("\n"))}
+			for plugin.AddRecord(record, &now) == fluentbit.FLB_RETRY {
+				time.Sleep(100 * time.Millisecond)
+			}
+			sent++
 		}
-		sent++
+		if err != nil {
+			break
+		}
 	}
 	for plugin.Flush() == fluentbit.FLB_RETRY {
 		time.Sleep(100 * time.Millisecond)

@@ -36,7 +36,7 @@ pub const HEAD_BYTES_MAX: usize = 32 << 10;
 /// How long a client may take for a request's head; also the longest idle time of a kept connection.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
 /// How long a client may take for a request's body.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+pub const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a client may send nothing in the middle of a request's body.
 pub const BODY_STALL_MAX: Duration = Duration::from_secs(15);
 /// Bytes of a body that is refused anyway which are still read, and thrown away, so that the client hears why instead
@@ -59,7 +59,7 @@ pub const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Characters of a client's own name for a call; a longer one is not used.
 pub const INVOCATION_ID_MAX: usize = 128;
 /// How far a signature's time may be from ours; AWS allows 5 minutes for most services.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(5);
 
 /// Broken constraints that one answer lists: a request of megabytes of nonsense must not get a larger answer.
 pub const VALIDATION_ERRORS_MAX: usize = 100;
@@ -76,7 +76,7 @@ pub const FRESH_BYTES_MAX: usize = 32 << 20;
 /// Bytes after which the writer stops adding puts to a group and syncs.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How long a call's retry is known again: SDKs give up well before.
-pub const CALL_MEMORY: Duration = Duration::from_secs(600);
+pub const CALL_MEMORY: Duration = Duration::from_mins(10);
 /// Calls remembered at once (about 80 bytes each); beyond it the oldest are forgotten early, and that is counted.
 pub const CALLS_REMEMBERED_MAX: usize = 500_000;
 /// Bytes that must stay free on the file system, or this share of it in percent, whichever is less: the low-water mark.
@@ -146,9 +146,9 @@ pub const S3_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long a connection to S3 may take.
 pub const S3_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long one attempt of a call to S3 may take: a part of 8 MiB at 70 KB/s.
-pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_secs(120);
+pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long a call to S3 may take with all its attempts.
-pub const S3_CALL_TIME_MAX: Duration = Duration::from_secs(300);
+pub const S3_CALL_TIME_MAX: Duration = Duration::from_mins(5);
 /// Bytes of an object's key: the bound of S3.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Characters of an evaluated prefix: the bound of Firehose.
@@ -172,7 +172,7 @@ pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// all are forgotten, which costs a few syncs.
 pub const DIRECTORIES_REMEMBERED_MAX: usize = 4_096;
 /// Longest pause between two attempts at one object.
-pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 // ---- the command line ----
 

@@ -46,12 +46,11 @@ impl House {
         let mut folders = vec![self.lake.path().join(folder)];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.file_type().unwrap().is_dir() {
-                    true => folders.push(entry.path()),
-                    false => {
-                        let name = entry.path().display().to_string();
-                        objects.insert(name, lines(&std::fs::read(entry.path()).unwrap()));
-                    }
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    let name = entry.path().display().to_string();
+                    objects.insert(name, lines(&std::fs::read(entry.path()).unwrap()));
                 }
             }
         }
@@ -262,7 +261,7 @@ async fn a_changed_setting_counts_for_what_is_not_planned_yet() {
     is_clean(&service.stop(GRACE).await.unwrap());
     let objects = house.objects("new");
     let (name, found) = objects.first_key_value().unwrap();
-    assert!(name.contains("web-2-") && name.ends_with(".gz"), "{name}");
+    assert!(name.contains("web-2-") && Path::new(name).extension().is_some_and(|end| end == "gz"), "{name}");
     assert_eq!((objects.len(), found.clone()), (1, numbered(0..20)));
     assert!(house.objects("web").is_empty());
 }

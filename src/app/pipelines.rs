@@ -175,9 +175,8 @@ impl Pipelines {
 
 fn orders(entry: &Entry, stop: Stop) -> Orders {
     let until = match (stop, entry.status) {
-        (Stop::Now, _) => Until::Left,
+        (Stop::Now, _) | (Stop::Flush, Status::Deleting) => Until::Left,
         (Stop::Flush, Status::Active) => Until::Flushed,
-        (Stop::Flush, Status::Deleting) => Until::Left,
         (Stop::No | Stop::Hold, Status::Active) => Until::Forever,
         (Stop::No | Stop::Hold, Status::Deleting) if entry.stream.drain => Until::Drained,
         (Stop::No | Stop::Hold, Status::Deleting) => Until::Discarded,

@@ -135,12 +135,12 @@ impl Service {
     /// may put any more.
     pub async fn stop(mut self, grace: Duration) -> Result<StopReport> {
         self.stop.send_replace(Stop::Flush);
-        let ended = match self.clock.within(grace, &mut self.pipelines).await {
-            Some(ended) => ended,
-            None => {
-                self.stop.send_replace(Stop::Now);
-                (&mut self.pipelines).await
-            }
+        let in_time = self.clock.within(grace, &mut self.pipelines).await;
+        let ended = if let Some(ended) = in_time {
+            ended
+        } else {
+            self.stop.send_replace(Stop::Now);
+            (&mut self.pipelines).await
         };
         self.journal.close().await;
         self.ledger.close().await;

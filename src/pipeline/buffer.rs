@@ -65,8 +65,8 @@ impl Buffer {
         self.newest_ms = self.newest_ms.max(records.arrived_ms);
         // How old the record is already (it may come from a backlog) shortens the wait; a clock that jumped may
         // neither lengthen it nor make it negative.
-        let age = Duration::from_millis(now_ms.saturating_sub(records.arrived_ms)).min(buffering.interval);
-        let due = now + (buffering.interval - age);
+        let age = Duration::from_millis(now_ms.saturating_sub(records.arrived_ms));
+        let due = now + buffering.interval.saturating_sub(age);
         self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
         taken
     }
@@ -111,7 +111,7 @@ mod tests {
         };
         assert_eq!(due(1_000, 21_000), Duration::from_secs(40));
         assert_eq!(due(1_000, 4_000_000), Duration::ZERO);
-        assert_eq!(due(5_000_000, 1_000), Duration::from_secs(60));
+        assert_eq!(due(5_000_000, 1_000), Duration::from_mins(1));
     }
 
     proptest! {

@@ -177,9 +177,9 @@ impl Courier {
             note_repeat(plan, destination.create(&plan.key, body, facts).await?);
             Ok::<_, Error>(true)
         };
-        let (produced, consumed) = tokio::join!(producer, consumer);
-        let written = consumed?;
-        let mut tally = produced?;
+        let (read, written) = tokio::join!(producer, consumer);
+        let written = written?;
+        let mut tally = read?;
         tally.objects = u64::from(written);
         Ok(tally)
     }
@@ -291,9 +291,9 @@ impl Courier {
 /// Runs a producer of a body, and says at its end whether the body is whole.
 async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) -> Result<T>) -> Result<T> {
     match producer(&sender).await {
-        Ok(produced) => {
+        Ok(outcome) => {
             sender.finish().await;
-            Ok(produced)
+            Ok(outcome)
         }
         Err(error) => {
             sender.fail(Error::new(error.kind(), error.to_string())).await;

@@ -27,7 +27,7 @@ pub enum LogFormat {
 }
 
 /// How often the same line (same place, same stream) is written.
-const REPEAT_AFTER: Duration = Duration::from_secs(60);
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
 /// Places and streams remembered; beyond it the memory is cleared, and lines are written again.
 const REMEMBERED_MAX: usize = 4_096;
 

@@ -91,6 +91,6 @@ impl StreamStatus {
     /// which is not zero only through a fault of ours.
     pub fn unaccounted(&self) -> i64 {
         let past = self.delivered + self.failed + self.dropped + self.expired + self.discarded + self.damaged;
-        self.accepted as i64 - (past + self.backlog_records) as i64
+        self.accepted.cast_signed() - (past + self.backlog_records).cast_signed()
     }
 }

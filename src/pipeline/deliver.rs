@@ -101,10 +101,23 @@ impl Courier {
         }
     }
 
+    /// One attempt, when it is this pipeline's turn.
     async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
         let failing = self.failing.load(Ordering::Relaxed);
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
-        let _leave = self.capacity.upload(failing).await;
+        let leave = self.capacity.upload(failing).await;
+        let put = self.put(plan, ready);
+        tokio::pin!(put);
+        tokio::select! {
+            put = &mut put => return put,
+            () = self.clock.sleep(limits::UPLOAD_TURN_MAX) => {}
+        }
+        // A store that hangs keeps its attempt, but not the leave that others wait for.
+        drop(leave);
+        put.await
+    }
+
+    async fn put(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
         let target = Target::of_plan(plan)?;
         let recipe = Recipe::of(&target);
         let (store, head) = {

@@ -324,7 +324,8 @@ def power_cuts(place, kind):
 
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, signatures, own_commands, demo, api_streams, sigterm,
-    store_away, kills_local, kills_s3, dead_disk, power_cuts_ext4, power_cuts_xfs,
+    store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
+    dead_disk,
 ]
 
 

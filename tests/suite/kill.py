@@ -41,11 +41,15 @@ def run(folder, cycles, destination, with_faults, tools, seed=1):
         producers.stop()
         if proxy:
             proxy.share = 0.1
-        standpipe.drained(STREAM)
+        counts = standpipe.drained(STREAM)[STREAM]
         code = standpipe.terminate()
         assert code == 0, f"SIGTERM ended it with {code}: {standpipe.last_lines()}"
         objects = oracle.s3_objects(store.client(), bucket, f"{STREAM}/") if store else oracle.local_objects(lake / STREAM)
+        objects = list(objects)
         verdict = oracle.judge(ledger, objects)
+        verdict.delivered = counts["delivered"]
+        if not verdict.right:
+            print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
         assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
         return verdict, dict(proxy.done) if proxy else {}
     finally:

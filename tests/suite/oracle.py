@@ -47,6 +47,8 @@ class Verdict:
     open: int = 0
     objects: int = 0
     found: int = 0
+    # What the service itself says: more than was found means that objects are missing, not acknowledged records.
+    delivered: int | None = None
     lost: list = field(default_factory=list)
     twice: list = field(default_factory=list)
     foreign: list = field(default_factory=list)
@@ -57,7 +59,7 @@ class Verdict:
         return not (self.lost or self.twice or self.foreign or self.disorder)
 
     def summary(self):
-        facts = {name: getattr(self, name) for name in ("acknowledged", "open", "objects", "found")}
+        facts = {name: getattr(self, name) for name in ("acknowledged", "open", "objects", "found", "delivered")}
         faults = {name: len(getattr(self, name)) for name in ("lost", "twice", "foreign", "disorder")}
         return facts | faults
 

@@ -129,21 +129,54 @@ def run(folder, cycles, kind, seed=1):
         producers = oracle.Producers(standpipe.client, STREAM, ledger).start()
         for cycle in range(cycles):
             time.sleep(rng.uniform(0.05, 1.5))
+            # A power cut stops processor and disk at once. Cut alone, the kernel lets some of the syncs that are under
+            # way return success although their data are gone (traced: fdatasync begun 1.5 ms before the cut, 0 at its
+            # end): answers that no client of a machine without power would see.
+            standpipe.freeze()
             volume.cut()
-            # Sometimes it lives on for a while on a disk that is dead: nothing may be acknowledged then.
-            time.sleep(rng.choice([0, 0, 0.3]))
             standpipe.kill()
             volume.revive()
             standpipe.start()
             if (cycle + 1) % 20 == 0:
                 print(f"  {cycle + 1} cuts, {ledger.counts()[0]} records acknowledged", file=sys.stderr, flush=True)
         producers.stop()
-        standpipe.drained(STREAM)
+        counts = standpipe.drained(STREAM)[STREAM]
         code = standpipe.terminate()
         assert code == 0, f"SIGTERM ended it with {code}: {standpipe.last_lines()}"
-        verdict = oracle.judge(ledger, oracle.local_objects(lake / STREAM))
+        objects = list(oracle.local_objects(lake / STREAM))
+        verdict = oracle.judge(ledger, objects)
+        verdict.delivered = counts["delivered"]
+        if not verdict.right:
+            print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
         assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
         return verdict
+    finally:
+        if standpipe.process and standpipe.process.poll() is None:
+            standpipe.kill()
+        volume.remove()
+
+
+def dead_disk(folder, kind):
+    """The disk dies and the process lives on: not ready, no record taken; after a restart, all that was is there."""
+    volume = Volume(folder, kind)
+    lake = volume.mount_point / "lake"
+    where = service.local_destination(lake)
+    standpipe = service.Service(folder, [service.stream(STREAM, where)], data_dir=volume.mount_point / "data")
+    ledger = oracle.Ledger()
+    try:
+        standpipe.start()
+        client = standpipe.client(1)
+        for call in range(20):
+            assert oracle.put(client, STREAM, "a", range(call * 10, call * 10 + 10), ledger), ledger.last_error
+        volume.cut()
+        for call in range(20, 40):
+            assert not oracle.put(client, STREAM, "a", range(call * 10, call * 10 + 10), ledger), "taken on a dead disk"
+        assert not standpipe.ready(), "ready on a dead disk"
+        standpipe.kill()
+        volume.revive()
+        standpipe.start()
+        standpipe.drained(STREAM)
+        return oracle.judge(ledger, oracle.local_objects(lake / STREAM))
     finally:
         if standpipe.process and standpipe.process.poll() is None:
             standpipe.kill()

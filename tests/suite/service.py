@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -118,6 +120,19 @@ class Service:
         self.process.kill()
         self.process.wait()
 
+    def freeze(self):
+        """Stops every thread where it is, as a power cut does. One within a system call never comes back from it."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        deadline = time.monotonic() + 10
+        while True:
+            states = {(task / "stat").read_text().rsplit(")", 1)[1].split()[0] for task in tasks.iterdir()}
+            # T: stopped. D: in the kernel, and stopped before it gets out.
+            if states <= {"T", "D"}:
+                return
+            assert time.monotonic() < deadline, f"it does not stop: {states}"
+            time.sleep(0.001)
+
     def terminate(self, timeout=60):
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -164,6 +179,22 @@ class Service:
         done = subprocess.run([binary(), *arguments], input=stdin, env=environment, capture_output=True, timeout=300)
         assert not ok or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr.decode()[-2000:]}"
         return done.stdout if ok else done
+
+    def evidence(self, verdict, ledger, objects):
+        """Keeps what is needed to look into a wrong verdict, outside of what is cleared away; where it is."""
+        kept = Path(tempfile.mkdtemp(prefix="standpipe-evidence-"))
+        (kept / "verdict.json").write_text(json.dumps({"facts": verdict.summary(), "examples": verdict.examples(10_000)}, indent=1))
+        (kept / "told.json").write_text(json.dumps({"acknowledged": sorted(ledger.acknowledged), "open": sorted(ledger.open)}))
+        with (kept / "objects.txt").open("w") as listing:
+            for key, data in objects:
+                names = [(fields["producer"], fields["n"]) for fields in map(json.loads, data.splitlines())]
+                listing.write(f"{key} {len(names)} records {names[0]} .. {names[-1]}\n" if names else f"{key} empty\n")
+        shutil.copy(self.log, kept / "service.log")
+        shutil.copytree(self.data_dir, kept / "data")
+        for form, options in (("txt", []), ("json", ["--json"])):
+            command = [binary(), "status", "--ledger", "--data-dir", self.data_dir, *options]
+            (kept / f"ledger.{form}").write_bytes(subprocess.run(command, capture_output=True).stdout)
+        return kept
 
     def last_lines(self, count=15):
         lines = self.log.read_text(errors="replace").splitlines()[-count:]

@@ -321,6 +321,15 @@ def power_cuts_xfs(place):
     return power_cuts(place, "xfs")
 
 
+def dead_disk(place):
+    """A disk that dies under the running service: nothing more is taken, nothing that was taken is lost."""
+    if reason := powercut.why_not("ext4"):
+        raise Skipped(reason)
+    verdict = powercut.dead_disk(place.folder, "ext4")
+    assert verdict.right, verdict.examples()
+    return verdict.summary()
+
+
 def power_cuts(place, kind):
     if reason := powercut.why_not(kind):
         raise Skipped(reason)
@@ -332,6 +341,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
+    dead_disk,
 ]
 
 

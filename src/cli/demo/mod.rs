@@ -207,16 +207,20 @@ fn show(lake: &Path) -> Result<Vec<lake::Object>> {
 fn next_steps(place: &Place, object: Option<&Path>) {
     let root = place.root().display();
     say("\nWhat to try next:\n");
+    // As it was called: it may not be where the shell looks.
+    let program = std::env::args().next().unwrap_or_else(|| "standpipe".to_owned());
     let (root, object) = if place.stays() {
         (root.to_string(), object.map(|object| object.display().to_string()))
     } else {
-        say("  standpipe demo --dir demo          # the same in a folder that stays; this one is being removed");
+        say(format_args!(
+            "  {program} demo --dir demo    # the same in a folder that stays; this one is being removed"
+        ));
         ("demo".to_owned(), None)
     };
     let object = object.unwrap_or_else(|| format!("{root}/lake/web/*/*/*/*/*.gz"));
-    say(format_args!("  standpipe serve --config {root}/standpipe.toml --log-format text"));
-    say("  echo '{\"hello\":\"world\"}' | standpipe put web-logs");
-    say("  standpipe status");
+    say(format_args!("  {program} serve --config {root}/standpipe.toml --log-format text"));
+    say(format_args!("  echo '{{\"hello\":\"world\"}}' | {program} put web-logs"));
+    say(format_args!("  {program} status"));
     say(
         "  AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws firehose put-record --endpoint-url http://127.0.0.1:4573 \\",
     );

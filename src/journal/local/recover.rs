@@ -217,6 +217,10 @@ impl<'a> Loader<'a> {
             self.header(first, orphans.nonce)
         };
         let cipher = header.cipher(self.inner.master.as_ref(), path)?;
+        if newest {
+            // Where its last sync failed, the last group may stand in memory alone, as pages that count as written.
+            file.sync().and_then(|()| file.forget()).map_err(failed)?;
+        }
         let mut walk = Walk::new(file, header.ident, cipher.as_ref(), len, WINDOW_BYTES);
         let mut found = scan(&mut walk, first).map_err(failed)?;
         if let Some(end) = sealed_end.filter(|end| *end > found.end) {

@@ -117,6 +117,9 @@ pub const STREAM_API_BYTES_MAX: usize = 64 << 10;
 /// Bytes of records encoded at once: one gzip member, one zstd frame. At this size the loss of ratio against one
 /// long stream is under half a percent on web logs.
 pub const ENCODE_CHUNK_BYTES: usize = 1 << 20;
+/// Records encoded at once: with short ones a chunk ends before its bytes are reached. Records without any byte would else
+/// be gathered without bound, at a hundred bytes of bookkeeping each.
+pub const ENCODE_CHUNK_RECORDS_MAX: usize = 32 << 10;
 /// Idle compressors kept of each kind, a few MB at most: as many as chunks may be encoded at once on a usual machine.
 pub const COMPRESSORS_KEPT_MAX: usize = 8;
 /// Encoded bytes kept while buffers fill, over all pipelines; beyond it a buffer is encoded when it is delivered.

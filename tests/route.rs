@@ -209,3 +209,40 @@ fn nothing_breaks_and_everything_arrives() {
     assert_eq!(producer.acknowledged.len(), 2 * 20 * 5, "each put was acknowledged, and so was its retry");
     machine.check(&producer, "undisturbed");
 }
+
+/// One life delivers; then the journal loses its tail, or all of it, while the ledger keeps what it knows. Were the
+/// positions given out again, the next puts would be acknowledged and taken for delivered.
+fn journal_loses(what: &str, lose: impl Fn(&Machine) -> SimDisk) {
+    let mut machine = Machine::new(11);
+    let mut producer = Producer::default();
+    process(machine.live(&mut producer, 0, 5)).expect("a whole life");
+    machine.data = lose(&machine);
+    for life in 1..3 {
+        let report = process(machine.live(&mut producer, 5 * life, 2)).expect("a life after the loss");
+        assert!(report.left.is_empty(), "{what}: {report}");
+        machine.check(&producer, what);
+        machine.data.restart();
+    }
+}
+
+#[test]
+fn what_is_put_after_the_journal_lost_its_tail_is_delivered() {
+    journal_loses("a flipped bit in the last frame", |machine| {
+        let segment = machine.data.files().into_iter().rfind(|name| name.ends_with(".seg")).expect("a segment");
+        let bytes = machine.data.read(&segment).expect("it was listed").len();
+        machine.data.flip(&segment, 8 * (bytes - 10));
+        machine.data.restart();
+        machine.data.clone()
+    });
+}
+
+#[test]
+fn what_is_put_after_the_journal_was_removed_is_delivered() {
+    journal_loses("the whole journal", |machine| {
+        let left = SimDisk::new(12);
+        for name in machine.data.files().iter().filter(|name| !name.starts_with("journal/")) {
+            left.put(name, &machine.data.read(name).expect("it was listed"));
+        }
+        left
+    });
+}

@@ -184,6 +184,16 @@ fn orders(entry: &Entry, stop: Stop) -> Orders {
     Orders { stream: entry.stream.clone(), version: entry.version, until }
 }
 
+/// Whether a pipeline that ended had done what it was told. One that drains and left something had a delivery that
+/// panicked: taking that for the end would discard acknowledged records.
+fn is_over(until: Until, ended: Ended) -> bool {
+    match until {
+        Until::Forever => false,
+        Until::Drained => ended.left == 0,
+        Until::Flushed | Until::Left | Until::Discarded => true,
+    }
+}
+
 /// Keeps one pipeline running: recovery from a failure is the same as start-up.
 async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch::Receiver<Orders>) -> Ended {
     loop {
@@ -201,7 +211,7 @@ async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch
         let run = tokio::spawn(async move { Pipeline::start(parts).await?.run().await });
         let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
         match run.await {
-            Ok(Ok(ended)) if until(&orders) != Until::Forever => return ended,
+            Ok(Ok(ended)) if is_over(until(&orders), ended) => return ended,
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again"),
             Err(error) => tracing::error!(stream = stream.name, %error, "a pipeline panicked, starts again"),

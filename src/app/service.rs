@@ -25,6 +25,7 @@ use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
+use crate::record::ShardId;
 use crate::stream::Streams;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::Status;
@@ -56,14 +57,20 @@ impl Service {
     pub async fn start(config: &Config, clock: Clock, disk: Arc<dyn Disk>, stores: Stores) -> Result<Self> {
         let lock = local_journal::claim(&*disk)?;
         let budget = budget(config, &*disk)?;
+        // Before the journal: it says which positions must not be given out again.
+        let ledger = LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?;
         let options = local_journal::Options {
             disk_max: DiskMax::Bytes(budget),
             encryption_key: config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal())),
+            ends_min: ledger
+                .ends_at_start()
+                .iter()
+                .map(|(&(stream, index), end)| (ShardId { stream, index }, *end))
+                .collect(),
             ..local_journal::Options::default()
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(LocalLedger::open(disk.clone(), clock.clone(), local_ledger::Options::default())?);
+        let ledger: Arc<dyn Ledger> = Arc::new(ledger);
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());

@@ -233,7 +233,8 @@ pub struct S3Store {
 }
 
 /// Server-side encryption of objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Sse {
     /// SSE-S3.
     S3,

@@ -1,6 +1,7 @@
 //! What names may be: streams, buckets, extensions, storage classes, tags. Each rule is its owner's: Firehose's or S3's.
 
 use super::{Destination, Store};
+use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
 use crate::limits::{
     FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, STREAM_NAME_MAX,
@@ -147,7 +148,7 @@ pub fn object_tag(key: &str, value: &str) -> Result<()> {
 }
 
 /// What objects' keys must be beyond S3's rules to be paths below a directory: no empty name, no `.` and `..`, no name
-/// over 255 bytes. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
+/// over 255 bytes or like that of a temporary file, no backslash. A plan whose key breaks this would be held for ever. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
 pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
     if !matches!(destination.store, Store::Local { .. }) {
         return Ok(());
@@ -169,6 +170,8 @@ pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
                 "" => "an empty name in its path (a slash at the start or two in a row)",
                 "." | ".." => "\".\" or \"..\" as a name in its path",
                 _ if part.len() > PATH_NAME_BYTES_MAX => "a name of more than 255 bytes in its path",
+                _ if part.starts_with(HIDDEN_PREFIX) => "a name like that of a temporary file in its path",
+                _ if part.contains('\\') => "a backslash in its path",
                 _ => continue,
             };
             return Err(Error::invalid(format!("{field} {:?} makes a file with {why}", prefix.text())));

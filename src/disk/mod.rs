@@ -63,6 +63,9 @@ pub trait File: Send + Sync {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
     /// Makes the file's bytes and length durable (fdatasync).
     fn sync(&self) -> io::Result<()>;
+    /// Lets go of what memory holds of the file, so that the next read says what the disk has. For after a
+    /// [`sync`](File::sync): one that failed leaves pages that look written, and one more says nothing about them.
+    fn forget(&self) -> io::Result<()>;
     /// Cuts or extends (with zeros).
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Current length in bytes.

@@ -88,6 +88,7 @@ impl Default for Options {
 pub struct LocalLedger {
     calls: mpsc::Sender<Call>,
     poison: Poison,
+    ends_at_start: BTreeMap<(StreamId, u32), u64>,
 }
 
 impl LocalLedger {
@@ -98,6 +99,7 @@ impl LocalLedger {
     pub fn open(disk: Arc<dyn Disk>, clock: Clock, options: Options) -> Result<LocalLedger> {
         let (files, state) = Files::open(disk, options)?;
         let poison = Poison::default();
+        let ends_at_start = state.ends();
         let writer = Writer::new(state, files, clock, poison.clone());
         let (calls, queue) = mpsc::channel(LEDGER_CALLS_QUEUED_MAX);
         match options.run {
@@ -108,7 +110,12 @@ impl LocalLedger {
                 .map(drop)
                 .map_err(|error| Error::new(Kind::Internal, "cannot start the ledger's thread").because(error))?,
         }
-        Ok(LocalLedger { calls, poison })
+        Ok(LocalLedger { calls, poison, ends_at_start })
+    }
+
+    /// Where the plans of each shard ended when the ledger was opened: positions before it have been given out.
+    pub fn ends_at_start(&self) -> &BTreeMap<(StreamId, u32), u64> {
+        &self.ends_at_start
     }
 
     async fn change(&self, change: Change) -> Result<Option<PlanId>> {

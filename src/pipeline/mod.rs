@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
 pub use state::{Seen, State};
@@ -375,7 +376,9 @@ impl Pipeline {
     }
 
     fn delivery(&self, id: PlanId, plan: Plan, newest_ms: Option<u64>, ready: Option<Ready>) -> Delivery {
-        let delivery = tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, ready));
+        // It ends with this pipeline: the next one carries the plan out again, or makes it anew, and a delivery that
+        // went on beside it would only be in its way.
+        let delivery = AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, ready)));
         let name = self.courier.name.clone();
         Box::pin(async move {
             // A panic in one delivery costs this pipeline a restart from the ledger, and nothing else.

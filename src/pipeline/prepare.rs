@@ -13,14 +13,16 @@ use super::target::{Step, Target};
 use crate::config::Delimiter;
 use crate::format::{Chunk, Encoding, lines};
 use crate::ledger::Tally;
-use crate::limits::ENCODE_CHUNK_BYTES;
+use crate::limits::{ENCODE_CHUNK_BYTES, ENCODE_CHUNK_RECORDS_MAX};
 use crate::record::Records;
 
-/// Cuts a run of records into chunks of [`ENCODE_CHUNK_BYTES`]: a chunk ends with the record that reaches that many.
+/// Cuts a run of records into chunks of [`ENCODE_CHUNK_BYTES`]: a chunk ends with the record that reaches that many, or
+/// [`ENCODE_CHUNK_RECORDS_MAX`].
 #[derive(Default)]
 pub(super) struct Chunker {
     open: Vec<Records>,
     bytes: usize,
+    records: usize,
 }
 
 impl Chunker {
@@ -29,16 +31,18 @@ impl Chunker {
         let mut whole = Vec::new();
         while !records.is_empty() {
             let wanted = ENCODE_CHUNK_BYTES - self.bytes;
-            let reaching = records.ends.partition_point(|end| (*end as usize) < wanted);
+            let last = ENCODE_CHUNK_RECORDS_MAX - self.records - 1;
+            let reaching = records.ends.partition_point(|end| (*end as usize) < wanted).min(last);
             if reaching == records.len() {
                 self.bytes += records.data.len();
+                self.records += records.len();
                 self.open.push(records);
                 break;
             }
             let rest = records.slice(reaching + 1, records.len());
             self.open.push(if rest.is_empty() { records } else { records.slice(0, reaching + 1) });
             whole.push(std::mem::take(&mut self.open));
-            self.bytes = 0;
+            (self.bytes, self.records) = (0, 0);
             records = rest;
         }
         whole
@@ -46,7 +50,7 @@ impl Chunker {
 
     /// The last chunk, if any records are left.
     pub(super) fn finish(&mut self) -> Option<Vec<Records>> {
-        self.bytes = 0;
+        (self.bytes, self.records) = (0, 0);
         (!self.open.is_empty()).then(|| std::mem::take(&mut self.open))
     }
 }
@@ -149,6 +153,19 @@ mod tests {
             prop_assert_eq!(&whole, &chunks(&[all.slice(0, cut), all.slice(cut, all.len())]));
             prop_assert_eq!(whole.concat(), all.data.to_vec());
         }
+    }
+
+    #[test]
+    fn empty_records_do_not_gather_without_bound() {
+        let mut chunker = Chunker::default();
+        let put = Records::from_slices(0, &[""; 500]);
+        let whole: Vec<usize> = (0..1_000)
+            .flat_map(|_| chunker.push(put.clone()))
+            .map(|chunk| chunk.iter().map(Records::len).sum())
+            .collect();
+        assert_eq!(whole, vec![ENCODE_CHUNK_RECORDS_MAX; 500_000 / ENCODE_CHUNK_RECORDS_MAX]);
+        let left: usize = chunker.finish().unwrap().iter().map(Records::len).sum();
+        assert_eq!(left, 500_000 % ENCODE_CHUNK_RECORDS_MAX);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
-use crate::config::{Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Store};
+use crate::config::{
+    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Sse, Store,
+};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
 use crate::ledger::Plan;
@@ -20,6 +22,9 @@ use super::buffer::Buffer;
 pub(super) struct Target {
     /// Where to.
     pub place: Place,
+    /// How objects are stored there; for where the settings in force are another place's.
+    #[serde(default, skip_serializing_if = "Stored::is_plain")]
+    pub stored: Stored,
     /// What becomes of records before they are joined, by name, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<Step>,
@@ -56,6 +61,41 @@ pub(super) enum Place {
     },
 }
 
+/// How S3 is to store objects: what was encrypted under a key yesterday must not be put in the clear because its stream
+/// goes elsewhere today.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Stored {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sse: Option<Sse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acl: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<(String, String)>,
+    checksum: Checksum,
+}
+
+impl Stored {
+    fn of(store: &Store) -> Self {
+        match store {
+            Store::Local { .. } => Stored::default(),
+            Store::S3(s3) => Stored {
+                sse: s3.sse.clone(),
+                storage_class: s3.storage_class.clone(),
+                acl: s3.acl.clone(),
+                tags: s3.tags.clone(),
+                checksum: s3.checksum,
+            },
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        *self == Stored::default()
+    }
+}
+
 impl Place {
     fn of(store: &Store) -> Self {
         match store {
@@ -76,6 +116,7 @@ impl Target {
         let destination = &stream.destination;
         Target {
             place: Place::of(&destination.store),
+            stored: Stored::of(&destination.store),
             process: stream.process.iter().map(|Processor::RequireJson| Step::RequireJson).collect(),
             delimiter: destination.delimiter,
             compression: destination.compression,
@@ -116,7 +157,11 @@ impl Target {
                     credentials,
                     profile,
                 };
-                Store::S3(Box::new(S3Store::new(bucket.clone(), connection)))
+                let Stored { sse, storage_class, acl, tags, checksum } = self.stored.clone();
+                let mut store = S3Store::new(bucket.clone(), connection);
+                (store.sse, store.storage_class, store.acl) = (sse, storage_class, acl);
+                (store.tags, store.checksum) = (tags, checksum);
+                Store::S3(Box::new(store))
             }
         }
     }
@@ -161,5 +206,33 @@ pub(super) fn replan(plan: &Plan, version: u64, stream: &DeliveryStream, clock: 
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
         target: serde_json::to_value(&target).expect("a target is plain data"),
         ..plan.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Destination;
+
+    fn stream(store: S3Store) -> DeliveryStream {
+        DeliveryStream::new("web", Destination::new(Store::S3(Box::new(store))))
+    }
+
+    #[test]
+    fn an_old_plan_is_stored_as_it_was_planned_though_its_stream_goes_elsewhere_now() {
+        let old = S3Store {
+            sse: Some(Sse::Kms { key: Some("alias/logs".to_owned()) }),
+            storage_class: Some("GLACIER_IR".to_owned()),
+            acl: Some("private".to_owned()),
+            tags: vec![("team".to_owned(), "web".to_owned())],
+            checksum: Checksum::Sha256,
+            ..S3Store::new("old", S3Connection::default())
+        };
+        let planned = serde_json::to_value(Target::of(&stream(old.clone()))).unwrap();
+        let planned: Target = serde_json::from_value(planned).unwrap();
+        let now = Store::S3(Box::new(S3Store::new("new", S3Connection::default())));
+        assert_eq!(planned.store(&now), Store::S3(Box::new(old)));
+        let plain = serde_json::to_value(Target::of(&stream(S3Store::new("b", S3Connection::default())))).unwrap();
+        assert!(plain.get("stored").is_none(), "{plain}");
     }
 }

@@ -216,3 +216,18 @@ async fn a_stream_of_the_file_is_shown_and_never_changed() {
     assert_eq!(service.refused("CreateDeliveryStream", create("web", json!({}))).await.0, "ResourceInUseException");
     assert_eq!(service.ok("ListTagsForDeliveryStream", named("web")).await["Tags"], json!([]));
 }
+
+/// In a bucket such keys are odd; below a directory every object would be refused, for ever, after its records were
+/// acknowledged.
+#[tokio::test(start_paused = true)]
+async fn prefixes_that_no_directory_takes_are_refused_where_buckets_are_folders() {
+    let config = standpipe::config::Config { buckets: Buckets::Local("/srv/lake".into()), ..config(Vec::new()) };
+    let service = Service::start(&SimDisk::new(1), &config).await.unwrap();
+    for prefix in ["/logs/", "a//b/", "../../etc/", "a/./", ".tmp-", "a\\b/"] {
+        let (code, message) = service.refused("CreateDeliveryStream", create("s", json!({ "Prefix": prefix }))).await;
+        assert_eq!(code, "InvalidArgumentException", "{prefix}");
+        assert!(message.contains("in its path"), "{prefix}: {message}");
+    }
+    service.create("s", json!({ "Prefix": "logs/" })).await;
+    assert!(service.update("s", "1", json!({ "ErrorOutputPrefix": "/errors/" })).await.is_err());
+}

@@ -187,6 +187,10 @@ impl File for RealUnnamed {
         self.file.sync()
     }
 
+    fn forget(&self) -> io::Result<()> {
+        self.file.forget()
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }

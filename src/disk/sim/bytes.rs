@@ -69,6 +69,19 @@ impl Bytes {
         self.forget();
     }
 
+    /// What is clean is read from the platter again; the length is what it was.
+    pub(super) fn reread(&mut self) {
+        let mut live = self.durable.clone();
+        live.resize(self.live.len(), 0);
+        for (&start, &end) in &self.dirty {
+            let end = end.min(live.len());
+            if start < end {
+                live[start..end].copy_from_slice(&self.live[start..end]);
+            }
+        }
+        self.live = live;
+    }
+
     /// The power fails: what is left becomes the file.
     pub(super) fn crash(&mut self, mercy: Mercy, rng: &mut Rng) {
         self.live = self.after_crash(mercy, rng);

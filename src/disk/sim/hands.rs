@@ -55,6 +55,11 @@ impl File for SimFile {
         self.tree()?.sync(self.ino)
     }
 
+    fn forget(&self) -> io::Result<()> {
+        self.tree()?.file_mut(self.ino)?.reread();
+        Ok(())
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut tree = self.tree_to_change()?;
         tree.set_len(self.ino, whole(len)?)

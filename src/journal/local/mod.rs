@@ -11,6 +11,7 @@
 //! Why frames do not carry the checksum of the one before: number of the segment, offset and dense positions say already
 //! that a frame is in its place and that none is missing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,6 +75,9 @@ pub struct Options {
     pub calls_max: usize,
     /// Bytes that must stay free on the file system (or 5 percent of it, whichever is less).
     pub free_bytes_min: u64,
+    /// Positions before these were given out for sure, whatever the disk says: who planned or delivered them knows. They
+    /// are never given out again, or what is put there would be taken for delivered.
+    pub ends_min: BTreeMap<ShardId, u64>,
 }
 
 impl Default for Options {
@@ -85,6 +89,7 @@ impl Default for Options {
             fresh_bytes: FRESH_BYTES_MAX,
             calls_max: CALLS_REMEMBERED_MAX,
             free_bytes_min: FREE_BYTES_MIN,
+            ends_min: BTreeMap::new(),
         }
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn recover(inner: &Inner) -> Result<Recovered> {
     let mut calls = Vec::new();
     let mut unsealed = Vec::new();
     let mut targets = Vec::new();
+    let mut unseen = inner.options.ends_min.clone();
     for entry in inner.disk.list(Path::new(JOURNAL_DIR)).map_err(failed)? {
         let Ok(stream) = entry.name.parse::<StreamId>() else {
             tracing::warn!(name = entry.name, "what is this in the journal's folder");
@@ -60,11 +61,17 @@ pub(super) fn recover(inner: &Inner) -> Result<Recovered> {
         }
         targets.push(Target::Dir(stream_dir(stream)));
         for id in folders.iter().filter_map(|entry| shard_of(stream, &entry.name)) {
-            let found = Loader { inner, id, calls: Vec::new(), unsealed: Vec::new(), targets: Vec::new() }.load()?;
+            unseen.remove(&id);
+            let found = Loader::new(inner, id).load()?;
             targets.extend(found.targets);
             calls.extend(found.calls.into_iter().map(|stored| (id, stored)));
             unsealed.extend(found.unsealed);
         }
+    }
+    for (id, _) in unseen.into_iter().filter(|(_, end)| *end > 0) {
+        inner.disk.create_dirs(&shard_dir(id)).map_err(failed)?;
+        targets.push(Target::Dir(stream_dir(id.stream)));
+        targets.extend(Loader::new(inner, id).load()?.targets);
     }
     if !targets.is_empty() {
         targets.push(Target::Dir(JOURNAL_DIR.into()));
@@ -106,7 +113,11 @@ impl Files {
     }
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn new(inner: &'a Inner, id: ShardId) -> Self {
+        Loader { inner, id, calls: Vec::new(), unsealed: Vec::new(), targets: Vec::new() }
+    }
+
     fn load(mut self) -> Result<Self> {
         let files = self.list()?;
         let mut view = View::default();
@@ -139,6 +150,7 @@ impl Loader<'_> {
         self.notes(&files, &mut view)?;
         end = end.max(view.segments.back().map_or(0, |segment| segment.end));
         end = end.max(files.segments.last_key_value().map_or(0, |(first, _)| *first));
+        end = end.max(self.known_end(end));
         self.keep_end(&mut view, end)?;
         self.targets(&view)?;
         self.publish(view, end, sidecars)?;
@@ -205,6 +217,10 @@ impl Loader<'_> {
             self.header(first, orphans.nonce)
         };
         let cipher = header.cipher(self.inner.master.as_ref(), path)?;
+        if newest {
+            // Where its last sync failed, the last group may stand in memory alone, as pages that count as written.
+            file.sync().and_then(|()| file.forget()).map_err(failed)?;
+        }
         let mut walk = Walk::new(file, header.ident, cipher.as_ref(), len, WINDOW_BYTES);
         let mut found = scan(&mut walk, first).map_err(failed)?;
         if let Some(end) = sealed_end.filter(|end| *end > found.end) {
@@ -288,6 +304,21 @@ impl Loader<'_> {
         }
         view.damaged += view.segments.iter().flat_map(|segment| &segment.holes).map(Hole::positions).sum::<u64>();
         Ok(())
+    }
+
+    /// The end that is known from elsewhere; loud where it is beyond what the disk tells of.
+    fn known_end(&self, end: u64) -> u64 {
+        let known = self.inner.options.ends_min.get(&self.id).copied().unwrap_or(0);
+        if known > end {
+            tracing::error!(
+                folder = %shard_dir(self.id).display(),
+                ends_at = end,
+                planned_up_to = known,
+                "the journal has lost records that were planned for delivery: was it damaged, or restored from a backup? \
+                 Their positions are passed over"
+            );
+        }
+        known
     }
 
     /// Sees to it that some file tells the shard's end, also when the segment that told it had nothing in it.

@@ -9,7 +9,7 @@
 //! - A sync that fails, that of a cut included: nobody knows what is on the disk. The journal is poisoned, the group is
 //!   answered with `Internal`, and no sync is tried on that data again. The file is cut back all the same, as well as it
 //!   goes, so that a process that starts on the same page cache does not take for stored what never reached the disk.
-//!   (Only a process that dies between the failed sync and the cut, on a machine that stays up, leaves such bytes.)
+//!   Where the cut failed too, or the process died before it, that start finds out: it lets the page cache go first.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};

@@ -34,6 +34,11 @@ impl State {
         shards.map(|((_, shard), standing)| (*shard, standing.clone())).collect()
     }
 
+    /// Where the plans of each shard end.
+    pub(super) fn ends(&self) -> BTreeMap<Key, u64> {
+        self.shards.iter().map(|(key, standing)| (*key, end_of_plans(standing))).collect()
+    }
+
     pub(super) fn knows(&self, stream: StreamId) -> bool {
         self.shards.range((stream, 0)..=(stream, u32::MAX)).next().is_some()
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::FromApi;
+use crate::config::names::local_keys;
 use crate::config::{
     Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, check_prefixes,
     time_zone,
@@ -181,7 +182,7 @@ impl S3Destination {
         checks::destination(&self)?;
         let store = self.store(buckets)?;
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
-        Ok(DeliveryStream {
+        let stream = DeliveryStream {
             buffer: Buffering {
                 size_bytes: self.buffering_hints.size_mib * MIB,
                 interval: Duration::from_secs(self.buffering_hints.interval_s),
@@ -198,7 +199,9 @@ impl S3Destination {
                     ..Destination::new(store)
                 },
             )
-        })
+        };
+        local_keys(name, &stream.destination)?;
+        Ok(stream)
     }
 
     fn store(&self, buckets: &Buckets) -> Result<Store> {

@@ -292,6 +292,7 @@ impl Courier {
         tracing::error!(
             stream = self.name,
             key = plan.key,
+            first_position = plan.start,
             records = expired,
             retention_seconds = retention.as_secs(),
             "records outlived the stream's retention and are given up"

@@ -243,7 +243,7 @@ impl Pipeline {
         if missing > 0 {
             tracing::error!(
                 stream = self.courier.name,
-                position = self.read_at,
+                first_position = self.read_at,
                 records = missing,
                 "records are missing from the journal and are counted as damaged"
             );

@@ -28,7 +28,8 @@ pub enum LogFormat {
 
 /// How often the same line (same place, same stream) is written.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
-/// Fields that do not make a line another one.
+/// Fields that do not make a line another one. Lines that tell of lost records carry one that is not here (`first_position`), and
+/// are all shown.
 const DIFFERENT_EACH_TIME: &[&str] =
     &["key", "error", "request_id", "attempts", "seconds", "bytes", "records", "position", "offset"];
 /// Places and streams remembered; beyond it the memory is cleared, and lines are written again.
@@ -134,10 +135,15 @@ mod tests {
         say("a", "2");
         say("b", "3");
         assert_eq!(*lines.lock().unwrap(), 2);
+        for (start, lines_now) in [(0, 3), (0, 3), (9, 4)] {
+            tracing::error!(stream = "a", first_position = start, records = 5 + start, "records are given up");
+            assert_eq!(*lines.lock().unwrap(), lines_now, "each loss is told, once");
+        }
         clock.sleep(REPEAT_AFTER).await;
         say("a", "4");
-        assert_eq!(*lines.lock().unwrap(), 3);
+        assert_eq!(*lines.lock().unwrap(), 5);
     }
+
     #[test]
     fn a_filter_is_taken_or_refused_by_name() {
         assert_eq!(parse("").unwrap().to_string(), "info");

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use aws_sdk_firehose::Client;
-use aws_sdk_firehose::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::{PutRecordBatchResponseEntry, Record};
 use bytes::Bytes;
 
 use super::super::client::PAUSE_MAX;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, causes};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 
 /// The pause before the first repetition; it doubles from there.
@@ -143,6 +143,6 @@ where
 {
     match error.as_service_error().and_then(|error| Some((error.code()?.to_owned(), error.message()?.to_owned()))) {
         Some((code, message)) => format!("{stream}: {code}: {message}"),
-        None => format!("{stream}: {}", DisplayErrorContext(error)),
+        None => format!("{stream}: no answer of a Firehose from the endpoint: {}", causes(&error)),
     }
 }

@@ -4,7 +4,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::probe::Headers;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, causes};
 
 /// Characters of a store's message that we repeat: it may be anybody's.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -119,20 +119,6 @@ impl Fault {
     }
 }
 
-/// What lies beneath the SDK's own "dispatch failure", in words: its `DisplayErrorContext` adds the whole of it once more as
-/// `Debug` shows it.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(error.source(), |error| error.source());
-    let mut words: Vec<String> = Vec::new();
-    for said in chain.map(ToString::to_string) {
-        // Some print their cause themselves.
-        if words.last().is_none_or(|last| !last.contains(&said)) {
-            words.push(said);
-        }
-    }
-    if words.is_empty() { error.to_string() } else { words.join(": ") }
-}
-
 /// `text` from a store, made fit for one line.
 fn cleaned(text: &str) -> String {
     let clean = text.chars().map(|char| if char.is_control() { ' ' } else { char });
@@ -165,15 +151,6 @@ mod tests {
             assert_eq!(error.kind(), kind, "{code} is held and tried again");
         }
         assert_eq!(fault(503, "SlowDown").into_error("put", "logs").kind(), Kind::Throttled);
-    }
-
-    #[test]
-    fn a_call_that_did_not_get_through_is_told_in_words_once() {
-        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let outer = Error::unavailable("tcp connect error").because(refused);
-        let error = Error::unavailable("dispatch failure").because(outer);
-        assert_eq!(causes(&error), "tcp connect error: connection refused");
-        assert_eq!(causes(&Error::unavailable("alone")), "alone");
     }
 
     #[test]

@@ -109,3 +109,31 @@ impl std::error::Error for Error {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// What lies beneath an error of an AWS SDK ("dispatch failure"), each cause once. The SDK's own `DisplayErrorContext` adds
+/// all of it a second time, as `Debug` shows it.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(error.source(), |error| error.source());
+    let mut words: Vec<String> = Vec::new();
+    for said in chain.map(ToString::to_string) {
+        // Some print their cause themselves.
+        if words.last().is_none_or(|last| !last.contains(&said)) {
+            words.push(said);
+        }
+    }
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_in_words_and_once() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let outer = Error::unavailable("tcp connect error").because(refused);
+        let error = Error::unavailable("dispatch failure").because(outer);
+        assert_eq!(causes(&error), "tcp connect error: connection refused");
+        assert_eq!(causes(&Error::unavailable("alone")), "alone");
+    }
+}

@@ -134,6 +134,8 @@ pub const UPLOADS_MAX: usize = 64;
 pub const RETRIES_MAX: usize = 16;
 /// How long an attempt counts among those under way: a store that hangs keeps others waiting no longer than this.
 pub const UPLOAD_TURN_MAX: Duration = Duration::from_secs(10);
+/// How often it is said again that a stream's objects cannot be put, while that lasts.
+pub const OUTAGE_REMINDER: Duration = Duration::from_mins(5);
 /// First pause after a failed attempt at an object; it doubles up to [`RETRY_PAUSE_MAX`].
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Bytes above which an S3 object is sent in parts, and the size of each part but the last.

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::console::{self, Handles};
 use crate::destination::Stores;
 use crate::disk::RealDisk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 pub use service::Service;
 
@@ -63,14 +63,17 @@ impl App {
     /// What is wrong with the data directory or the listeners. A destination that is down is not an error: its
     /// records wait in the journal.
     pub async fn start(config: Config, clock: Clock) -> Result<App> {
-        let disk = RealDisk::open(&config.data_dir).map_err(|error| {
-            Error::unavailable(format!("data_dir {} cannot be opened", config.data_dir.display())).because(error)
-        })?;
         // Both ports are taken before anything is touched on disk: a second start by mistake changes nothing.
         let edge = bind(config.server.listen).await?;
         let admin = bind(config.server.admin_listen).await?;
         let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
-        let service = Service::start(&config, clock.clone(), Arc::new(disk), Stores::new()).await?;
+        let unusable = |kind, error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(kind, format!("data_dir {} cannot be used", config.data_dir.display())).because(error)
+        };
+        let disk = RealDisk::open(&config.data_dir).map_err(|error| unusable(Kind::Unavailable, error.into()))?;
+        let service = Service::start(&config, clock.clone(), Arc::new(disk), Stores::new())
+            .await
+            .map_err(|error| unusable(error.kind(), error.into()))?;
 
         let context = service.api_context(&config);
         let mut server = Server::new(clock.clone());

@@ -156,8 +156,14 @@ impl Pipelines {
         }
         if ended.left > 0 {
             self.shared.metrics.discarded_records.inc_by(ended.left);
+            tracing::warn!(
+                stream = name,
+                discarded = ended.left,
+                "delivery stream is gone, and what it had not delivered"
+            );
+        } else {
+            tracing::info!(stream = name, "delivery stream is gone");
         }
-        tracing::info!(stream = name, discarded = ended.left, "delivery stream is gone");
         // In this order: a crash in between finds the catalog's entry still there and clears away again.
         let cleared = async {
             self.shared.streams.get(id).remove().await?;
@@ -213,7 +219,10 @@ async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch
         match run.await {
             Ok(Ok(ended)) if is_over(until(&orders), ended) => return ended,
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again"),
+            Ok(Err(error)) => {
+                state.failed(&error, shared.clock.now_ms());
+                tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again");
+            }
             Err(error) => tracing::error!(stream = stream.name, %error, "a pipeline panicked, starts again"),
         }
         if matches!(until(&orders), Until::Flushed | Until::Left) {

@@ -26,7 +26,14 @@ pub(super) fn adopt(document: Document, config: &Config, from_api: &FromApi, clo
         state.streams.insert(stream.name.clone(), Arc::new(entry));
     }
     for (name, known) in stored {
-        state.streams.insert(name, Arc::new(not_in_file(known, config, from_api)?));
+        let entry = not_in_file(known, config, from_api)?;
+        if entry.origin == Origin::File {
+            tracing::warn!(
+                stream = name,
+                "not in the configuration file any more: the stream takes no records, delivers what it holds, and is gone"
+            );
+        }
+        state.streams.insert(name, Arc::new(entry));
     }
     if config.encryption_key.is_none() {
         refuse_encrypted(&state)?;

@@ -27,7 +27,11 @@ mod tests;
 
 /// Objects as files beneath the root of a [`Disk`]. Cheap to clone.
 #[derive(Clone)]
-pub struct LocalDirectory(Arc<Inner>);
+pub struct LocalDirectory {
+    inner: Arc<Inner>,
+    /// Where the root is, for messages; empty if that is not known.
+    root: PathBuf,
+}
 
 struct Inner {
     disk: Arc<dyn Disk>,
@@ -38,7 +42,31 @@ struct Inner {
 impl LocalDirectory {
     /// The directory that `disk` is rooted in.
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        LocalDirectory(Arc::new(Inner { disk, durable: Mutex::default() }))
+        LocalDirectory { inner: Arc::new(Inner { disk, durable: Mutex::default() }), root: PathBuf::new() }
+    }
+
+    /// The same, with the path of its root, so that messages can name it.
+    #[must_use]
+    pub fn at(self, root: &Path) -> Self {
+        LocalDirectory { root: root.to_owned(), ..self }
+    }
+
+    /// What an operator is told.
+    fn describe(&self, key: &str, action: &str, error: io::Error) -> Error {
+        let (kind, why) = match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => (Kind::Invalid, ""),
+            io::ErrorKind::IsADirectory => (Kind::Conflict, ", a directory has that name"),
+            io::ErrorKind::NotADirectory => (Kind::Conflict, ", a file or a link stands where a directory is needed"),
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                (Kind::Conflict, ", a symbolic link stands in the way, and none is followed")
+            }
+            _ => (Kind::Unavailable, ""),
+        };
+        let place = match self.root.as_os_str() {
+            root if root.is_empty() => String::new(),
+            _ => format!(" in {}", self.root.display()),
+        };
+        Error::new(kind, format!("cannot {action} object {key:?}{place}{why}")).because(error)
     }
 
     /// Runs what blocks where it may.
@@ -46,13 +74,13 @@ impl LocalDirectory {
         &self,
         act: impl FnOnce(&Inner) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let inner = self.0.clone();
+        let inner = self.inner.clone();
         tokio::task::spawn_blocking(move || act(&inner)).await.map_err(io::Error::other)?
     }
 
     /// Writes the body to a file that nobody sees, as its chunks come; the file and its length.
     async fn write(&self, key: &str, dir: PathBuf, mut body: Body) -> Result<(Arc<dyn Unnamed>, u64)> {
-        let failed = |error| describe(key, "write", error);
+        let failed = |error| self.describe(key, "write", error);
         let file: Arc<dyn Unnamed> = self.blocking(move |inner| inner.unnamed(&dir)).await.map_err(failed)?.into();
         let mut len = 0;
         while let Some(chunk) = body.next().await {
@@ -74,7 +102,7 @@ impl Destination for LocalDirectory {
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         let (file, len) = self.write(key, dir.clone(), body).await?;
         let linked = self.blocking(move |inner| inner.link(&*file, &path, len)).await;
-        let created = match linked.map_err(|error| describe(key, "create", error))? {
+        let created = match linked.map_err(|error| self.describe(key, "create", error))? {
             Linked::Created => Created::Created,
             Linked::AlreadyThere => Created::AlreadyThere,
             Linked::Other(found) => {
@@ -84,7 +112,7 @@ impl Destination for LocalDirectory {
         };
         self.blocking(move |inner| inner.make_durable(&dir))
             .await
-            .map_err(|error| describe(key, "sync the directories of", error))?;
+            .map_err(|error| self.describe(key, "sync the directories of", error))?;
         Ok(created)
     }
 
@@ -177,18 +205,4 @@ impl Inner {
         self.disk.sync_dir(Path::new(""))?;
         self.disk.space()
     }
-}
-
-/// What an operator is told.
-fn describe(key: &str, action: &str, error: io::Error) -> Error {
-    let (kind, why) = match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => (Kind::Invalid, ""),
-        io::ErrorKind::IsADirectory => (Kind::Conflict, ", a directory has that name"),
-        io::ErrorKind::NotADirectory => (Kind::Conflict, ", a file or a link stands where a directory is needed"),
-        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            (Kind::Conflict, ", a symbolic link stands in the way, and none is followed")
-        }
-        _ => (Kind::Unavailable, ""),
-    };
-    Error::new(kind, format!("cannot {action} object {key:?}{why}")).because(error)
 }

@@ -12,7 +12,23 @@ use crate::config::Store;
 use crate::disk::RealDisk;
 use crate::error::{Error, Result};
 
-type Cell = Arc<OnceCell<Arc<dyn Destination>>>;
+type Cell = Arc<OnceCell<Opened>>;
+
+/// A destination that was opened.
+struct Opened {
+    destination: Arc<dyn Destination>,
+    /// The directory that it is, if it is one.
+    directory: Option<Arc<RealDisk>>,
+}
+
+impl Opened {
+    /// Whether the path of a directory leads elsewhere by now: it was removed, moved, or something was mounted there.
+    async fn is_stale(&self, store: &Store) -> bool {
+        let (Some(disk), Store::Local { path }) = (self.directory.clone(), store) else { return false };
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || !disk.is_at(&path)).await.unwrap_or(false)
+    }
+}
 
 /// All destinations in use. Cloning shares them.
 #[derive(Clone, Default)]
@@ -35,25 +51,39 @@ impl Stores {
     }
 
     /// The destination for `store`. The first caller opens it and probes it, and says in the log what it is like; a
-    /// store that is down is opened all the same.
+    /// store that is down is opened all the same. A directory whose path leads elsewhere by now is opened anew: objects
+    /// must not vanish into one that nobody can see.
     ///
     /// `probe_prefix` is the literal beginning of the keys that will be written.
     pub async fn open(&self, store: &Store, probe_prefix: &str) -> Result<Arc<dyn Destination>> {
         if let Some(fixed) = &self.fixed {
             return Ok(fixed.clone());
         }
-        let cell = self.cell(store);
-        cell.get_or_try_init(|| self.connect(store, probe_prefix)).await.cloned()
+        let mut cell = self.cell(store);
+        if let Some(opened) = cell.get()
+            && opened.is_stale(store).await
+        {
+            tracing::warn!(
+                destination = place(store),
+                "the directory was removed, moved, or something was mounted there: it is opened anew"
+            );
+            self.forget(&cell);
+            cell = self.cell(store);
+        }
+        let opened = cell.get_or_try_init(|| self.connect(store, probe_prefix)).await?;
+        Ok(opened.destination.clone())
     }
 
-    async fn connect(&self, store: &Store, probe_prefix: &str) -> Result<Arc<dyn Destination>> {
+    async fn connect(&self, store: &Store, probe_prefix: &str) -> Result<Opened> {
+        let mut directory = None;
         let destination: Arc<dyn Destination> = match store {
             Store::S3(s3) => Arc::new(S3Destination::connect(&self.connections, s3, probe_prefix).await?),
             Store::Local { path } => {
                 let disk = RealDisk::open_shared(path).map_err(|error| {
                     Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
                 })?;
-                Arc::new(LocalDirectory::new(Arc::new(disk)))
+                let disk = directory.insert(Arc::new(disk)).clone();
+                Arc::new(LocalDirectory::new(disk).at(path))
             }
         };
         let place = place(store);
@@ -61,7 +91,11 @@ impl Stores {
             Ok(finding) => tracing::info!(destination = place, finding, "destination probed"),
             Err(error) => tracing::warn!(destination = place, %error, "a destination cannot be written at the moment"),
         }
-        Ok(destination)
+        Ok(Opened { destination, directory })
+    }
+
+    fn forget(&self, stale: &Cell) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, cell)| !Arc::ptr_eq(cell, stale));
     }
 
     fn cell(&self, store: &Store) -> Cell {
@@ -85,5 +119,35 @@ fn place(store: &Store) -> String {
     match store {
         Store::S3(s3) => format!("s3://{}", s3.bucket),
         Store::Local { path } => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::destination::{Body, ObjectFacts};
+
+    #[tokio::test]
+    async fn a_directory_that_was_replaced_or_removed_is_opened_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = dir.path().join("lake");
+        let (stores, store) = (Stores::new(), Store::Local { path: lake.clone() });
+        let put = async |key: &str| {
+            let destination = stores.open(&store, "").await.unwrap();
+            destination.create(key, Body::whole("x"), ObjectFacts::default()).await.unwrap();
+        };
+        put("a/1").await;
+        let first = stores.open(&store, "").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &stores.open(&store, "").await.unwrap()), "one that is still there is kept");
+        fs::rename(&lake, dir.path().join("old")).unwrap();
+        fs::create_dir(&lake).unwrap();
+        put("a/2").await;
+        assert!(lake.join("a/2").exists());
+        fs::remove_dir_all(&lake).unwrap();
+        put("a/3").await;
+        assert!(lake.join("a/3").exists());
+        assert_eq!(fs::read_dir(dir.path().join("old/a")).unwrap().count(), 1);
     }
 }

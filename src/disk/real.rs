@@ -55,6 +55,13 @@ impl RealDisk {
         Ok(RealDisk { hidden: Hidden::new(beneath.clone(), file_mode), beneath, file_mode })
     }
 
+    /// Whether `path` still leads to this tree's root.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let there = retry_on_intr(|| statat(CWD, path, AtFlags::empty()));
+        let (Ok(there), Ok(root)) = (there, fstat(self.beneath.root())) else { return false };
+        (there.st_dev, there.st_ino) == (root.st_dev, root.st_ino)
+    }
+
     /// As on a kernel without `openat2`.
     #[cfg(test)]
     pub(super) fn without_openat2(self) -> RealDisk {

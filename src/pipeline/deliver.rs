@@ -4,13 +4,13 @@
 //! left and after a failed attempt, from the journal once more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::capacity::Capacity;
+use super::outage::Outage;
 use super::prepare::{Chunker, Prepared, Recipe};
 use super::state::State;
 use super::target::Target;
@@ -35,8 +35,8 @@ pub(super) struct Courier {
     pub metrics: Arc<StreamMetrics>,
     pub state: Arc<State>,
     pub orders: watch::Receiver<Orders>,
-    /// Whether the last attempt failed; then one attempt is made at a time.
-    pub failing: AtomicBool,
+    /// Whether attempts fail; then one is made at a time.
+    pub outage: Outage,
     pub one_at_a_time: tokio::sync::Mutex<()>,
 }
 
@@ -103,7 +103,7 @@ impl Courier {
 
     /// One attempt, when it is this pipeline's turn.
     async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
-        let failing = self.failing.load(Ordering::Relaxed);
+        let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
         let leave = self.capacity.upload(failing).await;
         let put = self.put(plan, ready);
@@ -264,8 +264,14 @@ impl Courier {
     }
 
     fn succeeded(&self, plan: &Plan, tally: &Tally) {
-        if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(stream = self.name, key = plan.key, "the destination takes objects again");
+        if let Some(toll) = self.outage.over(self.clock.instant()) {
+            tracing::info!(
+                stream = self.name,
+                key = plan.key,
+                attempts = toll.attempts,
+                seconds = toll.lasted.as_secs(),
+                "the destination takes objects again"
+            );
         }
         self.metrics.delivery_success.inc_by(tally.objects);
         self.state.delivered(&plan.key, tally, self.clock.now_ms());
@@ -274,9 +280,15 @@ impl Courier {
     fn failed(&self, plan: &Plan, error: &Error) {
         self.metrics.delivery_failure.inc();
         self.state.failed(error, self.clock.now_ms());
-        let first = !self.failing.swap(true, Ordering::Relaxed);
-        if first {
-            tracing::warn!(stream = self.name, key = plan.key, %error, "an object could not be put, will be tried again");
+        if let Some(toll) = self.outage.failed(self.clock.instant()) {
+            tracing::warn!(
+                stream = self.name,
+                key = plan.key,
+                attempts = toll.attempts,
+                seconds = toll.lasted.as_secs(),
+                %error,
+                "an object could not be put, its records wait in the journal and it is tried again"
+            );
         } else {
             tracing::debug!(stream = self.name, key = plan.key, %error, "an object could not be put again");
         }
@@ -293,6 +305,7 @@ impl Courier {
         tracing::error!(
             stream = self.name,
             key = plan.key,
+            first_position = plan.start,
             records = expired,
             retention_seconds = retention.as_secs(),
             "records outlived the stream's retention and are given up"

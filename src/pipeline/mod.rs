@@ -14,6 +14,7 @@ mod buffer;
 mod capacity;
 mod deliver;
 mod failed;
+mod outage;
 mod prepare;
 mod state;
 mod target;
@@ -149,7 +150,7 @@ impl Pipeline {
             metrics,
             state,
             orders: orders.clone(),
-            failing: false.into(),
+            outage: outage::Outage::default(),
             one_at_a_time: tokio::sync::Mutex::new(()),
         });
         let end = standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end);
@@ -184,12 +185,13 @@ impl Pipeline {
                 break;
             }
             self.fill().await?;
+            // Also before a cut: should the ledger not take its plan, the age of what waits is known all the same.
+            self.publish();
             let last = until != Until::Forever && self.is_caught_up().await?;
             if self.is_due(last) && self.has_room() {
                 self.cut().await?;
                 continue;
             }
-            self.publish();
             if last && self.buffer.is_empty() && self.under_way.is_empty() {
                 break;
             }
@@ -242,7 +244,7 @@ impl Pipeline {
         if missing > 0 {
             tracing::error!(
                 stream = self.courier.name,
-                position = self.read_at,
+                first_position = self.read_at,
                 records = missing,
                 "records are missing from the journal and are counted as damaged"
             );

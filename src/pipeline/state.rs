@@ -44,6 +44,10 @@ impl State {
     pub(super) fn holds(&self, oldest_ms: Option<u64>, buffered_bytes: u64, under_way: usize) {
         let mut seen = self.lock();
         (seen.oldest_ms, seen.buffered_bytes, seen.under_way) = (oldest_ms, buffered_bytes, under_way);
+        if oldest_ms.is_none() && under_way == 0 {
+            // Nothing waits, so nothing waits for what failed.
+            seen.last_error = None;
+        }
     }
 
     pub(super) fn delivered(&self, key: &str, tally: &Tally, now_ms: u64) {
@@ -54,7 +58,8 @@ impl State {
         }
     }
 
-    pub(super) fn failed(&self, error: &Error, now_ms: u64) {
+    /// Something went wrong, and is tried again.
+    pub fn failed(&self, error: &Error, now_ms: u64) {
         self.lock().last_error = Some((error.to_string(), now_ms));
     }
 

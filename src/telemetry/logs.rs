@@ -1,5 +1,5 @@
-//! Log lines: JSON or text on standard error, never a record's bytes, and a line that repeats is written once a while
-//! with a count.
+//! Log lines: JSON or text on standard error, never a record's bytes, and a line that repeats is written once a
+//! while.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,6 +28,10 @@ pub enum LogFormat {
 
 /// How often the same line (same place, same stream) is written.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
+/// Fields that do not make a line another one. Lines that tell of lost records carry one that is not here (`first_position`), and
+/// are all shown.
+const DIFFERENT_EACH_TIME: &[&str] =
+    &["key", "error", "request_id", "attempts", "seconds", "bytes", "records", "position", "offset"];
 /// Places and streams remembered; beyond it the memory is cleared, and lines are written again.
 const REMEMBERED_MAX: usize = 4_096;
 
@@ -90,12 +94,13 @@ impl<S: Subscriber> Filter<S> for Once {
     }
 }
 
-/// What makes two lines from one place different: every field but those that differ each time.
+/// What makes two lines from one place different: every field but those that differ each time. The text of an error is
+/// one of them: it names keys and numbers.
 struct Key(DefaultHasher);
 
 impl Visit for Key {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if !matches!(field.name(), "key" | "request_id" | "seconds" | "bytes" | "records" | "position" | "offset") {
+        if !DIFFERENT_EACH_TIME.contains(&field.name()) {
             field.name().hash(&mut self.0);
             format!("{value:?}").hash(&mut self.0);
         }
@@ -123,15 +128,22 @@ mod tests {
         let once = Once { clock: clock.clone(), seen: Mutex::default() };
         let subscriber = tracing_subscriber::registry().with(Count(lines.clone()).with_filter(once));
         let _guard = tracing::subscriber::set_default(subscriber);
-        let say = |stream: &str, key: &str| tracing::warn!(stream, key, "an object could not be put");
+        let say = |stream: &str, key: &str| {
+            tracing::warn!(stream, key, error = format!("{key} is refused"), "an object could not be put");
+        };
         say("a", "1");
         say("a", "2");
         say("b", "3");
         assert_eq!(*lines.lock().unwrap(), 2);
+        for (start, lines_now) in [(0, 3), (0, 3), (9, 4)] {
+            tracing::error!(stream = "a", first_position = start, records = 5 + start, "records are given up");
+            assert_eq!(*lines.lock().unwrap(), lines_now, "each loss is told, once");
+        }
         clock.sleep(REPEAT_AFTER).await;
         say("a", "4");
-        assert_eq!(*lines.lock().unwrap(), 3);
+        assert_eq!(*lines.lock().unwrap(), 5);
     }
+
     #[test]
     fn a_filter_is_taken_or_refused_by_name() {
         assert_eq!(parse("").unwrap().to_string(), "info");

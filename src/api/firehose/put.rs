@@ -105,6 +105,7 @@ pub async fn store(
         Err(error) => {
             if matches!(error.kind(), Kind::Unavailable | Kind::Throttled) {
                 metrics.throttled_records.inc_by(count);
+                tracing::warn!(stream = entry.stream.name, records = count, %error, "records are refused, nothing of them is stored");
                 let mut slow_down = ApiError::service_unavailable("Slow down.");
                 slow_down.cause = Some(error.to_string());
                 return Err(slow_down);

@@ -232,7 +232,7 @@ impl<R: AsyncRead + Unpin> Transfer<R> {
             ));
         }
         if self.refused_lines > 0 {
-            complain(format_args!("{} lines were too long and not sent", count(self.refused_lines)));
+            complain(format_args!("too long and not sent: {} of the lines", count(self.refused_lines)));
         }
         if outcome.is_ok() && self.refused_lines == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use aws_sdk_firehose::Client;
-use aws_sdk_firehose::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::{PutRecordBatchResponseEntry, Record};
 use bytes::Bytes;
 
 use super::super::client::PAUSE_MAX;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, causes};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 
 /// The pause before the first repetition; it doubles from there.
@@ -102,7 +102,7 @@ impl Sender {
         let call = self.client.put_record_batch().delivery_stream_name(&self.stream);
         match call.set_records(Some(entries.collect())).send().await {
             Ok(answer) => Ok(answer.request_responses),
-            Err(error) => Err(Error::unavailable(explain(&self.stream, error))),
+            Err(error) => Err(Error::unavailable(explain(&self.stream, &error))),
         }
     }
 
@@ -137,12 +137,12 @@ fn split(
 }
 
 /// The service's own words where it answered; what stood in the way where it did not.
-fn explain<E>(stream: &str, error: SdkError<E>) -> String
+fn explain<E>(stream: &str, error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match error.as_service_error().and_then(|error| Some((error.code()?.to_owned(), error.message()?.to_owned()))) {
         Some((code, message)) => format!("{stream}: {code}: {message}"),
-        None => format!("{stream}: {}", DisplayErrorContext(error)),
+        None => format!("{stream}: no answer of a Firehose from the endpoint: {}", causes(error)),
     }
 }

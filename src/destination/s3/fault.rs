@@ -1,10 +1,10 @@
 //! What a store's answer means to an operator: our error names the bucket, the store's own code, and what to do.
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::probe::Headers;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, causes};
 
 /// Characters of a store's message that we repeat: it may be anybody's.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -35,7 +35,7 @@ impl Fault {
         let message = match error {
             SdkError::TimeoutError(_) => "no answer within the time limit".to_owned(),
             SdkError::ServiceError(_) => error.message().map(cleaned).unwrap_or_default(),
-            _ => cleaned(&DisplayErrorContext(error).to_string()),
+            _ => cleaned(&causes(error)),
         };
         Fault { status, code, message, region }
     }

@@ -12,7 +12,7 @@ use crate::api::{ApiError, Context, RequestFacts};
 use crate::catalog::{Entry, Status};
 use crate::error::Kind;
 use crate::journal::{Append, Appended};
-use crate::record::{Records, Span};
+use crate::record::{Records, ShardId, Span};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,8 @@ pub async fn store(
 fn record_answer(span: Span, encrypted: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(96);
     out.extend_from_slice(b"{\"RecordId\":\"");
-    record_id(&mut out, span, span.start);
+    shard_digits(&mut out, span.shard);
+    out.extend_from_slice(&digits(span.start));
     out.extend_from_slice(b"\",\"Encrypted\":");
     out.extend_from_slice(if encrypted { b"true}" } else { b"false}" });
     out
@@ -130,35 +131,35 @@ fn batch_answer(span: Span, encrypted: bool) -> Vec<u8> {
     out.extend_from_slice(b"{\"FailedPutCount\":0,\"Encrypted\":");
     out.extend_from_slice(if encrypted { b"true" } else { b"false" });
     out.extend_from_slice(b",\"RequestResponses\":[");
+    // All but the position is the same for each record.
+    let mut entry = b",{\"RecordId\":\"".to_vec();
+    shard_digits(&mut entry, span.shard);
     for position in span.start..span.end {
-        if position > span.start {
-            out.push(b',');
-        }
-        out.extend_from_slice(b"{\"RecordId\":\"");
-        record_id(&mut out, span, position);
+        let comma = usize::from(position == span.start);
+        out.extend_from_slice(&entry[comma..]);
+        out.extend_from_slice(&digits(position));
         out.extend_from_slice(b"\"}");
     }
     out.extend_from_slice(b"]}");
     out
 }
 
-/// Where a record stands, in 40 hexadecimal digits: stream, shard, position. Opaque to clients; for us it finds the
-/// record again, and a retry that was recognised gets the same ones.
-fn record_id(out: &mut Vec<u8>, span: Span, position: u64) {
-    digits(out, span.shard.stream.0, 16);
-    digits(out, u64::from(span.shard.index), 8);
-    digits(out, position, 16);
+/// The beginning of a record's id. All of it says where the record stands, in 40 hexadecimal digits: stream, shard,
+/// position. Opaque to clients; for us it finds the record again, and a retry that was recognised gets the same ones.
+fn shard_digits(out: &mut Vec<u8>, shard: ShardId) {
+    out.extend_from_slice(&digits(shard.stream.0));
+    out.extend_from_slice(&digits(u64::from(shard.index))[8..]);
 }
 
-fn digits(out: &mut Vec<u8>, number: u64, count: u32) {
+fn digits(number: u64) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend((0..count).rev().map(|digit| DIGITS[(number >> (digit * 4) & 15) as usize]));
+    std::array::from_fn(|at| DIGITS[(number >> (60 - 4 * at) & 15) as usize])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ShardId, StreamId};
+    use crate::record::StreamId;
 
     #[test]
     fn answers_name_every_record_in_order() {

@@ -13,11 +13,13 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use crate::api::ApiError;
 use crate::limits;
 
+mod scan;
+
 /// Constraints that are spelt out in one message; more are only counted.
 const FAULTS_SHOWN_MAX: usize = 16;
 
 /// The body of PutRecord or PutRecordBatch.
-#[derive(Default)]
+#[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Put {
     /// `DeliveryStreamName`.
     pub(super) name: Option<String>,
@@ -30,7 +32,7 @@ pub(super) struct Put {
     faults: Faults,
 }
 
-#[derive(Default)]
+#[derive(Default, Debug, PartialEq, Eq)]
 struct Faults {
     count: usize,
     shown: Vec<String>,
@@ -59,14 +61,25 @@ pub(super) enum Shape {
 impl Put {
     /// Reads a body.
     pub(super) fn parse(body: &[u8], shape: Shape) -> Result<Self, ApiError> {
-        let mut put = Put { data: Vec::with_capacity(body.len() / 4 * 3), ..Put::default() };
-        let mut json = serde_json::Deserializer::from_slice(body);
-        CallSeed { put: &mut put, shape }
-            .deserialize(&mut json)
-            .and_then(|()| json.end())
-            .map_err(|error| super::serialization(&error))?;
+        let mut put = match scan::scan(body, shape) {
+            Some(put) => put,
+            None => Put::deserialize(body, shape).map_err(|error| super::serialization(&error))?,
+        };
         put.check(shape);
         Ok(put)
+    }
+
+    /// Reads a body that is any JSON, or none.
+    fn deserialize(body: &[u8], shape: Shape) -> serde_json::Result<Self> {
+        let mut put = Put::with_room_for(body);
+        let mut json = serde_json::Deserializer::from_slice(body);
+        CallSeed { put: &mut put, shape }.deserialize(&mut json)?;
+        json.end()?;
+        Ok(put)
+    }
+
+    fn with_room_for(body: &[u8]) -> Self {
+        Put { data: Vec::with_capacity(body.len() / 4 * 3), ..Put::default() }
     }
 
     /// The name, if it is one that a stream can have.
@@ -134,12 +147,15 @@ impl Put {
 /// What is wrong with a stream's name, in the model's words.
 fn name_faults(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
     let max = limits::STREAM_NAME_MAX;
-    let ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let too_short = name.is_empty().then(|| "Member must have length greater than or equal to 1".into());
     let too_long = (name.len() > max).then(|| format!("Member must have length less than or equal to {max}").into());
-    let pattern = (name.is_empty() || !name.bytes().all(ok))
+    let pattern = (name.is_empty() || !name.bytes().all(is_name_byte))
         .then(|| "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+".into());
     [too_short, too_long, pattern].into_iter().flatten()
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 #[derive(Clone, Copy)]

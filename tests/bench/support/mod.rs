@@ -1,6 +1,8 @@
 //! Web logs that look real, by seed: what the benchmarks and the choice of compression levels are measured on.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each benchmark takes a part of it")]
 
+pub mod cpu;
+
 /// A small generator of numbers (SplitMix64), the same everywhere.
 pub struct Random(u64);
 

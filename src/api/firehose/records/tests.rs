@@ -164,6 +164,98 @@ fn a_batch_may_have_four_mebibytes_and_not_one_byte_more() {
     );
 }
 
+#[test]
+fn what_sdks_write_takes_the_fast_way() {
+    let table = [
+        (Shape::Records, r#"{"DeliveryStreamName":"s","Records":[{"Data":"YQ=="},{"Data":""}]}"#),
+        (Shape::Records, r#"{"DeliveryStreamName": "s", "Records": [{"Data": "YQ=="}, {"Data": "aGk="}]}"#),
+        (Shape::Records, "\n{\t\"Records\" :[ {\r\"Data\":\"YQ==\"} ] , \"DeliveryStreamName\":\"s\" }\n"),
+        (Shape::Record, r#"{"Record":{"Data":"YQ=="},"DeliveryStreamName":"s"}"#),
+        (Shape::Record, r#"{"DeliveryStreamName":"s"}"#),
+    ];
+    for (shape, body) in table {
+        assert_eq!(scan::scan(body.as_bytes(), shape), Put::deserialize(body.as_bytes(), shape).ok(), "{body}");
+    }
+}
+
+/// Text of the words that bodies are made of: often nearly one, and now and then one.
+fn nearly_a_body() -> impl Strategy<Value = String> {
+    const WORDS: [&str; 26] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\n",
+        "\"",
+        "\\",
+        "null",
+        "7",
+        "\"YQ==\"",
+        "\"YR==\"",
+        "\"YQ\"",
+        "\"a/b\"",
+        "\"\"",
+        "\"s\"",
+        "\"Data\":",
+        "\"Record\":",
+        "\"Records\":",
+        "\"DeliveryStreamName\":",
+        "\"DeliveryStreamName\":\"s\"",
+        "{\"Data\":\"YQ==\"}",
+        "\"Records\":[{\"Data\":\"aGk=\"}",
+        "\"D\\u0061ta\":\"\"",
+    ];
+    let word = || proptest::sample::select(&WORDS[..]);
+    let loose = proptest::collection::vec(word(), 0..16).prop_map(|words| words.concat());
+    // One word of a sound body is replaced, or none.
+    let sound = [
+        "{",
+        "\"Records\":",
+        "[",
+        "{",
+        "\"Data\":",
+        "\"YQ==\"",
+        "}",
+        ",",
+        "{\"Data\":\"YQ==\"}",
+        "]",
+        ",",
+        "\"DeliveryStreamName\":",
+        "\"s\"",
+        "}",
+    ];
+    let mended = (0..=sound.len(), word()).prop_map(move |(at, word)| {
+        let mut words = sound;
+        if let Some(slot) = words.get_mut(at) {
+            *slot = word;
+        }
+        words.concat()
+    });
+    prop_oneof![loose, mended]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn both_ways_read_the_same(body in nearly_a_body(), one: bool) {
+        let shape = if one { Shape::Record } else { Shape::Records };
+        if let Some(put) = scan::scan(body.as_bytes(), shape) {
+            let other = Put::deserialize(body.as_bytes(), shape);
+            prop_assert_eq!(other.ok(), Some(put));
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..60), cut in 0usize..70) {
+        let _ = Put::parse(&body, Shape::Records);
+        let sound = br#"{"DeliveryStreamName":"s","Records":[{"Data":"YQ=="}, {"Data":"aGk="}]}"#;
+        let _ = Put::parse(&sound[..cut.min(sound.len())], Shape::Records);
+    }
+}
+
 proptest! {
     #[test]
     fn what_goes_in_comes_out(records in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..20)) {

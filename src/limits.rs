@@ -81,6 +81,8 @@ pub const CALL_MEMORY: Duration = Duration::from_mins(10);
 pub const CALLS_REMEMBERED_MAX: usize = 500_000;
 /// Bytes that must stay free on the file system, or this share of it in percent, whichever is less: the low-water mark.
 pub const FREE_BYTES_MIN: u64 = 512 << 20;
+/// Percent of the journal's disk budget above which a stream may hold no more than an even share of it.
+pub const SHORT_PERCENT: u64 = 80;
 /// See [`FREE_BYTES_MIN`].
 pub const FREE_PERCENT_MIN: u64 = 5;
 /// How long the room on the file system is taken for known, besides what we write ourselves.

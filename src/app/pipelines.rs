@@ -83,7 +83,7 @@ impl Pipelines {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Vec<(String, u64)> {
         let mut catalog = self.shared.catalog.watch();
         let mut left = Vec::new();
-        // Also when the service was told to stop at once: what a stream has left is known by its pipeline alone.
+        // Also when the order to stop is there already: it is the pipelines that say what is left.
         self.reconcile(Stop::No);
         loop {
             let stopping = *stop.borrow_and_update();

@@ -7,7 +7,7 @@ use super::state::{Inner, Shard};
 use crate::clock::Instant;
 use crate::disk::Space;
 use crate::error::{Error, Result};
-use crate::limits::{FREE_CHECK_EVERY, FREE_PERCENT_MIN, GROUP_BYTES_MAX};
+use crate::limits::{FREE_CHECK_EVERY, FREE_PERCENT_MIN, GROUP_BYTES_MAX, SHORT_PERCENT};
 use crate::record::StreamId;
 
 /// A disk budget.
@@ -59,7 +59,10 @@ impl Room {
             }
         }
         let available = self.known.available.saturating_sub(self.written + self.pending);
-        check(inner, Space { available, ..self.known }, self.pending, bytes)?;
+        let space = Space { available, ..self.known };
+        check(inner, space, self.pending, bytes)?;
+        let held = shard.stream_bytes.load(Ordering::Relaxed) + mine;
+        check_share(inner, space, self.pending, held, bytes)?;
         self.pending += bytes;
         self.pending_of.insert(shard.id.stream, mine + bytes);
         Ok(())
@@ -116,6 +119,26 @@ fn check(inner: &Inner, space: Space, pending: u64, bytes: u64) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Once disk is short, a stream may hold no more than an even share of it, so that one whose destination is down leaves
+/// room for the others. `held` is what the stream has.
+fn check_share(inner: &Inner, space: Space, pending: u64, held: u64, bytes: u64) -> Result<()> {
+    let used = inner.disk_bytes.load(Ordering::Relaxed) + pending;
+    let free = space.available.saturating_sub(free_bytes_min(inner, space));
+    let max = inner.options.disk_max.bytes(space.total).min(used + free);
+    if used + bytes <= percent_of(max, SHORT_PERCENT) {
+        return Ok(());
+    }
+    // One more than there are: room for the next.
+    let share = max / (inner.streams_on_disk() + 1);
+    if held + bytes <= share {
+        return Ok(());
+    }
+    Err(Error::unavailable(format!(
+        "the journal uses {used} of the {max} bytes of disk that it may, and the stream holds {held}: while disk is short a \
+         stream's share is {share}"
+    )))
 }
 
 /// The low-water mark.

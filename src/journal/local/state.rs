@@ -108,6 +108,12 @@ impl Inner {
         shards.streams.remove(&stream)
     }
 
+    /// How many streams hold bytes on disk.
+    pub(super) fn streams_on_disk(&self) -> u64 {
+        let shards = lock(&self.shards);
+        shards.streams.values().filter(|bytes| bytes.load(Ordering::Relaxed) > 0).count() as u64
+    }
+
     /// Counts bytes that are on disk from now on.
     pub(super) fn add_bytes(&self, stream_bytes: &AtomicU64, bytes: u64) {
         self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);

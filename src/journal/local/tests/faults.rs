@@ -135,35 +135,64 @@ async fn a_file_that_cannot_be_made_or_opened_refuses_only_for_now() {
     }
 }
 
+/// Puts into a stream until it is refused; the message.
+async fn until_refused(journal: &LocalJournal, shard: ShardId, append: &Append) -> String {
+    for _ in 0..1_000 {
+        if let Err(error) = journal.append(shard, append.clone()).await {
+            assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+            return error.message().to_owned();
+        }
+    }
+    panic!("never refused")
+}
+
+/// Puts into one stream after the other until the refusal is not about the stream's share of what is short.
+async fn until_full(journal: &LocalJournal, append: &Append) -> String {
+    for stream in 1..1_000 {
+        let message = until_refused(journal, shard(stream, 0), append).await;
+        if !message.contains("while disk is short") {
+            return message;
+        }
+    }
+    panic!("never full")
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_budget_is_named() {
-    let text = "x".repeat(1_000);
+    let append = put(&"x".repeat(1_000));
     let options = Options { free_bytes_min: 0, disk_max: DiskMax::Bytes(6_000), ..small() };
     let journal = opened(&SimDisk::new(1), options).await;
-    let until_refused = |journal: LocalJournal, append: Append| async move {
-        for _ in 0..1_000 {
-            if let Err(error) = journal.append(id(), append.clone()).await {
-                assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-                return (error.message().to_owned(), journal);
-            }
-        }
-        panic!("never refused")
-    };
-    let (message, journal) = until_refused(journal, put(&text)).await;
+    let message = until_full(&journal, &append).await;
     assert!(message.contains("of its 6000 bytes of disk (journal.max_bytes)"), "{message}");
     assert!(journal.disk_bytes() <= 6_000 + segment::DATA_START);
     let journal = opened(&SimDisk::new(1), small()).await;
-    let (message, journal) = until_refused(journal, Append { bytes_max: Some(5_000), ..put(&text) }).await;
+    let message = until_refused(&journal, id(), &Append { bytes_max: Some(5_000), ..append.clone() }).await;
     assert!(message.contains("stream 0000000000000001") && message.contains("its 5000 bytes"), "{message}");
-    journal.append(shard(2, 0), put(&text)).await.unwrap();
+    journal.append(shard(2, 0), append.clone()).await.unwrap();
     let disk = SimDisk::new(1);
     disk.set_capacity(100_000);
-    let (message, journal) =
-        until_refused(opened(&disk, Options { disk_max: DiskMax::Percent(99), ..small() }).await, put(&text)).await;
+    let journal = opened(&disk, Options { disk_max: DiskMax::Percent(99), ..small() }).await;
+    let message = until_full(&journal, &append).await;
     assert!(message.contains("5000 must stay free"), "{message}");
     assert!(Disk::space(&disk).unwrap().available >= 5_000);
     journal.trim(id(), 1_000).await.unwrap();
     assert!(journal.healthy().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_leaves_room_for_the_others() {
+    let append = put(&"x".repeat(1_000));
+    let options = Options { free_bytes_min: 0, disk_max: DiskMax::Bytes(200_000), ..small() };
+    let journal = opened(&SimDisk::new(1), options).await;
+    let message = until_refused(&journal, id(), &append).await;
+    assert!(message.contains("a stream's share is 100000"), "{message}");
+    let held = journal.disk_bytes();
+    assert!((150_000..165_000).contains(&held), "alone it may hold 80 percent: {held}");
+    for number in 0..50 {
+        journal.append(shard(2, 0), append.clone()).await.unwrap();
+        journal.trim(shard(2, 0), number).await.unwrap();
+    }
+    until_refused(&journal, id(), &append).await;
 }
 
 #[tokio::test(start_paused = true)]

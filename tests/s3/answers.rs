@@ -122,7 +122,7 @@ async fn a_missing_bucket_is_waited_for() {
     let (server, destination) = usual().await;
     server.store().delete_bucket("lake");
     let error = create(&destination, "k", &bytes(9)).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.message().contains("create bucket \"lake\""), "{error}");
     server.store().create_bucket("lake");
     assert_eq!(create(&destination, "k", &bytes(9)).await.unwrap(), Created::Created);

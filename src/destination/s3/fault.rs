@@ -147,7 +147,8 @@ mod tests {
         for (status, code, expected) in cases {
             let error = fault(status, code).into_error("put of s3://logs/k", "logs");
             assert!(error.message().contains(expected), "{error}");
-            assert_eq!(error.kind(), Kind::Unavailable, "{code} is held and tried again");
+            let kind = if code == "NoSuchBucket" { Kind::NotFound } else { Kind::Unavailable };
+            assert_eq!(error.kind(), kind, "{code} is held and tried again");
         }
         assert_eq!(fault(503, "SlowDown").into_error("put", "logs").kind(), Kind::Throttled);
     }

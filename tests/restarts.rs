@@ -131,3 +131,21 @@ async fn the_deliveries_of_a_pipeline_that_failed_end_with_it() {
     until("one delivery a plan is under way", || store.alive.load(Ordering::SeqCst) == 2).await;
     service.stop(Duration::ZERO).await.expect("it stops");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_stream_that_could_not_be_cleared_away_is_tried_again() {
+    let disk = SimDisk::new(1);
+    let service = start(CONFIG, &disk, &Store::that(Does::Refuse)).await;
+    put(&service, "acknowledged").await;
+    service.stop(Duration::from_secs(5)).await.expect("it stops");
+    disk.restart();
+    let store = Store::that(Does::PanicOnce);
+    let service = start("data_dir = \"/nowhere\"\n", &disk, &store).await;
+    disk.fail_from(Op::Remove, 1, 5);
+    until("the stream has drained", || store.objects.load(Ordering::SeqCst) == 1).await;
+    Clock::real().sleep(Duration::from_millis(200)).await;
+    assert!(service.catalog.get("web").is_some());
+    disk.heal();
+    until("the stream is gone", || service.catalog.get("web").is_none()).await;
+    assert!(disk.files().iter().all(|name| !name.starts_with("journal/")), "{:?}", disk.files());
+}

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::catalog::{Catalog, Entry, Status};
 use crate::clock::Clock;
 use crate::destination::Stores;
+use crate::error::Kind;
 use crate::ledger::Ledger;
 use crate::pipeline::{Capacity, Ended, Orders, Parts, Pipeline, State, Until};
 use crate::record::StreamId;
@@ -171,7 +172,7 @@ impl Pipelines {
             self.shared.catalog.gone(name, id).await
         };
         if let Err(error) = cleared.await {
-            tracing::error!(stream = name, %error, "a deleted stream could not be cleared away, will be tried at the next start");
+            tracing::error!(stream = name, %error, "a deleted stream could not be cleared away, will be tried again");
         }
         self.shared.metrics.forget(name);
         self.states.forget(id);
@@ -200,6 +201,11 @@ fn is_over(until: Until, ended: Ended) -> bool {
     }
 }
 
+/// Whether the stream is to be gone at the end.
+fn is_ending(until: Until) -> bool {
+    matches!(until, Until::Drained | Until::Discarded)
+}
+
 /// Keeps one pipeline running: recovery from a failure is the same as start-up.
 async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch::Receiver<Orders>) -> Ended {
     loop {
@@ -216,9 +222,12 @@ async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch
         };
         let run = tokio::spawn(async move { Pipeline::start(parts).await?.run().await });
         let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
+        let mut cleared = false;
         match run.await {
             Ok(Ok(ended)) if is_over(until(&orders), ended) => return ended,
             Ok(Ok(_)) => {}
+            // Deleted, and its journal forgotten, but its files could not be cleared away: what is left is to try again.
+            Ok(Err(error)) if error.kind() == Kind::NotFound && is_ending(until(&orders)) => cleared = true,
             Ok(Err(error)) => {
                 state.failed(&error, shared.clock.now_ms());
                 tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again");
@@ -233,6 +242,9 @@ async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch
         tokio::select! {
             () = shared.clock.sleep(RESTART_PAUSE) => {}
             _ = orders.changed() => {}
+        }
+        if cleared && is_ending(until(&orders)) {
+            return Ended { left: 0 };
         }
     }
 }

@@ -89,7 +89,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    fn is_over(mut self) -> bool {
+    fn is_over(&mut self) -> bool {
         self.next().is_none()
     }
 }

@@ -136,7 +136,7 @@ fn deliveries(criterion: &mut Criterion) {
                 for raw in (0..rounds).flat_map(|_| logs.chunks(ENCODE_CHUNK_BYTES)) {
                     black_box(compressor.gzip_compress(raw, &mut out).expect("the bound suffices"));
                 }
-                let cpu = this.used() - before;
+                let cpu = this.used().saturating_sub(before);
                 limit.add(rounds * logs.len() as u64, cpu);
                 cpu
             });

@@ -142,7 +142,7 @@ fn puts(criterion: &mut Criterion) {
             for call in (0..rounds).flat_map(|_| &calls) {
                 put(&mut socket, call, &mut answer).expect("the put is taken");
             }
-            let cpu = service.used() - before;
+            let cpu = service.used().saturating_sub(before);
             path.add(rounds * bytes, cpu);
             cpu
         });
@@ -154,7 +154,7 @@ fn puts(criterion: &mut Criterion) {
             for _ in 0..rounds {
                 bare(&calls, &mut into);
             }
-            let cpu = this.used() - before;
+            let cpu = this.used().saturating_sub(before);
             limit.add(rounds * bytes, cpu);
             cpu
         });

@@ -21,7 +21,7 @@ pub(super) fn scan(body: &[u8], shape: Shape) -> Option<Put> {
             _ => return None,
         }
         if !rest.goes_on(b'}')? {
-            return rest.ends().then_some(put);
+            return rest.is_over().then_some(put);
         }
     }
 }
@@ -89,7 +89,7 @@ impl<'b> Scanner<'b> {
         }
     }
 
-    fn ends(mut self) -> bool {
+    fn is_over(&mut self) -> bool {
         self.next().is_none()
     }
 }

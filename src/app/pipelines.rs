@@ -84,6 +84,8 @@ impl Pipelines {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Vec<(String, u64)> {
         let mut catalog = self.shared.catalog.watch();
         let mut left = Vec::new();
+        // Also where the service is to stop already: what a stream has left, only its pipeline can say.
+        self.reconcile(Stop::No);
         loop {
             let stopping = *stop.borrow_and_update();
             self.reconcile(stopping);

@@ -149,3 +149,17 @@ async fn a_deleted_stream_that_could_not_be_cleared_away_is_tried_again() {
     until("the stream is gone", || service.catalog.get("web").is_none()).await;
     assert!(disk.files().iter().all(|name| !name.starts_with("journal/")), "{:?}", disk.files());
 }
+
+/// On one thread the pipelines' task has not run yet when the stop is ordered.
+#[tokio::test]
+async fn a_stop_right_after_the_start_says_what_is_left() {
+    let disk = SimDisk::new(1);
+    let store = Store::that(Does::Refuse);
+    let service = start(CONFIG, &disk, &store).await;
+    put(&service, "acknowledged").await;
+    let left = [("web".to_owned(), 1)];
+    assert_eq!(service.stop(Duration::from_secs(5)).await.expect("it stops").left, left);
+    disk.restart();
+    let service = start(CONFIG, &disk, &store).await;
+    assert_eq!(service.stop(Duration::from_secs(5)).await.expect("it stops").left, left);
+}

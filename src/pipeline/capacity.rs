@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::encoders::{Encoded, Encoders};
 use crate::limits;
 
 /// The shared bounds. Cloning shares them.
 #[derive(Clone)]
 pub struct Capacity {
     processors: Arc<Semaphore>,
+    encoders: Encoders,
     encoded: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     retries: Arc<Semaphore>,
@@ -18,17 +20,24 @@ pub struct Capacity {
 impl Capacity {
     /// For `processors` encoding jobs at once.
     pub fn new(processors: usize) -> Self {
+        let processors = processors.max(1);
         Capacity {
-            processors: Arc::new(Semaphore::new(processors.max(1))),
+            processors: Arc::new(Semaphore::new(processors)),
+            encoders: Encoders::start(processors),
             encoded: Arc::new(Semaphore::new(limits::ENCODED_BYTES_MAX)),
             uploads: Arc::new(Semaphore::new(limits::UPLOADS_MAX)),
             retries: Arc::new(Semaphore::new(limits::RETRIES_MAX)),
         }
     }
 
-    /// Waits for a processor.
-    pub(super) async fn processor(&self) -> OwnedSemaphorePermit {
-        permit(&self.processors).await
+    /// Waits for a processor, then has `job` done on it.
+    pub(super) async fn encode<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Encoded<T> {
+        let processor = permit(&self.processors).await;
+        self.encoders.give(move || {
+            let done = job();
+            drop(processor);
+            done
+        })
     }
 
     /// Room for `bytes` of encoded records, if there is any now.

@@ -243,14 +243,8 @@ impl Courier {
 
     /// Encodes a chunk on a thread that may be busy.
     pub(super) async fn prepare(&self, recipe: &Recipe, chunk: Vec<Records>) -> Result<Prepared> {
-        let processor = self.capacity.processor().await;
         let recipe = recipe.clone();
-        let job = tokio::task::spawn_blocking(move || {
-            let prepared = recipe.prepare(&chunk);
-            drop(processor);
-            prepared
-        });
-        job.await.map_err(|error| Error::new(Kind::Internal, "encoding a chunk panicked").because(error))
+        self.capacity.encode(move || recipe.prepare(&chunk)).await.done().await
     }
 
     fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {

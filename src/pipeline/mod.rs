@@ -13,6 +13,7 @@
 mod buffer;
 mod capacity;
 mod deliver;
+mod encoders;
 mod failed;
 mod outage;
 mod prepare;
@@ -27,7 +28,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
@@ -36,7 +36,7 @@ pub use state::{Seen, State};
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
 use crate::destination::Stores;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::ledger::{Ledger, Plan, PlanId, Standing, Tally};
 use crate::limits;
 use crate::record::{Batch, Records};
@@ -45,6 +45,7 @@ use crate::telemetry::metrics::StreamMetrics;
 
 use buffer::Buffer;
 use deliver::{Courier, Outcome, Ready};
+use encoders::Encoded;
 use prepare::{Chunker, Prepared, Recipe};
 use target::Target;
 
@@ -128,7 +129,7 @@ struct Encoding {
     version: u64,
     recipe: Recipe,
     /// Each ends with its chunk and the memory that it holds, or with nothing when there was no room for it.
-    jobs: Vec<JoinHandle<Option<(Prepared, OwnedSemaphorePermit)>>>,
+    jobs: Vec<Encoded<Option<(Prepared, OwnedSemaphorePermit)>>>,
     /// Set by a job that found no room: the rest need not be encoded now.
     no_room: Arc<AtomicBool>,
 }
@@ -305,18 +306,18 @@ impl Pipeline {
     /// Starts encoding a chunk of the open buffer; waits while all processors are busy, which holds back reading.
     async fn encode(&mut self, chunk: Vec<Records>) {
         let Some(encoding) = &mut self.encoding else { return };
-        let processor = self.courier.capacity.processor().await;
         let (recipe, no_room) = (encoding.recipe.clone(), encoding.no_room.clone());
-        let capacity = self.courier.capacity.clone();
-        encoding.jobs.push(tokio::task::spawn_blocking(move || {
+        let (courier, capacity) = (&self.courier, self.courier.capacity.clone());
+        let job = move || {
             let prepared = recipe.prepare(&chunk);
-            drop((processor, chunk));
+            drop(chunk);
             let Some(memory) = capacity.encoded(prepared.chunk.bytes.len()) else {
                 no_room.store(true, Ordering::Relaxed);
                 return None;
             };
             Some((prepared, memory))
-        }));
+        };
+        encoding.jobs.push(courier.capacity.encode(job).await);
     }
 
     /// The encoded chunks of the buffer, unless settings changed or memory was short: then they are made at delivery.
@@ -330,7 +331,7 @@ impl Pipeline {
         }
         let mut ready = Ready { chunks: Vec::with_capacity(encoding.jobs.len()), memory: Vec::new() };
         for job in encoding.jobs {
-            let encoded = job.await.map_err(|error| Error::new(Kind::Internal, "encoding panicked").because(error))?;
+            let encoded = job.done().await?;
             let Some((prepared, memory)) = encoded else { return Ok(None) };
             ready.memory.push(memory);
             ready.chunks.push(prepared);

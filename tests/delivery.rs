@@ -309,3 +309,25 @@ async fn records_of_an_encrypted_stream_are_not_readable_on_disk() {
     is_clean(&service.stop(GRACE).await.unwrap());
     assert_eq!(house.objects("web").into_values().collect::<Vec<_>>(), [["the secret word".to_owned()]]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_cut_by_size_though_its_time_is_over() {
+    let house = House::new();
+    let service = house.start(&local_stream("web", "size = \"64 MiB\", interval = \"900s\"", "")).await;
+    // More than one read of the journal brings.
+    let records: Vec<String> =
+        (0..9_000).map(|n| format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat(1_000))).collect();
+    for batch in records.chunks(500) {
+        put(&service, "web", batch).await;
+    }
+    drop(service);
+    house.disk.restart();
+    // By now every record is older than the interval.
+    Clock::real().sleep(Duration::from_millis(1_100)).await;
+    let service = house.start(&local_stream("web", "size = \"4 MiB\", interval = \"1s\"", "")).await;
+    let done = until(&service, "web", |web| web.backlog_records == 0).await;
+    let bytes: usize = records.iter().map(String::len).sum();
+    assert_eq!(done.objects, bytes.div_ceil(4 << 20) as u64);
+    is_clean(&service.stop(GRACE).await.unwrap());
+    assert_eq!(house.objects("web").values().map(Vec::len).sum::<usize>(), records.len());
+}

@@ -188,8 +188,13 @@ impl Pipeline {
             self.fill().await?;
             // Also before a cut: should the ledger not take its plan, the age of what waits is known all the same.
             self.publish();
-            let last = until != Until::Forever && self.is_caught_up().await?;
-            if self.is_due(last) && self.has_room() {
+            // While there is more in the journal the time trigger waits: an object of a backlog is as large as one of fresh
+            // records.
+            let ending = until != Until::Forever;
+            let asks = (ending || self.is_late()) && !self.is_full();
+            let caught_up = asks && self.is_caught_up().await?;
+            let last = ending && caught_up;
+            if self.is_due(caught_up) && self.has_room() {
                 self.cut().await?;
                 continue;
             }
@@ -214,7 +219,8 @@ impl Pipeline {
                 stream.read(at, limits::READ_BYTES).await
             }));
         }
-        let deadline = if self.has_room() { self.buffer.deadline } else { None };
+        // A deadline that is over already waits for something else: room, or the rest of a backlog.
+        let deadline = self.buffer.deadline.filter(|_| self.has_room() && !self.is_late());
         let clock = &self.courier.clock;
         tokio::select! {
             biased;
@@ -404,12 +410,14 @@ impl Pipeline {
         self.courier.stream.delivered(plan.end).await
     }
 
-    /// Whether the buffer is to be cut: by size, by time, or because it is the last.
-    fn is_due(&self, last: bool) -> bool {
-        !self.buffer.is_empty()
-            && (last
-                || self.is_full()
-                || self.buffer.deadline.is_some_and(|deadline| deadline <= self.courier.clock.instant()))
+    /// Whether the buffer is to be cut: by size, or, with nothing more to read, by time or because it is the last.
+    fn is_due(&self, caught_up: bool) -> bool {
+        !self.buffer.is_empty() && (caught_up || self.is_full())
+    }
+
+    /// Whether the time trigger is met.
+    fn is_late(&self) -> bool {
+        self.buffer.deadline.is_some_and(|deadline| deadline <= self.courier.clock.instant())
     }
 
     fn is_full(&self) -> bool {

@@ -75,6 +75,8 @@ pub const APPEND_BYTES_QUEUED_MAX: usize = 32 << 20;
 pub const FRESH_BYTES_MAX: usize = 32 << 20;
 /// Bytes after which the writer stops adding puts to a group and syncs.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+/// How long a failed write of the journal makes the service not ready, unless one goes well before.
+pub const WRITE_FAULT_MEMORY: Duration = Duration::from_secs(30);
 /// How long a call's retry is known again: SDKs give up well before.
 pub const CALL_MEMORY: Duration = Duration::from_mins(10);
 /// Calls remembered at once (about 80 bytes each); beyond it the oldest are forgotten early, and that is counted.

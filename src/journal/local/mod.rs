@@ -239,6 +239,7 @@ impl Journal for LocalJournal {
 
     fn healthy(&self) -> Result<()> {
         self.inner.refusal()?;
+        self.inner.writes_go_well()?;
         space::check_now(&self.inner)
     }
 

@@ -13,9 +13,10 @@ use super::damage::{self, Hole};
 use super::fresh::Fresh;
 use super::segment::{Header, Part, path_of};
 use super::sidecar::Mark;
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::disk::Disk;
 use crate::error::{Error, Kind, Result};
+use crate::limits::WRITE_FAULT_MEMORY;
 use crate::record::{ShardId, StreamId};
 
 /// Takes a lock that is never held across an await; a panic of another holder leaves nothing half done.
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     shards: Mutex<Shards>,
     /// Why appends are refused, if they are.
     refusal: Mutex<Option<(Kind, String)>>,
+    /// Why the last write failed, and when; none after one that went well.
+    write_fault: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Default)]
@@ -55,6 +58,7 @@ impl Inner {
             disk_bytes: AtomicU64::new(0),
             shards: Mutex::default(),
             refusal: Mutex::default(),
+            write_fault: Mutex::default(),
             options,
         }
     }
@@ -132,6 +136,22 @@ impl Inner {
         match &*lock(&self.refusal) {
             Some((kind, why)) => Err(Error::new(*kind, why.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Notes how a write went.
+    pub(super) fn wrote(&self, result: Result<(), &Error>) {
+        *lock(&self.write_fault) = result.err().map(|error| (self.clock.instant(), error.to_string()));
+    }
+
+    /// Whether writes go well. A fault counts for a while only: should nobody put any more because of it, nothing would
+    /// ever show that the disk is well again.
+    pub(super) fn writes_go_well(&self) -> Result<()> {
+        match &*lock(&self.write_fault) {
+            Some((when, why)) if self.clock.instant() - *when < WRITE_FAULT_MEMORY => {
+                Err(Error::unavailable(why.clone()))
+            }
+            _ => Ok(()),
         }
     }
 

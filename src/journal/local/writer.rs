@@ -190,8 +190,16 @@ impl Writer {
         let mut written = Vec::with_capacity(group.lanes.len());
         for lane in group.lanes {
             match self.write(&lane) {
-                Ok(wrote) => written.push((lane, wrote)),
-                Err(error) => lane.fail(&error),
+                Ok(wrote) => {
+                    self.inner.wrote(Ok(()));
+                    written.push((lane, wrote));
+                }
+                Err(error) => {
+                    if error.kind() == Kind::Unavailable {
+                        self.inner.wrote(Err(&error));
+                    }
+                    lane.fail(&error);
+                }
             }
         }
         self.room.settle();

@@ -158,6 +158,25 @@ async fn until_full(journal: &LocalJournal, append: &Append) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disk_that_takes_no_writes_is_not_healthy_until_one_goes_well_or_a_while_has_passed() {
+    let disk = SimDisk::new(1);
+    let journal = opened(&disk, small()).await;
+    journal.append(id(), put("a")).await.unwrap();
+    disk.fail_from(Op::Write, 1, 5);
+    assert_eq!(journal.append(id(), put("b")).await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(journal.healthy().unwrap_err().kind(), Kind::Unavailable);
+    disk.heal();
+    journal.append(id(), put("c")).await.unwrap();
+    journal.healthy().unwrap();
+    disk.fail_from(Op::Write, 1, 5);
+    journal.append(id(), put("d")).await.unwrap_err();
+    disk.heal();
+    journal.healthy().unwrap_err();
+    Clock::real().sleep(crate::limits::WRITE_FAULT_MEMORY).await;
+    journal.healthy().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_budget_is_named() {
     let append = put(&"x".repeat(1_000));
     let options = Options { free_bytes_min: 0, disk_max: DiskMax::Bytes(6_000), ..small() };

@@ -64,6 +64,69 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(5);
 /// Broken constraints that one answer lists: a request of megabytes of nonsense must not get a larger answer.
 pub const VALIDATION_ERRORS_MAX: usize = 100;
 
+// ---- data streams (spec: Kinesis Data Streams, quotas) ----
+
+/// Bytes of a request body of the Kinesis API: 10 MiB of records in base64, with keys and JSON around them.
+pub const KINESIS_BODY_BYTES_MAX: usize = 16 << 20;
+/// Records of one PutRecords.
+pub const PUT_RECORDS_MAX: usize = 500;
+/// Bytes of one PutRecords: data and partition keys.
+pub const PUT_RECORDS_BYTES_MAX: usize = 10 << 20;
+/// Characters of a partition key.
+pub const PARTITION_KEY_CHARS_MAX: usize = 256;
+/// Bytes of one record with its key, unless the stream says otherwise.
+pub const DATA_RECORD_BYTES_DEFAULT: usize = 1 << 20;
+/// The most that a stream may say.
+pub const DATA_RECORD_BYTES_MAX: usize = 10 << 20;
+/// Characters of a data stream's name, a consumer's name, a shard's name.
+pub const DATA_NAME_MAX: usize = 128;
+/// Records of one GetRecords.
+pub const GET_RECORDS_MAX: usize = 10_000;
+/// Bytes of records that one GetRecords brings.
+pub const GET_RECORDS_BYTES_MAX: usize = 10 << 20;
+/// Bytes of GetRecords answers held at once, over all connections; a call beyond it waits, then is throttled.
+pub const GET_RECORDS_BYTES_IN_FLIGHT_MAX: usize = 128 << 20;
+/// How long a shard iterator and a token of a list are good for.
+pub const ITERATOR_TIME_MAX: Duration = Duration::from_mins(5);
+/// How long one subscription lasts.
+pub const SUBSCRIPTION_TIME_MAX: Duration = Duration::from_mins(5);
+/// A subscriber hears something at least this often.
+pub const SUBSCRIPTION_EVENT_EVERY: Duration = Duration::from_secs(5);
+/// Before it is this old, a subscription is not taken over by a second one of the same consumer to the same shard.
+pub const SUBSCRIPTION_TAKEOVER_AFTER: Duration = Duration::from_secs(5);
+/// Bytes of records in one event of a subscription: a hundred subscribers may have two each on the way.
+pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = 512 << 10;
+/// Subscriptions at once.
+pub const SUBSCRIPTIONS_MAX: usize = 2_000;
+/// Consumers of one stream.
+pub const CONSUMERS_MAX: usize = 20;
+/// Open shards of the whole account, unless the configuration says otherwise: AWS's in its large regions.
+pub const SHARDS_DEFAULT: u32 = 500;
+/// The most that the configuration may say, and the open shards of one stream.
+pub const SHARDS_MAX: u32 = 10_000;
+/// Data streams in all.
+pub const DATA_STREAMS_MAX: usize = 5_000;
+/// Shards that an on-demand stream begins with.
+pub const ON_DEMAND_SHARDS: u32 = 4;
+/// What one shard takes in a second under AWS's limits.
+pub const SHARD_WRITE_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Records that one shard takes in a second under AWS's limits.
+pub const SHARD_WRITE_RECORDS_PER_SECOND: u64 = 1_000;
+/// Bytes that all readers of one shard, or one subscriber, get in a second under AWS's limits.
+pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 << 20;
+/// GetRecords calls to one shard in a second under AWS's limits.
+pub const SHARD_READS_PER_SECOND: u64 = 5;
+/// Retention of a data stream through the API, and its default: 24 hours.
+pub const DATA_RETENTION_MIN: Duration = Duration::from_hours(24);
+/// The longest retention: 365 days.
+pub const RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// Bytes of the name of a source that is copied from.
+pub const CHECKPOINT_SOURCE_BYTES_MAX: usize = 256;
+/// Bytes of a checkpoint.
+pub const CHECKPOINT_BYTES_MAX: usize = 1 << 10;
+/// Sources whose checkpoints one shard keeps; a put of one more is refused.
+pub const CHECKPOINT_SOURCES_MAX: usize = 20_000;
+
 // ---- the journal ----
 
 /// Bytes after which a segment is sealed and the next one begun: small enough that a trimmed backlog frees disk
@@ -222,7 +285,7 @@ pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_mins(15);
 /// The least disk budget: a record of the largest size must fit.
 pub const DISK_BYTES_MIN: u64 = 1 << 20;
 /// The longest retention that can be asked for: ten years; without one records never expire.
-pub const RETENTION_MAX: Duration = Duration::from_hours(3_652 * 24);
+pub const DATA_RETENTION_MAX: Duration = Duration::from_hours(3_652 * 24);
 /// The longest grace that SIGTERM may give.
 pub const GRACE_MAX: Duration = Duration::from_hours(1);
 

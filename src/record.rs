@@ -77,9 +77,37 @@ pub struct Records {
     pub ends: Vec<u32>,
     /// The bytes of all records.
     pub data: Bytes,
+    /// Their partition keys, where they have any.
+    pub keys: Option<Keys>,
+}
+
+/// The partition keys of records, as a column beside them: as many as there are records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// One past the last byte of each key, in `data`.
+    pub ends: Vec<u32>,
+    /// The bytes of all keys, UTF-8.
+    pub data: Bytes,
+}
+
+impl Keys {
+    /// Key `index` as a slice.
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.data[start_of(&self.ends, index)..self.ends[index] as usize]
+    }
+
+    fn slice(&self, from: usize, to: usize) -> Keys {
+        let (ends, range) = rebase(&self.ends, from, to);
+        Keys { ends, data: self.data.slice(range) }
+    }
 }
 
 impl Records {
+    /// Records without keys.
+    pub fn new(arrived_ms: u64, ends: Vec<u32>, data: Bytes) -> Self {
+        Records { arrived_ms, ends, data, keys: None }
+    }
+
     /// Joins separate records.
     pub fn from_slices<T: AsRef<[u8]>>(arrived_ms: u64, records: &[T]) -> Self {
         let mut data = Vec::with_capacity(records.iter().map(|record| record.as_ref().len()).sum());
@@ -88,7 +116,12 @@ impl Records {
             data.extend_from_slice(record.as_ref());
             ends.push(u32::try_from(data.len()).expect("a put is bounded by limits.rs far below 4 GiB"));
         }
-        Records { arrived_ms, ends, data: data.into() }
+        Records::new(arrived_ms, ends, data.into())
+    }
+
+    /// How many bytes they have, keys included.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + self.keys.as_ref().map_or(0, |keys| keys.data.len())
     }
 
     /// How many records.
@@ -103,7 +136,7 @@ impl Records {
 
     /// Record `index` as a slice.
     pub fn get(&self, index: usize) -> &[u8] {
-        &self.data[self.start_of(index)..self.ends[index] as usize]
+        &self.data[start_of(&self.ends, index)..self.ends[index] as usize]
     }
 
     /// All records in order.
@@ -114,18 +147,25 @@ impl Records {
     /// Records `from..to`, sharing the bytes.
     #[must_use]
     pub fn slice(&self, from: usize, to: usize) -> Records {
-        let base = self.start_of(from);
-        let end = if to == from { base } else { self.ends[to - 1] as usize };
+        let (ends, range) = rebase(&self.ends, from, to);
         Records {
             arrived_ms: self.arrived_ms,
-            ends: self.ends[from..to].iter().map(|end| end - base as u32).collect(),
-            data: self.data.slice(base..end),
+            ends,
+            data: self.data.slice(range),
+            keys: self.keys.as_ref().map(|keys| keys.slice(from, to)),
         }
     }
+}
 
-    fn start_of(&self, index: usize) -> usize {
-        if index == 0 { 0 } else { self.ends[index - 1] as usize }
-    }
+fn start_of(ends: &[u32], index: usize) -> usize {
+    if index == 0 { 0 } else { ends[index - 1] as usize }
+}
+
+/// The ends of elements `from..to` on their own, and where their bytes are.
+fn rebase(ends: &[u32], from: usize, to: usize) -> (Vec<u32>, std::ops::Range<usize>) {
+    let base = start_of(ends, from);
+    let end = if to == from { base } else { ends[to - 1] as usize };
+    (ends[from..to].iter().map(|end| end - base as u32).collect(), base..end)
 }
 
 /// What one read of a shard brought: the span it covers and the records in it, a [`Records`] for each put.
@@ -158,5 +198,14 @@ mod tests {
         assert_eq!(part.data, "cde");
         assert!(records.slice(4, 4).is_empty());
         assert!(records.slice(0, 0).is_empty());
+    }
+
+    #[test]
+    fn keys_are_sliced_with_their_records() {
+        let keys = Keys { ends: vec![1, 3, 3], data: "abb".into() };
+        let records = Records { keys: Some(keys), ..Records::from_slices(7, &["1", "2", "3"]) };
+        let part = records.slice(1, 3);
+        let keys = part.keys.as_ref().unwrap();
+        assert_eq!((keys.get(0), keys.get(1), part.bytes()), (&b"bb"[..], &b""[..], 4));
     }
 }

@@ -91,7 +91,7 @@ fn local_stream(name: &str, buffer: &str, more: &str) -> String {
 async fn put(service: &Service, stream: &str, records: &[String]) {
     let entry = service.catalog.get(stream).unwrap();
     let records = Records::from_slices(Clock::real().now_ms(), records);
-    let append = Append { records, call: None, encrypt: entry.stream.encrypted, bytes_max: entry.stream.bytes_max };
+    let append = Append { encrypt: entry.stream.encrypted, bytes_max: entry.stream.bytes_max, ..Append::of(records) };
     service.streams.get(entry.id).append(append).await.unwrap();
 }
 

@@ -88,7 +88,7 @@ async fn start(config: &str, disk: &SimDisk, store: &Arc<Store>) -> Service {
 async fn put(service: &Service, text: &str) {
     let stream = service.streams.get(service.catalog.get("web").expect("it is in the config").id);
     let records = Records::from_slices(Clock::real().now_ms(), &[text]);
-    stream.append(Append { records, call: None, encrypt: false, bytes_max: None }).await.expect("it is stored");
+    stream.append(Append::of(records)).await.expect("it is stored");
 }
 
 /// Waits until something is so; a test that waits in vain fails.

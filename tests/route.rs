@@ -74,10 +74,8 @@ impl Machine {
             records.push(&broken);
             producer.sent.extend(records.iter().map(|record| (*record).to_owned()));
             let append = Append {
-                records: Records::from_slices(Clock::real().now_ms(), &records),
                 call: Some(CallId([put as u8; 16])),
-                encrypt: false,
-                bytes_max: None,
+                ..Append::of(Records::from_slices(Clock::real().now_ms(), &records))
             };
             // A retry of the same call must not be stored twice.
             for _ in 0..2 {

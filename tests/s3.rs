@@ -12,7 +12,7 @@ mod uploads;
 use std::time::Duration;
 
 use bytes::Bytes;
-use standpipe::config::{Checksum, S3Connection, S3Credentials, S3Store, Secret};
+use standpipe::config::{AwsCredentials, Checksum, S3Connection, S3Store, Secret};
 use standpipe::destination::s3::{Connections, S3Destination, TimeLimits};
 use standpipe::destination::{Body, Created, Destination, ObjectFacts};
 use standpipe::error::{Kind, Result};
@@ -31,7 +31,7 @@ fn store(server: &Server) -> S3Store {
             region: Some("us-east-1".to_owned()),
             endpoint: Some(server.endpoint()),
             path_style: true,
-            credentials: Some(S3Credentials {
+            credentials: Some(AwsCredentials {
                 access_key_id: access_key,
                 secret_access_key: Secret::new(secret_key),
                 session_token: None,

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::record::{CallId, StreamId};
 use crate::stream::Streams;
+use crate::stream::data::DataStreams;
 use crate::telemetry::metrics::Metrics;
 
 pub mod access;
@@ -18,6 +20,7 @@ pub mod edge;
 pub mod error;
 pub mod firehose;
 pub mod ingest;
+pub mod kinesis;
 pub mod policy;
 pub mod server;
 pub mod sigv4;
@@ -32,6 +35,10 @@ pub struct Context {
     pub catalog: Catalog,
     /// Where puts go.
     pub streams: Streams,
+    /// The data streams.
+    pub data_streams: DataStreams,
+    /// Cancelled when the service begins to stop: answers without an end of their own end then.
+    pub stopping: CancellationToken,
     /// Whose streams they are.
     pub account: Account,
     /// What is counted.
@@ -53,6 +60,11 @@ impl Account {
     /// The ARN of the delivery stream called `name`.
     pub fn delivery_stream_arn(&self, name: &str) -> String {
         format!("arn:aws:firehose:{}:{}:deliverystream/{name}", self.region, self.id)
+    }
+
+    /// The ARN of the data stream called `name`.
+    pub fn data_stream_arn(&self, name: &str) -> String {
+        format!("arn:aws:kinesis:{}:{}:stream/{name}", self.region, self.id)
     }
 }
 

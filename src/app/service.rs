@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::StopReport;
 use super::pipelines::{Pipelines, Shared, States, Stop};
 use super::status::Gatherer;
+use super::{StopReport, data_streams};
 use crate::api::firehose::control::from_api;
 use crate::api::{Account, Context};
 use crate::catalog::Catalog;
@@ -27,6 +28,7 @@ use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
 use crate::record::ShardId;
 use crate::stream::Streams;
+use crate::stream::data::DataStreams;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::Status;
 
@@ -36,12 +38,16 @@ pub struct Service {
     pub catalog: Catalog,
     /// Where puts go.
     pub streams: Streams,
+    /// The data streams.
+    pub data_streams: DataStreams,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     journal: Arc<dyn Journal>,
     ledger: Arc<dyn Ledger>,
     gatherer: Gatherer,
     clock: Clock,
+    /// Cancelled when the service begins to stop.
+    stopping: CancellationToken,
     stop: watch::Sender<Stop>,
     pipelines: JoinHandle<Vec<(String, u64)>>,
     /// Against a second process; given back last.
@@ -71,10 +77,19 @@ impl Service {
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+        let data_disk = disk.clone();
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
         let journal: Arc<dyn Journal> = journal;
+        let data_streams = DataStreams::open(
+            data_disk,
+            journal.clone(),
+            clock.clone(),
+            data_streams::settings(config),
+            data_streams::of_file(config),
+        )
+        .await?;
         let streams = Streams::new(journal.clone());
         let states = States::default();
         let shared = Shared {
@@ -97,7 +112,20 @@ impl Service {
         };
         let (stop, stopping) = watch::channel(Stop::No);
         let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stopping));
-        Ok(Service { catalog, streams, metrics, journal, ledger, gatherer, clock, stop, pipelines, _lock: lock })
+        Ok(Service {
+            catalog,
+            streams,
+            data_streams,
+            stopping: CancellationToken::new(),
+            metrics,
+            journal,
+            ledger,
+            gatherer,
+            clock,
+            stop,
+            pipelines,
+            _lock: lock,
+        })
     }
 
     /// How everything stands.
@@ -110,6 +138,8 @@ impl Service {
         Context {
             catalog: self.catalog.clone(),
             streams: self.streams.clone(),
+            data_streams: self.data_streams.clone(),
+            stopping: self.stopping.clone(),
             account: Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() },
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
@@ -136,6 +166,7 @@ impl Service {
     /// From now on the service says that it is not ready, while everything goes on.
     pub(super) fn not_ready(&self) {
         self.stop.send_replace(Stop::Hold);
+        self.stopping.cancel();
     }
 
     /// Delivers what is there for at most `grace`, then ends; what could not be delivered stays in the journal. Nobody

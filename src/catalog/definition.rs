@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level, Processor,
-    S3Connection, S3Credentials, S3Store, Sse, Store, check_prefixes,
+    AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level,
+    Processor, S3Connection, S3Store, Sse, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
 
@@ -89,7 +89,8 @@ enum StoredChecksum {
 impl From<&DeliveryStream> for Definition {
     fn from(stream: &DeliveryStream) -> Self {
         // Taken apart completely, so that a new field cannot be forgotten here.
-        let DeliveryStream { name: _, buffer, process, destination, bytes_max, retention, drain, encrypted } = stream;
+        let DeliveryStream { name: _, buffer, source: _, process, destination, bytes_max, retention, drain, encrypted } =
+            stream;
         let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
             destination;
         Definition {
@@ -160,6 +161,7 @@ impl Definition {
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), Some(&self.error_prefix))?;
         Ok(DeliveryStream {
             name: name.to_owned(),
+            source: crate::config::Source::Direct,
             buffer: Buffering { size_bytes: self.size_bytes, interval: Duration::from_millis(self.interval_ms) },
             process: self.process.iter().map(|StoredProcessor::RequireJson| Processor::RequireJson).collect(),
             destination: Destination {
@@ -231,7 +233,7 @@ impl StoredS3 {
 }
 
 /// All static credentials that the configuration has.
-fn credentials(config: &Config) -> impl Iterator<Item = &S3Credentials> {
+fn credentials(config: &Config) -> impl Iterator<Item = &AwsCredentials> {
     let buckets = match &config.buckets {
         Buckets::S3(connection) => connection.credentials.as_ref(),
         Buckets::Local(_) => None,

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Buckets, Buffering, Compression, Config, Delimiter, DeliveryStream, Destination, DiskBudget, JournalConfig, Level,
-    Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Store, check_prefixes,
+    Buckets, Buffering, Compression, Config, DataStream, Delimiter, DeliveryStream, Destination, DiskBudget,
+    JournalConfig, KinesisConfig, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Source, Store,
+    check_prefixes,
 };
 use crate::error::{Error, Result};
-use crate::limits::{BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX};
+use crate::limits::{
+    BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX, DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN,
+    SHARDS_DEFAULT,
+};
 
 /// The account in ARNs.
 const ACCOUNT_ID: &str = "000000000000";
@@ -28,8 +32,33 @@ impl Config {
             server: ServerConfig::default(),
             access_keys: Vec::new(),
             buckets: Buckets::S3(S3Connection::default()),
+            kinesis: KinesisConfig::default(),
+            data_streams: Vec::new(),
             delivery_streams: Vec::new(),
             warnings: Vec::new(),
+        }
+    }
+}
+
+/// AWS's shards in its large regions, and states that pass at once.
+impl Default for KinesisConfig {
+    fn default() -> Self {
+        KinesisConfig { shards_max: SHARDS_DEFAULT, state_delay: Duration::ZERO }
+    }
+}
+
+impl DataStream {
+    /// A stream of one shard with AWS's defaults, but without its throughput limits.
+    pub fn new(name: impl Into<String>) -> Self {
+        DataStream {
+            name: name.into(),
+            shards: 1,
+            on_demand: false,
+            retention: DATA_RETENTION_MIN,
+            record_bytes_max: DATA_RECORD_BYTES_DEFAULT,
+            aws_limits: false,
+            bytes_max: None,
+            encrypted: false,
         }
     }
 }
@@ -60,6 +89,7 @@ impl DeliveryStream {
         DeliveryStream {
             name: name.into(),
             buffer: Buffering::default(),
+            source: Source::Direct,
             process: Vec::new(),
             destination,
             bytes_max: None,

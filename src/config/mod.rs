@@ -46,6 +46,10 @@ pub struct Config {
     pub access_keys: Vec<AccessKey>,
     /// Where the buckets named by streams made through the API live.
     pub buckets: Buckets,
+    /// What holds for all data streams.
+    pub kinesis: KinesisConfig,
+    /// The data streams of the file, in its order.
+    pub data_streams: Vec<DataStream>,
     /// The streams of the file, in its order.
     pub delivery_streams: Vec<DeliveryStream>,
     /// What is allowed but unwise, to be said at start.
@@ -116,6 +120,85 @@ pub enum Buckets {
     Local(PathBuf),
 }
 
+/// What holds for all data streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KinesisConfig {
+    /// Open shards in all.
+    pub shards_max: u32,
+    /// How long CREATING, UPDATING and DELETING last.
+    pub state_delay: Duration,
+}
+
+/// One data stream of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataStream {
+    /// 1 to 128 characters of `[a-zA-Z0-9_.-]`.
+    pub name: String,
+    /// How many shards there are; for on-demand, at first.
+    pub shards: u32,
+    /// Whether the number of shards follows the load.
+    pub on_demand: bool,
+    /// How long records can be read; at least a second.
+    pub retention: Duration,
+    /// Bytes of one record with its key: 1 to 10 MiB.
+    pub record_bytes_max: usize,
+    /// Whether AWS's throughput limits of each shard are kept.
+    pub aws_limits: bool,
+    /// The stream's own share of the disk.
+    pub bytes_max: Option<u64>,
+    /// Whether its journal frames are encrypted.
+    pub encrypted: bool,
+}
+
+/// Where a delivery stream's records come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Source {
+    /// Producers put them.
+    #[default]
+    Direct,
+    /// A data stream of this service.
+    DataStream {
+        /// Its name.
+        name: String,
+        /// Where to begin.
+        start: StartAt,
+    },
+    /// A stream of Amazon Kinesis, or of what speaks its protocol.
+    Kinesis(Box<KinesisSource>),
+}
+
+/// Where reading of a stream begins, when it is read for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAt {
+    /// With what comes from now on (from the making of the delivery stream on).
+    Latest,
+    /// With the oldest record that there is.
+    Horizon,
+    /// With what arrived then or later (milliseconds since 1970).
+    Time(u64),
+}
+
+/// A stream of Amazon Kinesis that is copied into the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KinesisSource {
+    /// Its name or its ARN.
+    pub stream: String,
+    /// Region; the AWS chain's without.
+    pub region: Option<String>,
+    /// Another endpoint than AWS's.
+    pub endpoint: Option<String>,
+    /// Static credentials; the AWS chain without.
+    pub credentials: Option<AwsCredentials>,
+    /// Profile of the AWS chain.
+    pub profile: Option<String>,
+    /// Where to begin.
+    pub start: StartAt,
+    /// Name of the consumer to register and read by (enhanced fan-out); polling without.
+    pub consumer: Option<String>,
+    /// Pause between two polls of a shard that has nothing new.
+    pub poll: Duration,
+}
+
 /// One delivery stream: from where, how, and to where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryStream {
@@ -123,6 +206,8 @@ pub struct DeliveryStream {
     pub name: String,
     /// When an object is cut.
     pub buffer: Buffering,
+    /// Where its records come from.
+    pub source: Source,
     /// What is done to records, in order.
     pub process: Vec<Processor>,
     /// Where objects go.
@@ -197,14 +282,14 @@ pub struct S3Connection {
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub path_style: bool,
     /// Static credentials; the AWS chain (environment, profiles, web identity, container, IMDS) without.
-    pub credentials: Option<S3Credentials>,
+    pub credentials: Option<AwsCredentials>,
     /// Profile of the AWS chain.
     pub profile: Option<String>,
 }
 
 /// Static credentials.
 #[derive(Clone, Debug, PartialEq)]
-pub struct S3Credentials {
+pub struct AwsCredentials {
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.

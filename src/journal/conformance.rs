@@ -32,7 +32,7 @@ pub(super) fn shard(stream: u64, index: u32) -> ShardId {
 
 pub(super) fn put(text: &str) -> Append {
     let records = Records::from_slices(1_000, &text.split(' ').collect::<Vec<_>>());
-    Append { records, call: None, encrypt: false, bytes_max: None }
+    Append::of(records)
 }
 
 /// All records from `start` on, one read of about `bytes_max` bytes after the other.
@@ -97,7 +97,7 @@ async fn an_unwritten_shard_is_empty(journal: &dyn Journal) {
 async fn bad_puts_are_refused(journal: &dyn Journal) {
     let shard = shard(4, 0);
     let with = |ends: Vec<u32>, bytes: usize| {
-        let records = Records { arrived_ms: 0, ends, data: vec![0; bytes].into() };
+        let records = Records::new(0, ends, vec![0; bytes].into());
         Append { records, ..put("") }
     };
     let bad = [

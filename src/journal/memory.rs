@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{Append, Appended, Extent, Journal};
@@ -35,6 +36,7 @@ struct Shard {
     end: u64,
     /// By first position.
     puts: VecDeque<(u64, Records)>,
+    checkpoints: BTreeMap<String, Bytes>,
 }
 
 impl Shard {
@@ -76,7 +78,7 @@ impl State {
             return Err(Error::invalid("encrypt is set and no encryption_key is configured"));
         }
         if let Some((span, stored_ms)) = put.call.and_then(|call| self.calls.get(&(shard, call)))
-            && stored_ms + CALL_MEMORY.as_millis() as u64 >= now_ms
+            && is_remembered(*stored_ms, now_ms)
         {
             return Ok(Appended { span: *span, repeated: true });
         }
@@ -89,6 +91,9 @@ impl State {
         of.end = span.end;
         if let Some(call) = put.call {
             self.calls.insert((shard, call), (span, put.records.arrived_ms));
+        }
+        if let Some(checkpoint) = put.checkpoint {
+            of.checkpoints.insert(checkpoint.source, checkpoint.at);
         }
         of.puts.push_back((span.start, put.records));
         Ok(Appended { span, repeated: false })
@@ -156,6 +161,31 @@ impl Journal for MemoryJournal {
         }))
     }
 
+    async fn position_at(&self, shard: ShardId, arrived_ms: u64) -> Result<u64> {
+        let state = self.state();
+        state.check(shard.stream)?;
+        let Some(of) = state.shards.get(&shard) else { return Ok(0) };
+        let found = of.puts.iter().find(|(_, records)| records.arrived_ms >= arrived_ms);
+        Ok(found.map_or(of.end, |(first, _)| (*first).max(of.start)))
+    }
+
+    async fn recall(&self, shard: ShardId, call: CallId) -> Result<Option<Span>> {
+        let state = self.state();
+        state.check(shard.stream)?;
+        let now_ms = self.clock.now_ms();
+        Ok(state
+            .calls
+            .get(&(shard, call))
+            .filter(|(_, stored_ms)| is_remembered(*stored_ms, now_ms))
+            .map(|(span, _)| *span))
+    }
+
+    async fn checkpoints(&self, shard: ShardId) -> Result<BTreeMap<String, Bytes>> {
+        let state = self.state();
+        state.check(shard.stream)?;
+        Ok(state.shards.get(&shard).map(|of| of.checkpoints.clone()).unwrap_or_default())
+    }
+
     async fn trim(&self, shard: ShardId, end: u64) -> Result<()> {
         let mut state = self.state();
         state.check(shard.stream)?;
@@ -192,8 +222,12 @@ impl Journal for MemoryJournal {
     }
 }
 
+fn is_remembered(stored_ms: u64, now_ms: u64) -> bool {
+    stored_ms + CALL_MEMORY.as_millis() as u64 >= now_ms
+}
+
 fn bytes(records: &Records) -> u64 {
-    (records.data.len() + 4 * records.len()) as u64
+    (records.bytes() + 4 * records.len()) as u64
 }
 
 fn closed() -> Error {

@@ -6,7 +6,10 @@
 //! One [`Journal`] holds all shards of all streams. [`local`] keeps it in segment files; [`memory`] is the model that
 //! the conformance suite compares it with.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::limits::{INGEST_RECORDS_BYTES_MAX, INGEST_RECORDS_MAX};
@@ -25,13 +28,31 @@ pub struct Append {
     pub records: Records,
     /// The SDK call that brought them, if it can be known again.
     pub call: Option<CallId>,
+    /// How far the source that they were copied from has been copied with them, if they were copied.
+    pub checkpoint: Option<Checkpoint>,
     /// Whether the frames of this put are to be encrypted at rest.
     pub encrypt: bool,
     /// The stream's own disk budget in bytes, if it has one.
     pub bytes_max: Option<u64>,
 }
 
+/// How far one source has been copied into a shard: durable in the same frame as the records that it speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which source, for instance the name of a shard elsewhere; 1 to
+    /// [`CHECKPOINT_SOURCE_BYTES_MAX`](crate::limits::CHECKPOINT_SOURCE_BYTES_MAX) bytes.
+    pub source: String,
+    /// Where to go on, in the source's own words; at most
+    /// [`CHECKPOINT_BYTES_MAX`](crate::limits::CHECKPOINT_BYTES_MAX) bytes.
+    pub at: Bytes,
+}
+
 impl Append {
+    /// A put of records alone, in the clear, bound by the journal's budget only.
+    pub fn of(records: Records) -> Self {
+        Append { records, call: None, checkpoint: None, encrypt: false, bytes_max: None }
+    }
+
     /// Refuses what no journal takes: `Invalid`, naming the bound.
     pub(crate) fn check(&self) -> Result<()> {
         let Records { ends, data, .. } = &self.records;
@@ -92,6 +113,17 @@ pub trait Journal: Send + Sync {
 
     /// The ends of a shard; zero for one that was never written.
     async fn extent(&self, shard: ShardId) -> Result<Extent>;
+
+    /// The first position whose record arrived at or after `arrived_ms`, found among what can still be read as if arrivals
+    /// only rose; the shard's end when there is none. Whole puts arrive together, so it is the first of a put.
+    async fn position_at(&self, shard: ShardId, arrived_ms: u64) -> Result<u64>;
+
+    /// Where the records of `call` were stored in `shard`, as far as calls are remembered. Waits for one that is in
+    /// flight.
+    async fn recall(&self, shard: ShardId, call: CallId) -> Result<Option<Span>>;
+
+    /// The newest durable checkpoint of each source, whether or not the records that came with it are still there.
+    async fn checkpoints(&self, shard: ShardId) -> Result<BTreeMap<String, Bytes>>;
 
     /// Lets everything before `end` go. What is really freed is whole segments.
     async fn trim(&self, shard: ShardId, end: u64) -> Result<()>;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use bytes::Bytes;
 use serde_json::Value;
 use standpipe::api::access::Access;
 use standpipe::api::edge::Edge;
@@ -19,15 +20,14 @@ use standpipe::api::server::{Bounds, Ended, Server};
 use standpipe::api::{Account, Context};
 use standpipe::catalog::Catalog;
 use standpipe::clock::Clock;
-use standpipe::config::{
-    AccessKey, Buckets, Buffering, Compression, Config, Delimiter, DeliveryStream, Destination, DiskBudget,
-    JournalConfig, Level, Prefix, Secret, ServerConfig, Store, prefix::PrefixKind,
-};
+use standpipe::config::{AccessKey, Buckets, Config, DeliveryStream, Destination, Secret, ServerConfig, Store};
 use standpipe::disk::RealDisk;
 use standpipe::error::{Error, Result};
+use standpipe::journal::memory::MemoryJournal;
 use standpipe::journal::{Append, Appended, Extent, Journal};
 use standpipe::record::{Batch, CallId, Records, ShardId, Span, StreamId};
 use standpipe::stream::Streams;
+use standpipe::stream::data::{DataStreams, Settings};
 use standpipe::telemetry::metrics::Metrics;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -110,6 +110,18 @@ impl Journal for Shelf {
         Ok(Extent::default())
     }
 
+    async fn position_at(&self, _: ShardId, _: u64) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn recall(&self, shard: ShardId, call: CallId) -> Result<Option<Span>> {
+        Ok(self.inner.lock().unwrap().calls.get(&(shard, call)).copied())
+    }
+
+    async fn checkpoints(&self, _: ShardId) -> Result<BTreeMap<String, Bytes>> {
+        Ok(BTreeMap::new())
+    }
+
     async fn trim(&self, _: ShardId, _: u64) -> Result<()> {
         Ok(())
     }
@@ -139,45 +151,24 @@ pub(crate) fn key(id: &str, policy: Option<&str>) -> AccessKey {
 }
 
 fn stream(name: &str) -> DeliveryStream {
-    DeliveryStream {
-        name: name.into(),
-        buffer: Buffering { size_bytes: 5 << 20, interval: Duration::from_mins(5) },
-        process: Vec::new(),
-        destination: Destination {
-            store: Store::Local { path: "/nowhere".into() },
-            prefix: Prefix::parse("", PrefixKind::Delivered).unwrap(),
-            error_prefix: Prefix::parse("errors/", PrefixKind::Errors).unwrap(),
-            time_zone: chrono_tz::UTC,
-            compression: Compression::None,
-            level: Level::Balanced,
-            file_extension: None,
-            delimiter: Delimiter::Never,
-        },
-        bytes_max: Some(77),
-        retention: None,
-        drain: false,
-        encrypted: name == "sealed",
-    }
+    let destination = Destination::new(Store::Local { path: "/nowhere".into() });
+    DeliveryStream { bytes_max: Some(77), encrypted: name == "sealed", ..DeliveryStream::new(name, destination) }
 }
 
 fn config(keys: Vec<AccessKey>, tokens: &[&str]) -> Config {
+    let server = ServerConfig {
+        ingest_tokens: tokens.iter().map(|token| Secret::new((*token).to_owned())).collect(),
+        grace: Duration::from_secs(5),
+        ..ServerConfig::default()
+    };
     Config {
-        data_dir: "/nowhere".into(),
         account_id: ACCOUNT.into(),
-        region: "us-east-1".into(),
         encryption_key: Some(Secret::new([7; 32])),
-        journal: JournalConfig { max: DiskBudget::Percent(80) },
-        server: ServerConfig {
-            listen: ([127, 0, 0, 1], 0).into(),
-            admin_listen: ([127, 0, 0, 1], 0).into(),
-            tls: None,
-            ingest_tokens: tokens.iter().map(|token| Secret::new((*token).to_owned())).collect(),
-            grace: Duration::from_secs(5),
-        },
+        server,
         access_keys: keys,
         buckets: Buckets::Local("/nowhere".into()),
-        warnings: Vec::new(),
         delivery_streams: ["web", "web-2", "sealed"].map(stream).into(),
+        ..Config::new("/nowhere")
     }
 }
 
@@ -203,7 +194,16 @@ pub(crate) async fn start(keys: Vec<AccessKey>, tokens: &[&str], bounds: Bounds)
     let config = config(keys, tokens);
     let from_api = Arc::new(|name: &str, _: &Value| Ok(stream(name)));
     let real = Arc::new(RealDisk::open(disk.path()).unwrap());
-    let catalog = Catalog::open(real, clock.clone(), &config, from_api).await.unwrap();
+    let catalog = Catalog::open(real.clone(), clock.clone(), &config, from_api).await.unwrap();
+    let settings = Settings {
+        account_id: ACCOUNT.into(),
+        region: config.region.clone(),
+        shards_max: 50,
+        state_delay: Duration::ZERO,
+        can_encrypt: true,
+    };
+    let journal = Arc::new(MemoryJournal::new(clock.clone()));
+    let data_streams = DataStreams::open(real, journal, clock.clone(), settings, Vec::new()).await.unwrap();
     let shelf = Arc::new(Shelf::default());
     let metrics = Arc::new(Metrics::default());
     let account = Account { id: ACCOUNT.into(), region: config.region.as_str().into() };
@@ -211,6 +211,8 @@ pub(crate) async fn start(keys: Vec<AccessKey>, tokens: &[&str], bounds: Bounds)
     let context = Context {
         catalog,
         streams: Streams::new(shelf.clone()),
+        data_streams,
+        stopping: CancellationToken::new(),
         account,
         metrics: metrics.clone(),
         clock: clock.clone(),

@@ -71,7 +71,7 @@ impl Bench {
 
     async fn fill(&self, puts: &[Records]) {
         for records in puts {
-            let put = Append { records: records.clone(), call: None, encrypt: false, bytes_max: None };
+            let put = Append::of(records.clone());
             self.stream.append(put).await.expect("the journal has room");
         }
     }

@@ -9,8 +9,8 @@ mod terraform;
 mod updates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use standpipe::api::firehose::control::{self, from_api};
 use standpipe::api::{Account, ApiError, Context, RequestFacts};
@@ -21,10 +21,11 @@ use standpipe::config::{
 };
 use standpipe::disk::Disk;
 use standpipe::disk::sim::SimDisk;
-use standpipe::error::{Error, Result};
-use standpipe::journal::{Append, Appended, Extent, Journal};
-use standpipe::record::{Batch, ShardId, StreamId};
+use standpipe::error::Result;
+use standpipe::journal::memory::MemoryJournal;
 use standpipe::stream::Streams;
+use standpipe::stream::data::{DataStreams, Settings};
+use tokio_util::sync::CancellationToken;
 
 const ACCOUNT: &str = "123456789012";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose";
@@ -49,10 +50,23 @@ impl Service {
     async fn start_on(disk: Arc<dyn Disk>, config: &Config) -> Result<Service> {
         let clock = Clock::simulated(7, START_MS);
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
+        let journal = Arc::new(MemoryJournal::new(clock.clone()));
+        let settings = Settings {
+            account_id: ACCOUNT.into(),
+            region: "us-east-1".into(),
+            shards_max: 50,
+            state_delay: Duration::ZERO,
+            can_encrypt: true,
+        };
+        // On a disk of their own: the faults of these tests are the catalog's.
+        let apart = Arc::new(SimDisk::new(2));
+        let data_streams = DataStreams::open(apart, journal.clone(), clock.clone(), settings, Vec::new()).await?;
         Ok(Service {
             context: Context {
                 catalog,
-                streams: Streams::new(Arc::new(NoJournal)),
+                streams: Streams::new(journal),
+                data_streams,
+                stopping: CancellationToken::new(),
                 account: Account { id: ACCOUNT.into(), region: "us-east-1".into() },
                 metrics: Arc::default(),
                 clock,
@@ -147,36 +161,4 @@ fn file_stream(name: &str, prefix: &str) -> DeliveryStream {
     let (prefix, error_prefix) = check_prefixes(Some(prefix), None).expect("the test gives a valid prefix");
     let store = Destination::local("/srv/my lake");
     DeliveryStream::new(name, Destination { prefix, error_prefix, compression: Compression::Zstd, ..store })
-}
-
-/// Control operations never touch the journal.
-struct NoJournal;
-
-#[async_trait]
-impl Journal for NoJournal {
-    async fn append(&self, _: ShardId, _: Append) -> Result<Appended> {
-        Err(Error::closed("no journal"))
-    }
-    async fn read(&self, _: ShardId, _: u64, _: usize) -> Result<Batch> {
-        Err(Error::closed("no journal"))
-    }
-    async fn grown(&self, _: ShardId, _: u64) -> Result<()> {
-        Err(Error::closed("no journal"))
-    }
-    async fn extent(&self, _: ShardId) -> Result<Extent> {
-        Err(Error::closed("no journal"))
-    }
-    async fn trim(&self, _: ShardId, _: u64) -> Result<()> {
-        Err(Error::closed("no journal"))
-    }
-    async fn remove(&self, _: StreamId) -> Result<()> {
-        Err(Error::closed("no journal"))
-    }
-    fn healthy(&self) -> Result<()> {
-        Err(Error::closed("no journal"))
-    }
-    fn disk_bytes(&self) -> u64 {
-        0
-    }
-    async fn close(&self) {}
 }

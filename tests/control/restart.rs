@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Service, config, create, file_stream, named, updating};
 use standpipe::catalog::{Origin, Status};
-use standpipe::config::{Config, S3Connection, S3Credentials, S3Store, Secret, Store};
+use standpipe::config::{AwsCredentials, Config, S3Connection, S3Store, Secret, Store};
 use standpipe::disk::RealDisk;
 use standpipe::disk::sim::{Op, SimDisk};
 use standpipe::error::Kind;
@@ -250,7 +250,7 @@ fn s3_stream(secret: &str) -> standpipe::config::DeliveryStream {
             "b",
             S3Connection {
                 region: Some("eu-west-1".into()),
-                credentials: Some(S3Credentials {
+                credentials: Some(AwsCredentials {
                     access_key_id: "AKIDEXAMPLE".into(),
                     secret_access_key: Secret::new(secret.into()),
                     session_token: None,

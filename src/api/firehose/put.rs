@@ -49,7 +49,7 @@ pub async fn call(
     gate.check(action, &context.account.delivery_stream_arn(name))?;
     put.validate()?;
     let entry = active(context, name)?;
-    let records = Records { arrived_ms: context.clock.now_ms(), ends: put.ends, data: put.data.into() };
+    let records = Records::new(context.clock.now_ms(), put.ends, put.data.into());
     let appended = store(context, &entry, records, facts).await?;
     drop(hold);
     Ok(match operation {
@@ -86,10 +86,10 @@ pub async fn store(
     let (count, bytes) = (records.len() as u64, records.data.len() as u64);
     let metrics = context.metrics.stream(&entry.stream.name);
     let put = Append {
-        records,
         call: facts.call_id(entry.id),
         encrypt: entry.stream.encrypted,
         bytes_max: entry.stream.bytes_max,
+        ..Append::of(records)
     };
     match context.streams.get(entry.id).append(put).await {
         Ok(appended) => {

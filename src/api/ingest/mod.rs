@@ -69,7 +69,7 @@ pub async fn put(
     let records = form.split(&bytes)?;
     drop(bytes);
     let count = records.ends.len();
-    let records = Records { arrived_ms: context.clock.now_ms(), ends: records.ends, data: records.data.into() };
+    let records = Records::new(context.clock.now_ms(), records.ends, records.data.into());
     put::store(context, &entry, records, facts).await?;
     drop(hold);
     Ok(json!({"records": count, "request_id": facts.request_id}).to_string().into_bytes())

@@ -178,7 +178,7 @@ mod tests {
 
     fn records(form: Form, body: &str) -> Result<Vec<String>, (&'static str, String)> {
         let columns = form.split(body.as_bytes()).map_err(|error| (error.code, error.message.into_owned()))?;
-        let records = crate::record::Records { arrived_ms: 0, ends: columns.ends, data: columns.data.into() };
+        let records = crate::record::Records::new(0, columns.ends, columns.data.into());
         Ok(records.iter().map(|record| String::from_utf8(record.to_vec()).unwrap()).collect())
     }
 

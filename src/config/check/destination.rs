@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    Buckets, Compression, Destination, Prefix, PrefixKind, S3Connection, S3Credentials, S3Store, Sse, Store,
+    AwsCredentials, Buckets, Compression, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse, Store,
     check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
@@ -167,12 +167,12 @@ impl Checker<'_> {
         }
     }
 
-    fn credentials(&mut self, raw: &raw::Credentials) -> Option<S3Credentials> {
+    fn credentials(&mut self, raw: &raw::Credentials) -> Option<AwsCredentials> {
         let id = raw.access_key_id.as_ref().and_then(|id| self.token("access_key_id", id));
         let secret = raw.secret_access_key.as_ref().and_then(|key| self.secret("secret_access_key", key));
         let session_token = raw.session_token.as_ref().and_then(|token| self.token("session_token", token));
         let access_key_id = id?.reveal().clone();
-        Some(S3Credentials { access_key_id, secret_access_key: secret?, session_token })
+        Some(AwsCredentials { access_key_id, secret_access_key: secret?, session_token })
     }
 
     fn sse(&mut self, sse: At<TextOr<raw::SseKms>>) -> Option<Sse> {

@@ -1,7 +1,7 @@
 //! The suite that every destination passes, over the server in memory. What is S3's own is in `tests/s3.rs`.
 
 use super::*;
-use crate::config::{Checksum, S3Connection, S3Credentials, Secret};
+use crate::config::{AwsCredentials, Checksum, S3Connection, Secret};
 use crate::destination::conformance;
 
 #[path = "../../../tests/support/s3/mod.rs"]
@@ -17,7 +17,7 @@ fn store(server: &Server) -> S3Store {
             region: Some("us-east-1".to_owned()),
             endpoint: Some(server.endpoint()),
             path_style: true,
-            credentials: Some(S3Credentials {
+            credentials: Some(AwsCredentials {
                 access_key_id: access_key,
                 secret_access_key: Secret::new(secret_key),
                 session_token: None,

@@ -192,7 +192,7 @@ impl Head {
         if !ends.is_sorted() || ends.last().map(|end| *end as usize) != Some(data.len()) {
             return Err(Fault::Content);
         }
-        Ok(Records { arrived_ms: self.arrived_ms, ends, data })
+        Ok(Records::new(self.arrived_ms, ends, data))
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use zeroize::Zeroizing;
 
@@ -27,7 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{
     APPEND_BYTES_QUEUED_MAX, APPENDS_QUEUED_MAX, CALLS_REMEMBERED_MAX, FREE_BYTES_MIN, FRESH_BYTES_MAX, SEGMENT_BYTES,
 };
-use crate::record::{Batch, ShardId, StreamId};
+use crate::record::{Batch, CallId, ShardId, Span, StreamId};
 
 mod active;
 mod calls;
@@ -216,6 +217,18 @@ impl Journal for LocalJournal {
         let Some(shard) = self.inner.find(shard)? else { return Ok(Extent::default()) };
         let view = lock(&shard.view);
         Ok(Extent { start: view.start, end: view.end, disk_bytes: view.disk_bytes(), damaged: view.damaged })
+    }
+
+    async fn position_at(&self, _shard: ShardId, _arrived_ms: u64) -> Result<u64> {
+        todo!("journal helper")
+    }
+
+    async fn recall(&self, _shard: ShardId, _call: CallId) -> Result<Option<Span>> {
+        todo!("journal helper")
+    }
+
+    async fn checkpoints(&self, _shard: ShardId) -> Result<BTreeMap<String, Bytes>> {
+        todo!("journal helper")
     }
 
     async fn trim(&self, shard: ShardId, end: u64) -> Result<()> {

@@ -266,7 +266,7 @@ proptest! {
         let body = serde_json::json!({"DeliveryStreamName": "s", "Records": list}).to_string();
         let put = batch(&body).unwrap();
         prop_assert!(put.validate().is_ok());
-        let columns = crate::record::Records { arrived_ms: 0, ends: put.ends, data: put.data.into() };
+        let columns = crate::record::Records::new(0, put.ends, put.data.into());
         let out: Vec<Vec<u8>> = columns.iter().map(<[u8]>::to_vec).collect();
         prop_assert_eq!(out, records);
     }

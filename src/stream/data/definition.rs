@@ -1,0 +1,177 @@
+//! What a data stream is, and the rules by which that may change. Pure: no I/O; the time is told.
+//!
+//! The messages of errors are AWS's own where they are known.
+
+use std::time::Duration;
+
+use super::shard::Shard;
+use crate::record::StreamId;
+
+/// Who a stream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file: the API describes it, reads and writes it, registers consumers, and refuses to change it.
+    File,
+    /// The API.
+    Api,
+}
+
+/// A stream's state, as the API names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the API's")]
+pub enum Status {
+    Creating,
+    Active,
+    Updating,
+    Deleting,
+}
+
+/// Who says how many shards there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The caller.
+    Provisioned,
+    /// The load.
+    OnDemand,
+}
+
+/// Who chooses the shard of a record of an on-demand stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Distribution {
+    /// The record's partition key.
+    #[default]
+    PartitionKey,
+    /// We do; a partition key is optional.
+    Auto,
+}
+
+/// Whether AWS's throughput limits of each shard are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limits {
+    /// As fast as it goes.
+    #[default]
+    None,
+    /// As AWS has them.
+    Aws,
+}
+
+/// A registered consumer (enhanced fan-out).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its name.
+    pub name: String,
+    /// When it was registered, milliseconds since 1970; the seconds are in its ARN.
+    pub created_ms: u64,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// Its resource policy.
+    pub policy: Option<String>,
+}
+
+/// A data stream as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// The identity of this life of the name.
+    pub id: StreamId,
+    /// Its name.
+    pub name: String,
+    /// Who it belongs to.
+    pub origin: Origin,
+    /// Since when and how long it is in another state than ACTIVE: the state and when it ends, milliseconds since 1970.
+    pub passing: Option<(Status, u64)>,
+    /// When it was made, milliseconds since 1970.
+    pub created_ms: u64,
+    /// Who says how many shards there are.
+    pub mode: Mode,
+    /// How long records can be read.
+    pub retention: Duration,
+    /// Its shards by number, closed ones within retention included.
+    pub shards: Vec<Shard>,
+    /// The number of the next shard.
+    pub next_shard: u32,
+    /// Bytes of a record with its key.
+    pub record_bytes_max: usize,
+    /// Who chooses the shard.
+    pub distribution: Distribution,
+    /// MiB a second that it was told to be ready for.
+    pub warm_mibps: Option<u32>,
+    /// The key under which records are encrypted at rest, as it was named; in the clear without.
+    pub encryption_key: Option<String>,
+    /// Throughput limits.
+    pub limits: Limits,
+    /// Its share of the journal's disk.
+    pub bytes_max: Option<u64>,
+    /// Its tags, by key.
+    pub tags: Vec<(String, String)>,
+    /// Registered consumers, by name.
+    pub consumers: Vec<Consumer>,
+    /// Shard level metrics that are switched on, as AWS spells them.
+    pub metrics: Vec<String>,
+    /// Its resource policy.
+    pub policy: Option<String>,
+    /// When shards were rescaled in the last 24 hours, milliseconds since 1970.
+    pub rescaled_ms: Vec<u64>,
+    /// When the mode was changed in the last 24 hours.
+    pub mode_changed_ms: Vec<u64>,
+}
+
+impl Definition {
+    /// Its state.
+    pub fn status(&self, now_ms: u64) -> Status {
+        match self.passing {
+            Some((status, until_ms)) if now_ms < until_ms => status,
+            _ => Status::Active,
+        }
+    }
+
+    /// The shards that take records.
+    pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.closed.is_none())
+    }
+
+    /// The shard of this number.
+    pub fn shard(&self, index: u32) -> Option<&Shard> {
+        let at = self.shards.binary_search_by_key(&index, |shard| shard.index).ok()?;
+        self.shards.get(at)
+    }
+}
+
+/// A stream that is to be made by the API.
+#[derive(Clone, Debug)]
+pub struct NewDataStream {
+    /// Its name.
+    pub name: String,
+    /// Who says how many shards there are.
+    pub mode: Mode,
+    /// How many there are to be at first; none for on-demand.
+    pub shards: Option<u32>,
+    /// See [`Definition::record_bytes_max`].
+    pub record_bytes_max: usize,
+    /// See [`Definition::distribution`].
+    pub distribution: Distribution,
+    /// See [`Definition::warm_mibps`].
+    pub warm_mibps: Option<u32>,
+    /// Its first tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// A stream of the configuration file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileStream {
+    /// Its name.
+    pub name: String,
+    /// Who says how many shards there are.
+    pub mode: Mode,
+    /// How many; for on-demand, at first.
+    pub shards: u32,
+    /// At least a second: the file may say less than the API.
+    pub retention: Duration,
+    /// See [`Definition::record_bytes_max`].
+    pub record_bytes_max: usize,
+    /// Throughput limits.
+    pub limits: Limits,
+    /// Its share of the journal's disk.
+    pub bytes_max: Option<u64>,
+    /// Whether its records are encrypted at rest.
+    pub encrypted: bool,
+}

@@ -1,0 +1,1 @@
+//! On-demand streams: shards follow the load.

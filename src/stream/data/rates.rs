@@ -1,0 +1,1 @@
+//! AWS's throughput limits of a shard, as token buckets.

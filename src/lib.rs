@@ -16,5 +16,6 @@ pub mod ledger;
 pub mod limits;
 pub mod pipeline;
 pub mod record;
+pub mod source;
 pub mod stream;
 pub mod telemetry;

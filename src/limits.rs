@@ -127,6 +127,32 @@ pub const CHECKPOINT_BYTES_MAX: usize = 1 << 10;
 /// Sources whose checkpoints one shard keeps; a put of one more is refused.
 pub const CHECKPOINT_SOURCES_MAX: usize = 20_000;
 
+// ---- importers ----
+
+/// Answers of sources held at once, over all importers; each has at most 10 MiB of records.
+pub const SOURCE_ANSWERS_MAX: usize = 4;
+/// Attempts of the SDK at one call, before we pause by ourselves.
+pub const SOURCE_ATTEMPTS_MAX: u32 = 2;
+/// Time for a connection to a source.
+pub const SOURCE_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time for one call to a source.
+pub const SOURCE_CALL_TIME_MAX: Duration = Duration::from_secs(30);
+/// Characters that are kept of a source's error.
+pub const SOURCE_ERROR_CHARS_MAX: usize = 500;
+/// Pause after a call that failed: at first.
+pub const SOURCE_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The same after many.
+pub const SOURCE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Least time between two reads of one shard: AWS allows five a second.
+pub const SOURCE_READ_EVERY_MIN: Duration = Duration::from_millis(210);
+/// How often a source is asked for new shards when none has ended.
+pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_secs(60);
+/// Records whose arrival differs by more than this are not copied in one put: the hour in an object's prefix is that of its
+/// oldest record.
+pub const SOURCE_PUT_SPREAD_MS: u64 = 60_000;
+/// A subscription of which nothing is heard for this long is given up: one event is due every five seconds.
+pub const SOURCE_SILENCE_MAX: Duration = Duration::from_secs(20);
+
 // ---- the journal ----
 
 /// Bytes after which a segment is sealed and the next one begun: small enough that a trimmed backlog frees disk

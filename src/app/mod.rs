@@ -1,6 +1,7 @@
 //! Builds every part bottom-up, starts them, stops them in reverse; the only module that knows all.
 
 mod data_streams;
+mod importers;
 mod pipelines;
 mod service;
 mod status;

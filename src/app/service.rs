@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use super::importers::{Importers, SourceStates};
 use super::pipelines::{Pipelines, Shared, States, Stop};
 use super::status::Gatherer;
 use super::{StopReport, data_streams};
@@ -110,8 +111,17 @@ impl Service {
             started: clock.instant(),
             clock: clock.clone(),
         };
-        let (stop, stopping) = watch::channel(Stop::No);
-        let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stopping));
+        let stopping = CancellationToken::new();
+        let importers = Importers {
+            catalog: catalog.clone(),
+            streams: streams.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            states: SourceStates::default(),
+        };
+        drop(tokio::spawn(importers.run(stopping.clone())));
+        let (stop, stops) = watch::channel(Stop::No);
+        let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stops));
         Ok(Service {
             catalog,
             streams,
@@ -172,6 +182,7 @@ impl Service {
     /// Delivers what is there for at most `grace`, then ends; what could not be delivered stays in the journal. Nobody
     /// may put any more.
     pub async fn stop(mut self, grace: Duration) -> Result<StopReport> {
+        self.stopping.cancel();
         self.stop.send_replace(Stop::Flush);
         let in_time = self.clock.within(grace, &mut self.pipelines).await;
         let ended = if let Some(ended) = in_time {

@@ -1,6 +1,9 @@
 //! Streams of one shard and one reader.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::error::Result;
 use crate::journal::{Append, Appended, Extent, Journal};
@@ -42,6 +45,11 @@ impl Stream {
     /// What is there.
     pub async fn extent(&self) -> Result<Extent> {
         self.journal.extent(self.shard).await
+    }
+
+    /// How far each source has been copied into it; see [`Journal::checkpoints`].
+    pub async fn checkpoints(&self) -> Result<BTreeMap<String, Bytes>> {
+        self.journal.checkpoints(self.shard).await
     }
 
     /// Says that everything before `position` is past: committed in the ledger.

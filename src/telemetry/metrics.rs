@@ -31,6 +31,8 @@ pub struct StreamMetrics {
     pub repeated_requests: Counter,
     /// `ThrottledRecords`: records refused for want of room.
     pub throttled_records: Counter,
+    /// How often records of a source were gone before they could be copied.
+    pub source_gaps: Counter,
     /// `DeliveryToS3.Success`: objects stored.
     pub delivery_success: Counter,
     /// Attempts at an object that failed and will be repeated.
@@ -103,6 +105,7 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     ("incoming_put_requests", "IncomingPutRequests: put calls acknowledged", |m| m.incoming_requests.get()),
     ("repeated_put_requests", "Retries of stored calls that were recognised", |m| m.repeated_requests.get()),
     ("throttled_records", "ThrottledRecords: records refused for want of room", |m| m.throttled_records.get()),
+    ("source_gaps", "Times that records of a source were gone before they were copied", |m| m.source_gaps.get()),
     ("delivery_success", "DeliveryToS3.Success: objects stored", |m| m.delivery_success.get()),
     ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
 ];

@@ -286,7 +286,10 @@ mod tests {
         assert_eq!(puts(&far), [0..1, 1..2, 2..3]);
         assert!(puts(&[]).is_empty());
         let records = columns(&records[2..]);
-        assert_eq!((records.arrived_ms, records.get(0), records.keys.as_ref().unwrap().get(1)), (10, &b"3"[..], &b"k"[..]));
+        assert_eq!(
+            (records.arrived_ms, records.get(0), records.keys.as_ref().unwrap().get(1)),
+            (10, &b"3"[..], &b"k"[..])
+        );
     }
 
     #[test]

@@ -12,8 +12,41 @@ use standpipe::clock::Clock;
 
 use super::Failure;
 
+/// Which API is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Api {
+    /// PutRecordBatch to a delivery stream.
+    Firehose,
+    /// PutRecords to a data stream, each record with a key of its own.
+    Kinesis,
+}
+
+impl Api {
+    fn service(self) -> &'static str {
+        match self {
+            Api::Firehose => "firehose",
+            Api::Kinesis => "kinesis",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Api::Firehose => "Firehose_20150804.PutRecordBatch",
+            Api::Kinesis => "Kinesis_20131202.PutRecords",
+        }
+    }
+
+    fn stream_member(self) -> &'static str {
+        match self {
+            Api::Firehose => "DeliveryStreamName",
+            Api::Kinesis => "StreamName",
+        }
+    }
+}
+
 /// For whom calls are signed.
 pub(crate) struct Signing<'a> {
+    pub(crate) api: Api,
     pub(crate) address: &'a str,
     pub(crate) stream: &'a str,
     pub(crate) key: &'a str,
@@ -46,7 +79,8 @@ impl Calls {
         distinct: usize,
     ) -> Result<Calls, Failure> {
         let mut log = WebLog::new(clock.random(), clock.now_ms());
-        let bodies: Vec<_> = (0..distinct.max(1)).map(|_| body(&mut log, signing.stream, records)).collect();
+        let bodies: Vec<_> =
+            (0..distinct.max(1)).map(|_| body(&mut log, signing.api, signing.stream, records)).collect();
         // All bodies first, so that no signature is old when the first call is sent.
         let calls = bodies.into_iter().map(|(body, record_bytes)| {
             let head = head(clock, signing, &body)?.into();
@@ -61,16 +95,19 @@ impl Calls {
     }
 }
 
-/// The body of a PutRecordBatch, and the bytes of its records.
-pub(crate) fn body(log: &mut WebLog, stream: &str, records: usize) -> (Vec<u8>, u64) {
-    let mut body = format!(r#"{{"DeliveryStreamName":"{stream}","Records":["#).into_bytes();
+/// The body of a PutRecordBatch or PutRecords, and the bytes of its records.
+pub(crate) fn body(log: &mut WebLog, api: Api, stream: &str, records: usize) -> (Vec<u8>, u64) {
+    let mut body = format!(r#"{{"{}":"{stream}","Records":["#, api.stream_member()).into_bytes();
     let mut record_bytes = 0;
     for index in 0..records {
         let line = log.line();
         record_bytes += line.len() as u64;
         body.extend_from_slice(if index == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
         body.extend_from_slice(base64_simd::STANDARD.encode_to_string(&line).as_bytes());
-        body.extend_from_slice(br#""}"#);
+        match api {
+            Api::Firehose => body.extend_from_slice(br#""}"#),
+            Api::Kinesis => body.extend_from_slice(format!(r#"","PartitionKey":"user-{index}"}}"#).as_bytes()),
+        }
     }
     body.extend_from_slice(b"]}");
     (body, record_bytes)
@@ -81,7 +118,7 @@ fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Fai
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(signing.region)
-        .name("firehose")
+        .name(signing.api.service())
         .time(UNIX_EPOCH + Duration::from_millis(clock.now_ms()))
         .settings(SigningSettings::default())
         .build()?
@@ -90,7 +127,7 @@ fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Fai
     let headers = [
         ("host", signing.address),
         ("content-type", "application/x-amz-json-1.1"),
-        ("x-amz-target", "Firehose_20150804.PutRecordBatch"),
+        ("x-amz-target", signing.api.target()),
     ];
     let request = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body))?;
     let (instructions, _) = sign(request, &parameters)?.into_parts();

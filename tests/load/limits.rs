@@ -22,7 +22,8 @@ const DISTINCT: usize = 100;
 pub(crate) fn measure(dir: &Path, bytes: u64, records: usize, syncs: usize) -> Result<Value, Failure> {
     let clock = Clock::real();
     let mut log = WebLog::new(1, clock.now_ms());
-    let calls: Vec<_> = (0..DISTINCT).map(|_| calls::body(&mut log, "web-logs", records)).collect();
+    let calls: Vec<_> =
+        (0..DISTINCT).map(|_| calls::body(&mut log, super::calls::Api::Firehose, "web-logs", records)).collect();
     let record_bytes = calls.iter().map(|(_, bytes)| bytes).sum::<u64>() / DISTINCT as u64;
     let rounds = bytes.div_ceil(record_bytes * DISTINCT as u64).max(1);
     let mb = (rounds * record_bytes * DISTINCT as u64) as f64 / 1e6;

@@ -17,8 +17,9 @@ mod calls;
 mod connection;
 mod limits;
 mod process;
+mod subscribe;
 
-use calls::{Calls, Signing};
+use calls::{Api, Calls, Signing};
 use process::Usage;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -32,8 +33,10 @@ struct Load {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Send PutRecordBatch calls, signed beforehand, and print a JSON object with what came of them
+    /// Send PutRecordBatch or PutRecords calls, signed beforehand, and print a JSON object with what came of them
     Send(SendArgs),
+    /// Subscribe to a data stream of its own making, and measure how long after its acknowledgement a record comes
+    Subscribe(subscribe::Args),
     /// Measure the bare limits: sync of the disk; hash, base64 and checksum of the same bytes
     Limits(LimitsArgs),
 }
@@ -43,7 +46,10 @@ struct SendArgs {
     /// Address of the service
     #[arg(long, default_value = "127.0.0.1:4573")]
     address: String,
-    /// The delivery stream
+    /// Which API is called
+    #[arg(long, value_enum, default_value = "firehose")]
+    api: Api,
+    /// The delivery stream or data stream
     #[arg(long, default_value = "web-logs")]
     stream: String,
     /// How many MB (10^6 bytes) of records to send
@@ -98,6 +104,7 @@ struct LimitsArgs {
 fn main() -> ExitCode {
     let outcome = match Load::parse().command {
         Command::Send(args) => send(&args),
+        Command::Subscribe(args) => subscribe::measure(&args),
         Command::Limits(args) => limits::measure(&args.dir, args.mb * 1_000_000, args.records, args.syncs),
     };
     match outcome {
@@ -115,6 +122,7 @@ fn main() -> ExitCode {
 fn send(args: &SendArgs) -> Result<serde_json::Value, Failure> {
     let clock = Clock::real();
     let signing = Signing {
+        api: args.api,
         address: &args.address,
         stream: &args.stream,
         key: &args.key,

@@ -19,6 +19,7 @@ mod pins;
 mod put;
 mod rates;
 mod read;
+mod route;
 mod sequence;
 mod shard;
 mod store;
@@ -198,9 +199,9 @@ impl DataStreams {
         todo!()
     }
 
-    /// Gives an on-demand stream another number of shards. For what watches the load.
-    pub(super) async fn rescale(&self, stream: StreamId, target: u32) -> Result<()> {
-        let _ = (stream, target);
+    /// Splits or merges shards of an on-demand stream. For what watches the load.
+    pub(super) async fn rescale(&self, stream: StreamId, reshard: Reshard) -> Result<()> {
+        let _ = (stream, reshard);
         todo!()
     }
 

@@ -4,6 +4,7 @@
 pub mod control;
 pub mod data;
 mod document;
+pub mod schema;
 pub mod subscribe;
 pub mod wire;
 

@@ -32,8 +32,8 @@ fn cbor_is_read_in_all_its_forms() {
         (b"\xf9\x80\x01", Document::Float(-5.960_464_477_539_063e-8)),
         (b"\xfa\x3f\xc0\x00\x00", Document::Float(1.5)),
         (b"\xfb\x3f\xf8\x00\x00\x00\x00\x00\x00", Document::Float(1.5)),
-        (b"\xc1\x1b\x00\x00\x01\x53\xe7\x06\x73\x30", Document::Time(1_459_798_995_760)),
-        (b"\xc1\xfb\x41\xd5\xc0\x99\x6e\x9e\xb8\x52", Document::Time(1_459_774_906_980)),
+        (b"\xc1\x1b\x00\x00\x01\x53\xe2\xcc\xf3\x30", Document::Time(1_459_798_995_760)),
+        (b"\xc1\xfb\x41\xd5\xc0\x99\x6e\xbe\xb8\x52", Document::Time(1_459_774_906_980)),
         (b"\xc1\x20", Document::Time(0)),
         (b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff", Document::Float(18_446_744_073_709_551_615.0)),
     ];
@@ -109,7 +109,7 @@ fn answers_are_written_as_those_of_aws() {
     let json = String::from_utf8(document.write(Wire::Json)).unwrap();
     assert_eq!(json, r#"{"Time":1459799926.480,"Data":"aGVsbG8=","List":[-1,null,true],"Text":"a\"b"}"#);
     let cbor = document.write(Wire::Cbor);
-    let expected = b"\xbf\x64Time\xc1\x1b\x00\x00\x01\x53\xe1\xcd\xd2\xd0\x64Data\x45hello\x64List\x9f\x20\xf6\xf5\xff\x64Text\x63a\"b\xff";
+    let expected = b"\xbf\x64Time\xc1\x1b\x00\x00\x01\x53\xe2\xdb\x26\xd0\x64Data\x45hello\x64List\x9f\x20\xf6\xf5\xff\x64Text\x63a\"b\xff";
     assert_eq!(cbor, expected);
 }
 

@@ -66,6 +66,11 @@ pub const VALIDATION_ERRORS_MAX: usize = 100;
 
 // ---- data streams (spec: Kinesis Data Streams, quotas) ----
 
+/// Maps and lists within each other in a request of the Kinesis API: valid ones need four.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+/// Values in a request of the Kinesis API: 500 records of six members each, with room. Each costs some 60 bytes, so a
+/// body of nothing but commas would else become a gigabyte.
+pub const DOCUMENT_VALUES_MAX: usize = 20_000;
 /// Bytes of a request body of the Kinesis API: 10 MiB of records in base64, with keys and JSON around them.
 pub const KINESIS_BODY_BYTES_MAX: usize = 16 << 20;
 /// Records of one PutRecords.

@@ -73,6 +73,11 @@ pub const VALIDATION_ERRORS_MAX: usize = 100;
 
 // ---- data streams (spec: Kinesis Data Streams, quotas) ----
 
+/// Maps and lists within each other in a request of the Kinesis API: valid ones need four.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+/// Values in a request of the Kinesis API: 500 records of six members each, with room. Each costs some 60 bytes, so a
+/// body of nothing but commas would else become a gigabyte.
+pub const DOCUMENT_VALUES_MAX: usize = 20_000;
 /// Bytes of a request body of the Kinesis API: 10 MiB of records in base64, with keys and JSON around them.
 pub const KINESIS_BODY_BYTES_MAX: usize = 16 << 20;
 /// Records of one PutRecords.
@@ -127,6 +132,30 @@ pub const SHARD_READS_PER_SECOND: u64 = 5;
 pub const DATA_RETENTION_MIN: Duration = Duration::from_hours(24);
 /// The longest retention: 365 days.
 pub const RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// Puts to one data stream under way at once; a reshard waits for all of them. More than the journal's writer queues.
+pub const DATA_PUTS_AT_ONCE_MAX: u32 = 16_384;
+/// How long a reshard waits for the puts under way; they wait behind it.
+pub const RESHARD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long the deletion of a data stream waits until its disk is free; it goes on behind the answer.
+pub const DATA_REMOVE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Changes of data streams that wait for their owner, which stores all that wait in one file; a caller waits for room.
+pub const DATA_CHANGES_QUEUED_MAX: usize = 128;
+/// Bytes of the stored definitions: 5,000 streams with consumers, tags and some shards, or fewer with many shards.
+pub const DATA_STREAMS_BYTES_MAX: usize = 128 << 20;
+/// Data streams that may be CREATING at once: AWS's bound.
+pub const DATA_STREAMS_CREATING_MAX: usize = 5;
+/// UpdateShardCount calls for one stream in 24 hours: AWS's bound.
+pub const RESCALES_PER_DAY_MAX: usize = 10;
+/// Changes of a stream's mode in 24 hours: AWS's bound.
+pub const MODE_CHANGES_PER_DAY_MAX: usize = 2;
+/// Bytes of a resource policy: AWS's bound for Kinesis.
+pub const POLICY_BYTES_MAX: usize = 20 << 10;
+/// Characters of the name of an encryption key.
+pub const ENCRYPTION_KEY_NAME_MAX: usize = 2_048;
+/// How far ahead of our clock a token may have been made before it is none of ours: clocks are set back.
+pub const TOKEN_AHEAD_MAX: Duration = Duration::from_mins(5);
+/// Bytes of a token as text: those of lists hold a name at most.
+pub const TOKEN_BYTES_MAX: usize = 1_024;
 /// Bytes of the name of a source that is copied from.
 pub const CHECKPOINT_SOURCE_BYTES_MAX: usize = 256;
 /// Bytes of a checkpoint.

@@ -55,7 +55,8 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response(status, "application/json", body)
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+/// An answer of these bytes.
+pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(Answer::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

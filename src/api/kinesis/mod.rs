@@ -4,11 +4,12 @@
 pub mod control;
 pub mod data;
 mod document;
+pub mod schema;
 pub mod subscribe;
-mod wire;
+pub mod wire;
 
-pub use document::Document;
-pub use wire::Wire;
+pub use document::{Bounds, Document};
+pub use wire::{Wire, answer, empty};
 
 use super::access::Gate;
 use super::server::{Received, Response};

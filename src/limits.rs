@@ -132,6 +132,9 @@ pub const SHARD_READS_PER_SECOND: u64 = 5;
 pub const DATA_RETENTION_MIN: Duration = Duration::from_hours(24);
 /// The longest retention: 365 days.
 pub const RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// Shards that one stream keeps in its map, closed ones included: a complete rescale of the largest stream, twice. A
+/// loop of splits and merges must end somewhere.
+pub const DATA_SHARDS_KEPT_MAX: usize = 4 * SHARDS_MAX as usize;
 /// Puts to one data stream under way at once; a reshard waits for all of them. More than the journal's writer queues.
 pub const DATA_PUTS_AT_ONCE_MAX: u32 = 16_384;
 /// How long a reshard waits for the puts under way; they wait behind it.

@@ -41,7 +41,7 @@ pub use pins::Pin;
 pub use put::{Placed, Put, Refusal};
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
-pub use shard::{Closed, Shard, shard_name};
+pub use shard::{Closed, Shard, shard_index, shard_name};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};
 

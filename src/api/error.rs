@@ -72,6 +72,14 @@ codes! {
     access_denied = "AccessDeniedException", 400;
     /// Too many calls.
     throttling = "ThrottlingException", 400;
+    /// More records than a shard takes or gives.
+    provisioned_throughput_exceeded = "ProvisionedThroughputExceededException", 400;
+    /// A shard iterator past its time.
+    expired_iterator = "ExpiredIteratorException", 400;
+    /// The token of a list past its time.
+    expired_next_token = "ExpiredNextTokenException", 400;
+    /// The call would have succeeded, and was asked not to.
+    dry_run_operation = "DryRunOperationException", 400;
     /// A fault of ours.
     internal_failure = "InternalFailure", 500;
     /// The body is larger than any valid request of this API.

@@ -56,6 +56,13 @@ pub const H2_RESETS_MAX: usize = 32;
 pub const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// Bytes that one read from a connection may bring: large enough that a batch of 5 MiB takes few of them.
 pub const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an answer that are handed to a connection at once: what a client that reads no further holds beside the
+/// rest of the answer.
+pub const ANSWER_PIECE_BYTES: usize = 64 << 10;
+/// How long a client may read nothing of an answer that is there.
+pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(75);
+/// How long a GetRecords call waits for room for its answer before it is throttled.
+pub const ANSWER_ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Characters of a client's own name for a call; a longer one is not used.
 pub const INVOCATION_ID_MAX: usize = 128;
 /// How far a signature's time may be from ours; AWS allows 5 minutes for most services.

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::Full;
 
 use super::ApiError;
-use super::server::Response;
+use super::server::{Answer, Response};
 
 /// The content type of every answer of the AWS APIs.
 const JSON_1_1: &str = "application/x-amz-json-1.1";
@@ -57,7 +56,7 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Answer::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -154,6 +154,7 @@ struct Admin(Handles);
 
 impl Handler for Admin {
     async fn handle(&self, request: Request) -> Response {
-        console::answer(&self.0, &request.head.method, request.head.uri.path()).await
+        let response = console::answer(&self.0, &request.head.method, request.head.uri.path()).await;
+        response.map(|body| body.into_inner().unwrap_or_default().into())
     }
 }

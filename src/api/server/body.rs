@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Bounds;
+use super::{Bounds, Shared};
 use crate::clock::{Clock, Instant};
 use crate::limits;
 
@@ -40,6 +40,8 @@ pub struct Received {
 pub struct Hold {
     free: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
+    /// The same for answers.
+    answers: Arc<Semaphore>,
 }
 
 /// Why a body could not be read.
@@ -72,10 +74,10 @@ impl Body {
         headers: &HeaderMap,
         clock: Clock,
         bounds: Bounds,
-        free: Arc<Semaphore>,
+        hold: Hold,
     ) -> Self {
         let asks_first = headers.contains_key(http::header::EXPECT);
-        Body { incoming, asks_first, clock, bounds, hold: Hold { free, permit: None } }
+        Body { incoming, asks_first, clock, bounds, hold }
     }
 
     /// Reads all of it, if it has at most `bytes_max` bytes. One that says that it has more is refused before it is
@@ -146,10 +148,21 @@ impl Body {
 }
 
 impl Hold {
+    pub(super) fn of<H>(shared: &Shared<H>) -> Self {
+        Hold { free: shared.body_bytes.clone(), permit: None, answers: shared.answer_bytes.clone() }
+    }
+
     /// An empty one of the same listener.
     #[must_use]
     pub fn another(&self) -> Hold {
-        Hold { free: self.free.clone(), permit: None }
+        Hold { free: self.free.clone(), permit: None, answers: self.answers.clone() }
+    }
+
+    /// Room for an answer of up to `bytes`, from what all large answers of the listener together may hold; it waits
+    /// until there is some. Give it to [`Answer::holding`](super::Answer::holding).
+    pub async fn answer_room(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.answers.clone().acquire_many_owned(count).await.expect("the semaphore of answers is never closed")
     }
 
     /// Takes over what the other holds.

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -16,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Body, Bounds, Handler, Request, Response, Shared};
+use super::activity::Activity;
+use super::{Body, Bounds, Handler, Hold, Request, Response, Shared};
 use crate::api::{ApiError, wire};
-use crate::clock::{Clock, Instant};
 use crate::limits;
 
 /// How long a connection that was told to end may take for it when nothing is under way on it.
@@ -48,8 +47,9 @@ where
     let service = service_fn(|request| {
         let (shared, activity) = (shared.clone(), activity.clone());
         async move {
-            let _busy = activity.begin();
-            Ok::<_, Infallible>(answer(&shared, request, peer).await)
+            let busy = activity.begin();
+            let response = answer(&shared, request, peer).await;
+            Ok::<_, Infallible>(response.map(|answer| answer.under_way(busy)))
         }
     });
     let builder = builder(&shared.bounds);
@@ -72,7 +72,8 @@ where
             }
             () = shared.clock.sleep_until(look_at) => {
                 let idle = activity.idle_for();
-                if ending && idle.is_some() {
+                let stalled = activity.stalled_for();
+                if ending && idle.is_some() || stalled >= shared.bounds.answer_stall {
                     return;
                 }
                 let left = shared.bounds.head_time.saturating_sub(idle.unwrap_or_default());
@@ -80,6 +81,7 @@ where
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                let left = left.min(shared.bounds.answer_stall.saturating_sub(stalled));
                 look_at = shared.clock.instant() + if ending { FAREWELL } else { left };
             }
         }
@@ -112,7 +114,7 @@ async fn answer<H: Handler>(shared: &Arc<Shared<H>>, request: http::Request<Inco
         let limit = limits::HEAD_BYTES_MAX;
         wire::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("a head may have {limit} bytes\n"))
     } else {
-        let body = Body::new(body, &head.headers, shared.clock.clone(), shared.bounds, shared.body_bytes.clone());
+        let body = Body::new(body, &head.headers, shared.clock.clone(), shared.bounds, Hold::of(shared));
         let arrived_ms = shared.clock.now_ms();
         handle(shared, Request { head, body, peer, arrived_ms, request_id: request_id.clone() }).await
     };
@@ -143,45 +145,4 @@ fn head_bytes(head: &http::request::Parts) -> usize {
     let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let uri = head.uri.path_and_query().map_or(0, |uri| uri.as_str().len());
     headers.sum::<usize>() + uri
-}
-
-/// Whether something is going on on a connection, and since when not.
-struct Activity {
-    clock: Clock,
-    began: Instant,
-    busy: AtomicUsize,
-    /// When a request last began or ended, in milliseconds since `began`.
-    changed_ms: AtomicU64,
-}
-
-/// As long as it lives, a request is under way.
-struct Busy(Arc<Activity>);
-
-impl Activity {
-    fn new(clock: Clock) -> Self {
-        let began = clock.instant();
-        Activity { clock, began, busy: AtomicUsize::new(0), changed_ms: AtomicU64::new(0) }
-    }
-
-    fn begin(self: &Arc<Self>) -> Busy {
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
-    }
-
-    fn age_ms(&self) -> u64 {
-        u64::try_from(self.clock.instant().duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// How long nothing has been going on; `None` while something is.
-    fn idle_for(&self) -> Option<Duration> {
-        let idle_ms = self.age_ms().saturating_sub(self.changed_ms.load(Ordering::Relaxed));
-        (self.busy.load(Ordering::Relaxed) == 0).then(|| Duration::from_millis(idle_ms))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.changed_ms.store(self.0.age_ms(), Ordering::Relaxed);
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
-    }
 }

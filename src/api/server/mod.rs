@@ -2,12 +2,15 @@
 //!
 //! - Connections: a fixed number; when all are taken, those on which nothing is going on make room for new ones.
 //! - Time: for the TLS handshake, for a request's head, for its body, for a pause within the body, for idling.
-//! - Bytes: of a head, of the bodies of all requests together (beyond it `503`), of HTTP/2 windows.
+//! - Bytes: of a head, of the bodies of all requests together (beyond it `503`), of large answers, of HTTP/2 windows.
+//! - Reading: a client that does not read on in an answer loses its connection.
 //!
 //! Each request runs in its own task. A client that goes away does not cut short what its request had begun (a put
 //! that is being stored is also counted), and one that panics is answered with `InternalFailure` and costs nobody
 //! else anything.
 
+mod activity;
+mod answer;
 mod body;
 mod connection;
 pub mod tls;
@@ -16,14 +19,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use answer::{Answer, BrokenOff, Feed, Place};
 pub use body::{Body, BodyError, Hold, Received};
 
 use crate::clock::Clock;
@@ -43,8 +45,8 @@ pub struct Request {
     pub request_id: String,
 }
 
-/// An answer: all of it at once, because all of ours are small.
-pub type Response = http::Response<Full<Bytes>>;
+/// An answer.
+pub type Response = http::Response<Answer>;
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -65,6 +67,10 @@ pub struct Bounds {
     pub body_stall: Duration,
     /// Bytes of bodies held at once.
     pub body_bytes: usize,
+    /// Bytes of large answers held at once.
+    pub answer_bytes: usize,
+    /// Longest pause of a client in reading an answer.
+    pub answer_stall: Duration,
 }
 
 impl Default for Bounds {
@@ -75,6 +81,8 @@ impl Default for Bounds {
             body_time: limits::BODY_TIME_MAX,
             body_stall: limits::BODY_STALL_MAX,
             body_bytes: limits::BODY_BYTES_IN_FLIGHT_MAX,
+            answer_bytes: limits::GET_RECORDS_BYTES_IN_FLIGHT_MAX,
+            answer_stall: limits::ANSWER_STALL_MAX,
         }
     }
 }
@@ -100,6 +108,8 @@ struct Shared<H> {
     bounds: Bounds,
     /// Bytes of request bodies that may still be taken in.
     body_bytes: Arc<Semaphore>,
+    /// Bytes of large answers that may still be made.
+    answer_bytes: Arc<Semaphore>,
     /// Told when a client waits for a connection to become free.
     pressure: Notify,
     /// Stop taking requests, finish those under way.
@@ -143,6 +153,7 @@ impl Server {
             clock: self.clock,
             bounds: self.bounds,
             body_bytes: Arc::new(Semaphore::new(self.bounds.body_bytes)),
+            answer_bytes: Arc::new(Semaphore::new(self.bounds.answer_bytes)),
             pressure: Notify::new(),
             stop,
             cut: CancellationToken::new(),
@@ -187,7 +198,7 @@ async fn next<H>(
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
-                        // Answers are small and complete: waiting for more to send would only delay them.
+                        // What is sent is complete: waiting for more to send would only delay it.
                         let _ = stream.set_nodelay(true);
                         return (stream, peer, place);
                     }

@@ -13,6 +13,7 @@ mod demand;
 mod hash;
 mod keeper;
 mod lineage;
+mod live;
 mod owner;
 mod pins;
 mod put;
@@ -24,28 +25,34 @@ mod store;
 mod subscriptions;
 mod token;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-pub use definition::{Consumer, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Origin, Status};
+pub use definition::{
+    Consumer, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Origin, Status, Validation,
+};
 pub use hash::{HashRange, hash_of};
 pub use lineage::{Reshard, ShardFilter};
 pub use pins::Pin;
 pub use put::{Placed, Put, Refusal};
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
-pub use shard::{Closed, Shard, shard_name};
+pub use shard::{Closed, Shard, shard_index, shard_name};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::journal::Journal;
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
+
+use live::Live;
+use owner::{Change, Message};
 
 /// What holds for all data streams of a service.
 #[derive(Clone, Debug)]
@@ -72,7 +79,19 @@ pub struct DataStreams {
 }
 
 struct Shared {
-    // owner's inbox, snapshot, journal, clock, settings, tokens, pins, rates, subscriptions
+    journal: Arc<dyn Journal>,
+    clock: Clock,
+    settings: Settings,
+    /// What is durable, by name.
+    seen: watch::Receiver<Snapshot>,
+    /// The owner's inbox.
+    inbox: mpsc::Sender<Message>,
+    tokens: Tokens,
+    /// What a stream has while the service runs, by identity.
+    live: Arc<Live>,
+    pins: pins::Pins,
+    rates: rates::Rates,
+    subscriptions: subscriptions::Subscriptions,
 }
 
 /// One data stream: a cheap handle that stays good while the definition changes. Once the stream is deleted its
@@ -82,6 +101,9 @@ pub struct DataStream {
     streams: DataStreams,
     id: StreamId,
     name: Arc<str>,
+    /// A put takes one permit, then looks at [`definition`](Self::definition), and gives it back when its appends are
+    /// over; a reshard and a removal take all [`DATA_PUTS_AT_ONCE_MAX`](crate::limits::DATA_PUTS_AT_ONCE_MAX).
+    gate: Arc<Semaphore>,
 }
 
 impl DataStreams {
@@ -108,7 +130,7 @@ impl DataStreams {
 
     /// What holds for all of them.
     pub fn settings(&self) -> &Settings {
-        todo!()
+        &self.shared.settings
     }
 
     /// The stream with this name, whatever its state.
@@ -116,29 +138,29 @@ impl DataStreams {
     /// # Errors
     /// `NotFound`, in AWS's words.
     pub fn get(&self, name: &str) -> Result<DataStream> {
-        let _ = name;
-        todo!()
+        let id = self.shared.seen.borrow().get(name).map(|definition| definition.id);
+        id.and_then(|id| self.by_id(id)).ok_or_else(|| self.shared.settings.not_found(name))
     }
 
     /// The stream with this identity.
     pub fn by_id(&self, id: StreamId) -> Option<DataStream> {
-        let _ = id;
-        todo!()
+        let live::One { name, gate } = self.shared.live.get(id)?;
+        Some(DataStream { streams: self.clone(), id, name, gate })
     }
 
     /// All streams as they are now.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        self.shared.seen.borrow().clone()
     }
 
     /// All streams as they are now, and a notice of each change.
     pub fn watch(&self) -> watch::Receiver<Snapshot> {
-        todo!()
+        self.shared.seen.clone()
     }
 
     /// Seals and opens iterators and tokens of lists.
     pub fn tokens(&self) -> &Tokens {
-        todo!()
+        &self.shared.tokens
     }
 
     /// Makes a stream; durable when it returns.
@@ -146,30 +168,39 @@ impl DataStreams {
     /// # Errors
     /// `Conflict` when the name is taken; `Throttled` over the account's shards or streams; `Invalid`.
     pub async fn create(&self, new: NewDataStream) -> Result<DataStream> {
-        let _ = new;
-        todo!()
+        let name = new.name.clone();
+        self.ask(Change::Create(Box::new(new))).await?;
+        self.get(&name)
     }
 
     /// Changes one definition by one of its own methods; durable and seen by all when it returns `Ok`. After an error
     /// nothing is changed.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when the stream is not ACTIVE or belongs to the configuration file; what `change` says.
+    /// `NotFound`; `Conflict` while the stream is CREATING or DELETING; what `change` says.
     pub async fn change<T: Send + 'static>(
         &self,
         name: &str,
         change: impl FnOnce(&mut Definition, u64) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let _ = (name, change);
-        todo!()
+        let edit: owner::Edit = Box::new(move |definition, now_ms| Ok(Box::new(change(definition, now_ms)?) as _));
+        let made = self.ask(Change::Edit { name: name.into(), edit }).await?;
+        Ok(*made.downcast().expect("the owner gives back what the change made"))
     }
 
     /// Splits, merges or rescales, see the module.
     ///
     /// # Errors
-    /// As [`change`](Self::change); `Throttled` over the account's shards.
+    /// As [`change`](Self::change), and when the stream is not ACTIVE, belongs to the file or is on-demand; `Throttled`
+    /// over the account's shards; `Unavailable` when the puts under way do not end in time.
     pub async fn reshard(&self, name: &str, reshard: Reshard) -> Result<()> {
         let _ = (name, reshard);
+        todo!()
+    }
+
+    /// Gives an on-demand stream another number of shards. For what watches the load.
+    pub(super) async fn rescale(&self, stream: StreamId, target: u32) -> Result<()> {
+        let _ = (stream, target);
         todo!()
     }
 
@@ -182,6 +213,28 @@ impl DataStreams {
         let _ = (name, even_with_consumers);
         todo!()
     }
+
+    /// Drops closed shards whose records are all gone from the map. For the keeper; those that are open or not there
+    /// are left alone.
+    pub(super) async fn forget_shards(&self, stream: StreamId, shards: Vec<u32>) -> Result<()> {
+        self.ask(Change::ForgetShards { id: stream, shards }).await.map(drop)
+    }
+
+    /// Says that a stream which vanished from the file holds no record any more. For the keeper; nothing for others.
+    pub(super) async fn gone(&self, stream: StreamId) -> Result<()> {
+        self.ask(Change::Gone { id: stream }).await.map(drop)
+    }
+
+    async fn ask(&self, change: Change) -> Result<Box<dyn Any + Send>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.shared.inbox.send(Message { change, reply }).await;
+        sent.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> Error {
+    Error::closed("the owner of the data streams has stopped")
 }
 
 impl DataStream {
@@ -195,7 +248,26 @@ impl DataStream {
     /// # Errors
     /// `NotFound` once it is deleted.
     pub fn definition(&self) -> Result<Arc<Definition>> {
-        let _ = (&self.streams.shared, &self.name);
-        todo!()
+        let shared = &self.streams.shared;
+        let now = shared.seen.borrow().get(&*self.name).filter(|definition| definition.id == self.id).cloned();
+        now.ok_or_else(|| shared.settings.not_found(&self.name))
+    }
+
+    /// One of its shards in the journal.
+    pub(super) fn shard_id(&self, index: u32) -> ShardId {
+        ShardId { stream: self.id, index }
+    }
+}
+
+impl Settings {
+    /// That there is no such stream, in AWS's words.
+    pub fn not_found(&self, stream: &str) -> Error {
+        Error::new(Kind::NotFound, format!("Stream {stream} under account {} not found.", self.account_id))
+    }
+
+    /// That a stream has no such shard, in AWS's words.
+    pub fn shard_not_found(&self, stream: &str, shard: &str) -> Error {
+        let account = &self.account_id;
+        Error::new(Kind::NotFound, format!("Could not find shard {shard} in stream {stream} under account {account}."))
     }
 }

@@ -29,3 +29,7 @@ impl DataStream {
         todo!()
     }
 }
+
+/// All subscriptions.
+#[derive(Default)]
+pub(super) struct Subscriptions;

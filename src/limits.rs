@@ -130,8 +130,12 @@ pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 << 20;
 pub const SHARD_READS_PER_SECOND: u64 = 5;
 /// Retention of a data stream through the API, and its default: 24 hours.
 pub const DATA_RETENTION_MIN: Duration = Duration::from_hours(24);
-/// The longest retention: 365 days.
-pub const RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// The longest retention of a data stream: 365 days.
+pub const DATA_RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// The shortest that the configuration file may say: retention is looked at by the second.
+pub const DATA_RETENTION_FILE_MIN: Duration = Duration::from_secs(1);
+/// How long a stream may be made to stay CREATING, UPDATING or DELETING: AWS takes some seconds.
+pub const STATE_DELAY_MAX: Duration = Duration::from_mins(10);
 /// Shards that one stream keeps in its map, closed ones included: a complete rescale of the largest stream, twice. A
 /// loop of splits and merges must end somewhere.
 pub const DATA_SHARDS_KEPT_MAX: usize = 4 * SHARDS_MAX as usize;
@@ -374,8 +378,14 @@ pub const BUFFER_BYTES_MIN: u64 = 1 << 10;
 pub const BUFFER_INTERVAL_MAX: Duration = Duration::from_mins(15);
 /// The least disk budget: a record of the largest size must fit.
 pub const DISK_BYTES_MIN: u64 = 1 << 20;
-/// The longest retention that can be asked for: ten years; without one records never expire.
-pub const DATA_RETENTION_MAX: Duration = Duration::from_hours(3_652 * 24);
+/// The longest retention of a delivery stream that can be asked for: ten years; without one records never expire.
+pub const DELIVERY_RETENTION_MAX: Duration = Duration::from_hours(3_652 * 24);
+/// The shortest pause between two polls of a shard elsewhere: Kinesis takes five reads a second of each shard.
+pub const POLL_MIN: Duration = Duration::from_millis(200);
+/// The longest: well below the five minutes for which an iterator is good.
+pub const POLL_MAX: Duration = Duration::from_mins(1);
+/// The usual one.
+pub const POLL_DEFAULT: Duration = Duration::from_secs(1);
 /// The longest grace that SIGTERM may give.
 pub const GRACE_MAX: Duration = Duration::from_hours(1);
 

@@ -11,14 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level,
-    Processor, S3Connection, S3Store, Sse, Store, check_prefixes,
+    Processor, S3Connection, S3Store, Source, Sse, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
+
+use super::source::StoredSource;
 
 /// A [`DeliveryStream`] without its name and its secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Definition {
+    #[serde(default, skip_serializing_if = "StoredSource::is_direct")]
+    source: StoredSource,
     size_bytes: u64,
     interval_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -89,11 +93,12 @@ enum StoredChecksum {
 impl From<&DeliveryStream> for Definition {
     fn from(stream: &DeliveryStream) -> Self {
         // Taken apart completely, so that a new field cannot be forgotten here.
-        let DeliveryStream { name: _, buffer, source: _, process, destination, bytes_max, retention, drain, encrypted } =
+        let DeliveryStream { name: _, buffer, source, process, destination, bytes_max, retention, drain, encrypted } =
             stream;
         let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
             destination;
         Definition {
+            source: source.into(),
             size_bytes: buffer.size_bytes,
             interval_ms: milliseconds(buffer.interval),
             process: process.iter().map(|Processor::RequireJson| StoredProcessor::RequireJson).collect(),
@@ -161,7 +166,7 @@ impl Definition {
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), Some(&self.error_prefix))?;
         Ok(DeliveryStream {
             name: name.to_owned(),
-            source: crate::config::Source::Direct,
+            source: self.source.restore(name, config),
             buffer: Buffering { size_bytes: self.size_bytes, interval: Duration::from_millis(self.interval_ms) },
             process: self.process.iter().map(|StoredProcessor::RequireJson| Processor::RequireJson).collect(),
             destination: Destination {
@@ -193,18 +198,7 @@ impl StoredStore {
 
 impl StoredS3 {
     fn restore(self, name: &str, config: &Config) -> S3Store {
-        let credentials = self.access_key_id.and_then(|id| {
-            let found = credentials(config).find(|known| known.access_key_id == id).cloned();
-            if found.is_none() {
-                tracing::warn!(
-                    stream = name,
-                    access_key_id = id,
-                    "this delivery stream is no longer in the configuration file, nor is the secret of its access \
-                     key: it drains with the credentials of the AWS chain"
-                );
-            }
-            found
-        });
+        let credentials = self.access_key_id.and_then(|id| known_credentials(id, name, config));
         S3Store {
             bucket: self.bucket,
             connection: S3Connection {
@@ -232,19 +226,37 @@ impl StoredS3 {
     }
 }
 
+/// The static credentials of the configuration with this access key id.
+pub(super) fn known_credentials(access_key_id: String, name: &str, config: &Config) -> Option<AwsCredentials> {
+    let found = credentials(config).find(|known| known.access_key_id == access_key_id).cloned();
+    if found.is_none() {
+        tracing::warn!(
+            stream = name,
+            access_key_id,
+            "this delivery stream is no longer in the configuration file, nor is the secret of its access key: it \
+             drains with the credentials of the AWS chain"
+        );
+    }
+    found
+}
+
 /// All static credentials that the configuration has.
 fn credentials(config: &Config) -> impl Iterator<Item = &AwsCredentials> {
     let buckets = match &config.buckets {
         Buckets::S3(connection) => connection.credentials.as_ref(),
         Buckets::Local(_) => None,
     };
-    let streams = config.delivery_streams.iter().filter_map(|stream| match &stream.destination.store {
+    let stores = config.delivery_streams.iter().filter_map(|stream| match &stream.destination.store {
         Store::S3(s3) => s3.connection.credentials.as_ref(),
         Store::Local { .. } => None,
     });
-    buckets.into_iter().chain(streams)
+    let sources = config.delivery_streams.iter().filter_map(|stream| match &stream.source {
+        Source::Kinesis(from) => from.credentials.as_ref(),
+        Source::Direct | Source::DataStream { .. } => None,
+    });
+    buckets.into_iter().chain(stores).chain(sources)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod definition;
+mod source;
 mod store;
 mod writer;
 
@@ -51,7 +52,7 @@ pub struct Entry {
     pub origin: Origin,
     /// Its state.
     pub status: Status,
-    /// Rises by one with each change of the destination; 1 at first. Part of object names.
+    /// Rises by one with each change of what it does; 1 at first. Part of object names.
     pub version: u64,
     /// When it was made, milliseconds since 1970.
     pub created_ms: u64,

@@ -15,8 +15,10 @@ use super::{AccessKey, Buckets, Config, DiskBudget, JournalConfig, ServerConfig,
 use crate::error::Result;
 use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 
+mod data_stream;
 mod destination;
 mod files;
+mod source;
 mod stream;
 
 /// What is gathered while a file is checked.
@@ -57,6 +59,8 @@ impl<'a> Checker<'a> {
             }
             config.buckets = buckets;
         }
+        config.kinesis = self.kinesis(file.kinesis);
+        config.data_streams = self.data_streams(file.data_stream, &config);
         let mut streams: Vec<_> = file.delivery_stream.into_iter().collect();
         streams.sort_by_key(|(name, _)| name.span.start);
         if let Some((name, _)) = streams.get(STREAMS_MAX) {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::{
     Buckets, Buffering, Compression, Config, DataStream, Delimiter, DeliveryStream, Destination, DiskBudget,
-    JournalConfig, KinesisConfig, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Source, Store,
+    JournalConfig, KinesisConfig, KinesisSource, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Source, StartAt, Store,
     check_prefixes,
 };
 use crate::error::{Error, Result};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX, DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN,
-    SHARDS_DEFAULT,
+    POLL_DEFAULT, SHARDS_DEFAULT,
 };
 
 /// The account in ARNs.
@@ -44,6 +44,22 @@ impl Config {
 impl Default for KinesisConfig {
     fn default() -> Self {
         KinesisConfig { shards_max: SHARDS_DEFAULT, state_delay: Duration::ZERO }
+    }
+}
+
+impl KinesisSource {
+    /// A stream with every default: all there is of it, by polls, with the AWS chain's region and credentials.
+    pub fn new(stream: impl Into<String>) -> Self {
+        KinesisSource {
+            stream: stream.into(),
+            region: None,
+            endpoint: None,
+            credentials: None,
+            profile: None,
+            start: StartAt::Horizon,
+            consumer: None,
+            poll: POLL_DEFAULT,
+        }
     }
 }
 

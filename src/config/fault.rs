@@ -101,6 +101,11 @@ impl Findings {
         }
     }
 
+    /// Whether a key of the table at `table` is there, though not as it should be.
+    pub(super) fn refused_in(&self, table: &Range<usize>) -> bool {
+        self.refused.iter().any(|(start, _)| *start == table.start)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

@@ -167,6 +167,17 @@ pub enum Source {
     Kinesis(Box<KinesisSource>),
 }
 
+impl Source {
+    /// Where reading begins, if there is something to read.
+    pub fn start(&self) -> Option<StartAt> {
+        match self {
+            Source::Direct => None,
+            Source::DataStream { start, .. } => Some(*start),
+            Source::Kinesis(from) => Some(from.start),
+        }
+    }
+}
+
 /// Where reading of a stream begins, when it is read for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {

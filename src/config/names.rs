@@ -1,10 +1,10 @@
-//! What names may be: streams, buckets, extensions, storage classes, tags. Each rule is its owner's: Firehose's or S3's.
+//! What names may be: streams and their ARNs, buckets, extensions, storage classes, tags. Each rule is its owner's: Firehose's or S3's.
 
 use super::{Destination, Store};
 use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
 use crate::limits::{
-    FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, STREAM_NAME_MAX,
+    DATA_NAME_MAX, FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, STREAM_NAME_MAX,
 };
 
 /// Storage classes of S3 that an object can be put in.
@@ -42,6 +42,49 @@ pub fn stream_name(name: &str) -> Result<()> {
     Err(Error::invalid(format!(
         "stream name {name:?} must have 1 to {STREAM_NAME_MAX} letters, digits, \"_\", \".\" or \"-\""
     )))
+}
+
+/// A data stream's name, or a consumer's: 1 to 128 letters, digits, `_`, `.`, `-` (Kinesis).
+pub fn data_stream_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if (1..=DATA_NAME_MAX).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "name {name:?} must have 1 to {DATA_NAME_MAX} letters, digits, \"_\", \".\" or \"-\""
+    )))
+}
+
+/// A stream of Amazon Kinesis: its name, or `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`.
+pub fn kinesis_stream(stream: &str) -> Result<()> {
+    match data_stream_arn(stream) {
+        Some(arn) => region(arn.region).and(account_id(arn.account)).and(data_stream_name(arn.name)),
+        None if stream.starts_with("arn:") => Err(Error::invalid(format!(
+            "{stream:?} is not the ARN of a stream: it has the form \"arn:aws:kinesis:REGION:ACCOUNT:stream/NAME\""
+        ))),
+        None => data_stream_name(stream),
+    }
+}
+
+/// The parts of a data stream's ARN, not yet checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataStreamArn<'a> {
+    /// As AWS names them.
+    pub region: &'a str,
+    /// Twelve digits.
+    pub account: &'a str,
+    /// The stream's name.
+    pub name: &'a str,
+}
+
+/// The parts of a text that has the form of a data stream's ARN, in whatever partition of AWS.
+pub fn data_stream_arn(arn: &str) -> Option<DataStreamArn<'_>> {
+    let mut parts = arn.splitn(6, ':');
+    let mut next = || parts.next();
+    let (scheme, partition, service) = (next()?, next()?, next()?);
+    let (region, account, name) = (next()?, next()?, next()?.strip_prefix("stream/")?);
+    let ours = scheme == "arn" && partition.starts_with("aws") && service == "kinesis" && !name.contains(['/', ':']);
+    ours.then_some(DataStreamArn { region, account, name })
 }
 
 /// A bucket's name: 3 to 63 lower-case letters, digits, `.`, `-`, a letter or digit at both ends (S3). Capitals and
@@ -215,6 +258,29 @@ mod tests {
             &["http://localhost:9000", "https://s3.example.com", "https://s3.example.com/", "http://[::1]:9000"],
             &["", "localhost:9000", "ftp://x", "https://u:p@h", "https://h/path", "https://h?q", "https://"],
         );
+    }
+
+    #[test]
+    fn data_streams_have_names_and_arns() {
+        let long = "x".repeat(129);
+        table(data_stream_name, &["a", "web-logs_1.x", &long[1..]], &["", "a b", "a/b", "é", &long]);
+        table(
+            kinesis_stream,
+            &["clicks", "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"],
+            &[
+                "",
+                "a b",
+                "arn:aws:kinesis:eu-west-1:123456789012:clicks",
+                "arn:aws:kinesis:eu-west-1:1234:stream/clicks",
+                "arn:aws:kinesis::123456789012:stream/clicks",
+                "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks/consumer/c:1",
+                "arn:aws:firehose:eu-west-1:123456789012:stream/clicks",
+                "arn:x:kinesis:eu-west-1:123456789012:stream/clicks",
+                "arn:",
+            ],
+        );
+        let arn = data_stream_arn("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/c");
+        assert_eq!(arn, Some(DataStreamArn { region: "cn-north-1", account: "123456789012", name: "c" }));
     }
 
     #[test]

@@ -11,10 +11,14 @@ use serde::Deserialize;
 use super::at::{Amount, At, Lapse, TextOr};
 use super::{Checksum, Compression, Delimiter, Level};
 
+mod source;
+
+pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
+
 /// The configuration of a Standpipe service.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "standpipe.toml", extend("x-later" = ["data_stream", "webhook", "kafka"]))]
+#[schemars(title = "standpipe.toml", extend("x-later" = ["webhook", "kafka"]))]
 pub(super) struct File {
     /// Directory of the journal, the ledger and the streams made through the API; relative to this file.
     #[schemars(required)]
@@ -36,6 +40,12 @@ pub(super) struct File {
     pub(super) access_key: Vec<At<AccessKey>>,
     /// Where the buckets of streams made through the API live. Default: S3 with the AWS credential chain.
     pub(super) buckets: Option<At<Buckets>>,
+    /// What holds for all data streams.
+    #[serde(default)]
+    pub(super) kinesis: Kinesis,
+    /// Data streams by name: letters, digits, "_", "." and "-", at most 128.
+    #[serde(default)]
+    pub(super) data_stream: BTreeMap<At<String>, DataStream>,
     /// Delivery streams by name: letters, digits, "_", "." and "-", at most 64.
     #[serde(default)]
     pub(super) delivery_stream: BTreeMap<At<String>, DeliveryStream>,
@@ -155,6 +165,52 @@ pub(super) struct Credentials {
     pub(super) session_token: Option<At<Secret>>,
 }
 
+/// What holds for all data streams.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kinesis {
+    /// Open shards of all data streams together: 1 to 10000. Default: 500.
+    pub(super) shard_limit: Option<At<u64>>,
+    /// How long CREATING, UPDATING and DELETING last. Default: 0s.
+    pub(super) state_delay: Option<At<Lapse>>,
+}
+
+/// One data stream.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DataStream {
+    /// How many shards there are; with mode = "on-demand", at first. Default: 1, and 4 with mode = "on-demand".
+    pub(super) shards: Option<At<u64>>,
+    /// Whether the number of shards is as said, or follows the load. Default: provisioned.
+    pub(super) mode: Option<At<StreamMode>>,
+    /// How long records can be read: 1s to 365d. Default: 24h.
+    pub(super) retention: Option<At<Lapse>>,
+    /// Whether AWS's throughput limits of each shard are kept. Default: none.
+    pub(super) limits: Option<At<StreamLimits>>,
+    /// Bytes of the largest record with its key: 1 MiB to 10 MiB. Default: 1 MiB.
+    pub(super) max_record_size: Option<At<Amount>>,
+    /// The stream's own share of the journal's disk. Default: no bound but the journal's.
+    pub(super) max_bytes: Option<At<Amount>>,
+    /// Whether the stream's records are encrypted in the journal, with `encryption_key`. Default: false.
+    pub(super) encrypted: Option<At<bool>>,
+}
+
+/// Who says how many shards there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StreamMode {
+    Provisioned,
+    OnDemand,
+}
+
+/// Throughput limits of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StreamLimits {
+    Aws,
+    None,
+}
+
 /// One delivery stream.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,14 +234,6 @@ pub(super) struct DeliveryStream {
     pub(super) drain: Option<At<bool>>,
     /// Whether the stream's records are encrypted in the journal, with `encryption_key`. Default: false.
     pub(super) encrypted: Option<At<bool>>,
-}
-
-/// Where records come from.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(extend("x-later" = ["data_stream", "kinesis", "kafka"]))]
-pub(super) enum Source {
-    Direct,
 }
 
 /// When an object is cut: whichever is first.

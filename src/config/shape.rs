@@ -81,7 +81,7 @@ impl<'s> Shape<'s, '_> {
             return false;
         };
         match value.get_mut() {
-            DeValue::String(text) => self.word(&span, text, schema, &fitting),
+            DeValue::String(text) => self.word(&span, text, schema, &alternatives),
             DeValue::Table(table) => {
                 // A table that is only implied by the tables in it has no place of its own.
                 let shown = if span.is_empty() || span.start < key.start { key.clone() } else { span.clone() };
@@ -123,6 +123,8 @@ impl<'s> Shape<'s, '_> {
         }
         let message = if is_later(schema, text) || alternatives.iter().any(|alternative| is_later(alternative, text)) {
             format!("\"{text}\" comes with a later version: this one has {}", either(words.iter().copied()))
+        } else if alternatives.iter().any(|alternative| known_keys(alternative).any(|key| key == text)) {
+            format!("\"{text}\" needs to be told which: write {{ {text} = … }}")
         } else if let Some(near) = nearest(text, words.iter().copied()) {
             format!("unknown value {text:?}: did you mean \"{near}\"?")
         } else {
@@ -135,6 +137,7 @@ impl<'s> Shape<'s, '_> {
     fn unknown_key(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, schema: &Value, place: &Range<usize>) {
         let name = key.get_ref().as_ref();
         let message = if is_later(schema, name) {
+            self.findings.refuse(place, name);
             format!("\"{name}\" comes with a later version")
         } else if let Some(near) = suggestion(name, schema) {
             self.findings.refuse(place, near);

@@ -1,9 +1,11 @@
-//! Sizes (`"5 MiB"`), durations (`"1h30m"`) and shares (`"80%"`) as people write them.
+//! Sizes (`"5 MiB"`), durations (`"1h30m"`), shares (`"80%"`) and places to begin (`"latest"`) as people write them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::DiskBudget;
+use chrono::DateTime;
+
+use super::{DiskBudget, StartAt};
 use crate::error::{Error, Result};
 
 /// Units of sizes: by 1,000 and by 1,024, as their names say.
@@ -75,6 +77,21 @@ pub fn disk_budget(text: &str) -> Result<DiskBudget> {
     match number.trim_end().parse::<u8>() {
         Ok(percent @ 1..=99) => Ok(DiskBudget::Percent(percent)),
         _ => Err(Error::invalid(format!("{text:?} is not a share of the disk: write \"1%\" to \"99%\", or a size"))),
+    }
+}
+
+/// Where reading begins: `"horizon"`, `"latest"`, or a time as RFC 3339 writes it, not before 1970.
+pub fn start_at(text: &str) -> Result<StartAt> {
+    let time = || u64::try_from(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()).ok();
+    match text {
+        "horizon" => Ok(StartAt::Horizon),
+        "latest" => Ok(StartAt::Latest),
+        _ => time().map(StartAt::Time).ok_or_else(|| {
+            let shown: String = text.chars().take(64).collect();
+            Error::invalid(format!(
+                "{shown:?} is no place to begin: write \"horizon\", \"latest\" or a time such as \"2026-01-02T03:04:05Z\""
+            ))
+        }),
     }
 }
 
@@ -182,6 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn reading_begins_at_a_word_or_a_time() {
+        for (text, start) in [
+            ("horizon", StartAt::Horizon),
+            ("latest", StartAt::Latest),
+            ("1970-01-01T00:00:01Z", StartAt::Time(1_000)),
+            ("2026-01-02T03:04:05.678+01:00", StartAt::Time(1_767_319_445_678)),
+        ] {
+            assert_eq!(start_at(text).unwrap(), start, "{text}");
+        }
+        for text in ["", "Latest", "2026-01-02", "2026-01-02T03:04:05", "1969-12-31T23:59:59Z", "1767319445"] {
+            assert!(start_at(text).unwrap_err().message().contains("no place to begin"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_shown_is_short() {
         assert_eq!(show_size(5 << 20), "5 MiB");
         assert_eq!(show_size(1_500), "1500 B");
@@ -192,7 +224,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(text in any::<String>()) {
-            let _ = (size(&text), duration(&text), disk_budget(&text));
+            let _ = (size(&text), duration(&text), disk_budget(&text), start_at(&text));
         }
 
         #[test]

@@ -11,6 +11,7 @@ use standpipe::config::{
 };
 
 mod mistakes;
+mod sources;
 
 /// 32 zero bytes.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -63,7 +64,7 @@ fn the_examples_are_right() {
             seen += 1;
         }
     }
-    assert!(seen >= 3);
+    assert!(seen >= 4);
 }
 
 #[test]
@@ -292,6 +293,10 @@ fn the_schema_names_every_key_of_the_complete_example() {
         ".server.ingest_tokens[].file",
         ".access_key[].session_token",
         ".buckets.credentials.secret_access_key.env",
+        ".kinesis.state_delay",
+        ".data_stream*.max_record_size",
+        ".delivery_stream*.source.start",
+        ".delivery_stream*.source.kinesis.credentials.secret_access_key.file",
         ".delivery_stream*.buffer.interval",
         ".delivery_stream*.process[].type",
         ".delivery_stream*.destination.sse.kms",

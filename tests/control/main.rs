@@ -5,6 +5,7 @@ mod lifecycle;
 mod listing;
 mod rejections;
 mod restart;
+mod sources;
 mod terraform;
 mod updates;
 

@@ -44,16 +44,17 @@ async fn a_create_with_the_wrong_parts() {
             "Server side encryption from firehose is only allowed for direct put delivery streams and database as a source delivery streams",
         ),
         (
+            json!({ "KinesisStreamSourceConfiguration": kinesis, "S3DestinationConfiguration": s3 }),
+            "KinesisStreamSourceConfiguration needs DeliveryStreamType KinesisStreamAsSource, not DirectPut",
+        ),
+        (
             json!({
                 "DeliveryStreamType": "KinesisStreamAsSource",
                 "KinesisStreamSourceConfiguration": kinesis,
+                "DirectPutSourceConfiguration": { "ThroughputHintInMBs": 1 },
                 "S3DestinationConfiguration": s3,
             }),
-            "DeliveryStreamType KinesisStreamAsSource is not supported yet by Standpipe",
-        ),
-        (
-            json!({ "KinesisStreamSourceConfiguration": kinesis, "S3DestinationConfiguration": s3 }),
-            "KinesisStreamSourceConfiguration is not supported yet by Standpipe",
+            "DirectPutSourceConfiguration needs DeliveryStreamType DirectPut, not KinesisStreamAsSource",
         ),
         (
             json!({ "DeliveryStreamType": "DatabaseAsSource", "S3DestinationConfiguration": s3 }),

@@ -15,6 +15,7 @@ mod destination;
 mod encryption;
 mod processors;
 mod schema;
+mod source;
 mod tags;
 mod update;
 

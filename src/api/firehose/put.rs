@@ -10,6 +10,7 @@ use crate::api::access::Gate;
 use crate::api::server::Received;
 use crate::api::{ApiError, Context, RequestFacts};
 use crate::catalog::{Entry, Status};
+use crate::config::{DeliveryStream, Source};
 use crate::error::Kind;
 use crate::journal::{Append, Appended};
 use crate::record::{Records, ShardId, Span};
@@ -27,7 +28,8 @@ pub enum Operation {
 ///
 /// # Errors
 /// In this order: `SerializationException` for a body of the wrong shape; `AccessDeniedException`;
-/// `ValidationException` for broken constraints; `InvalidArgumentException` over 4 MiB; `ResourceNotFoundException`;
+/// `ValidationException` for broken constraints; `InvalidArgumentException` over 4 MiB; `ResourceNotFoundException`; `InvalidArgumentException` for a stream that
+/// takes its records from another one;
 /// `ServiceUnavailableException` when the journal has no room: nothing was stored.
 pub async fn call(
     context: &Context,
@@ -68,12 +70,28 @@ pub fn batch_too_large() -> ApiError {
 ///
 /// # Errors
 /// `ResourceNotFoundException` also for one that is being deleted, as Firehose answers for every stream that is not
-/// ACTIVE. Its text is Firehose's, as reported in turbot/steampipe-plugin-aws issue 759.
+/// ACTIVE. Its text is Firehose's, as reported in turbot/steampipe-plugin-aws issue 759. `InvalidArgumentException` for
+/// one whose records come from a stream.
 pub fn active(context: &Context, name: &str) -> Result<Arc<Entry>, ApiError> {
-    context.catalog.get(name).filter(|entry| entry.status == Status::Active).ok_or_else(|| {
+    let entry = context.catalog.get(name).filter(|entry| entry.status == Status::Active).ok_or_else(|| {
         let account = &context.account.id;
         ApiError::resource_not_found(format!("Firehose {name} under account {account} not found."))
-    })
+    })?;
+    check_source(&entry.stream)?;
+    Ok(entry)
+}
+
+/// Refuses what only a stream of direct puts takes.
+///
+/// # Errors
+/// `InvalidArgumentException`; code and text are Firehose's, as reported in aws/aws-cli issue 7010.
+pub fn check_source(stream: &DeliveryStream) -> Result<(), ApiError> {
+    match stream.source {
+        Source::Direct => Ok(()),
+        Source::DataStream { .. } | Source::Kinesis(_) => Err(ApiError::invalid_argument(
+            "This operation is not permitted on KinesisStreamAsSource delivery stream type.",
+        )),
+    }
 }
 
 /// Stores one call's records, durably, and counts them.

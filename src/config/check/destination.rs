@@ -150,10 +150,7 @@ impl Checker<'_> {
     }
 
     fn connection(&mut self, raw: Connection) -> S3Connection {
-        if let (Some(_), Some(profile)) = (&raw.credentials, &raw.profile) {
-            let message = "profile and credentials exclude one another".to_owned();
-            self.findings.add(profile.span.clone(), message);
-        }
+        self.one_identity(raw.credentials.as_ref(), raw.profile.as_ref());
         let endpoint = self.checked("endpoint", raw.endpoint, names::endpoint);
         // A host that is a number cannot have the bucket before it.
         let path_style =
@@ -167,7 +164,14 @@ impl Checker<'_> {
         }
     }
 
-    fn credentials(&mut self, raw: &raw::Credentials) -> Option<AwsCredentials> {
+    /// Credentials and a profile would each say who we are.
+    pub(super) fn one_identity(&mut self, credentials: Option<&At<raw::Credentials>>, profile: Option<&At<String>>) {
+        if let (Some(_), Some(profile)) = (credentials, profile) {
+            self.findings.add(profile.span.clone(), "profile and credentials exclude one another");
+        }
+    }
+
+    pub(super) fn credentials(&mut self, raw: &raw::Credentials) -> Option<AwsCredentials> {
         let id = raw.access_key_id.as_ref().and_then(|id| self.token("access_key_id", id));
         let secret = raw.secret_access_key.as_ref().and_then(|key| self.secret("secret_access_key", key));
         let session_token = raw.session_token.as_ref().and_then(|token| self.token("session_token", token));

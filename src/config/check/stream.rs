@@ -1,11 +1,12 @@
 //! Delivery streams: buffer, processing, retention, and what must fit together.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::super::at::At;
-use super::super::{Buffering, Config, DeliveryStream, Processor, Store, names, raw, units};
+use super::super::{Buffering, Config, DeliveryStream, Processor, Source, Store, names, raw, units};
 use super::Checker;
-use crate::limits::RETENTION_MAX;
+use crate::limits::DELIVERY_RETENTION_MAX;
 
 impl Checker<'_> {
     /// One stream; `config` is what the tables before the streams say.
@@ -19,19 +20,21 @@ impl Checker<'_> {
         if let Err(error) = &named {
             self.findings.add(name.span.clone(), error.message());
         }
-        // There is one source yet; the schema refuses the others by name.
-        let (None | Some(raw::Source::Direct)) = stream.source.map(|source| source.value);
+        let source = self.source(stream.source, config);
+        if let Source::DataStream { name: from, .. } = &source {
+            let own = [
+                ("max_bytes", stream.max_bytes.as_ref().map(|bytes| &bytes.span)),
+                ("retention", stream.retention.as_ref().map(|retention| &retention.span)),
+                ("encrypted", stream.encrypted.as_ref().map(|encrypted| &encrypted.span)),
+            ];
+            self.no_journal_of_its_own(from, &own);
+        }
         let buffer = self.buffering(stream.buffer);
         let bytes_max = self.disk_bytes("max_bytes", stream.max_bytes);
         let least = buffer.interval.max(Duration::from_mins(1));
         // Shorter than the interval, every record of a slow stream would expire before it is delivered.
-        let retention = self.lapse("retention", stream.retention, least, RETENTION_MAX);
-        if let Some(At { value: true, span }) = &stream.encrypted
-            && config.encryption_key.is_none()
-        {
-            let message = "encrypted = true needs the key \"encryption_key\" at the top of the file";
-            self.findings.add(span.clone(), message);
-        }
+        let retention = self.lapse("retention", stream.retention, least, DELIVERY_RETENTION_MAX);
+        let encrypted = self.encrypted(stream.encrypted, config);
         let destination = stream.destination?;
         let place = destination.span.clone();
         let destination = self.destination(destination)?;
@@ -54,9 +57,23 @@ impl Checker<'_> {
             bytes_max,
             retention,
             drain: stream.drain.is_some_and(|drain| drain.value),
-            encrypted: stream.encrypted.is_some_and(|encrypted| encrypted.value),
+            encrypted,
+            source,
             ..DeliveryStream::new(name.value.clone(), destination)
         })
+    }
+
+    /// What a delivery stream cannot say whose records lie in a data stream.
+    fn no_journal_of_its_own(&mut self, from: &str, keys: &[(&str, Option<&Range<usize>>)]) {
+        for (key, span) in keys {
+            if let Some(span) = span {
+                let message = format!(
+                    "{key} belongs into [data_stream.{from}]: this delivery stream reads the records there and keeps \
+                     none of its own"
+                );
+                self.findings.add((*span).clone(), message);
+            }
+        }
     }
 
     fn buffering(&mut self, buffer: raw::Buffer) -> Buffering {

@@ -25,38 +25,6 @@ fn lacks(what: &str) -> Error {
     Error::invalid(format!("{what} is not supported yet by Standpipe"))
 }
 
-/// Where records come from: puts only.
-pub(super) fn source(input: &Map<String, Value>) -> Result<(), ApiError> {
-    let kind = input.get("DeliveryStreamType").and_then(Value::as_str).unwrap_or("DirectPut");
-    let required = match kind {
-        "KinesisStreamAsSource" => Some((
-            "KinesisStreamSourceConfiguration",
-            "KinesisSourceStreamConfig is mandatory for KinesisStreamAsSource stream type.",
-        )),
-        "MSKAsSource" => {
-            Some(("MSKSourceConfiguration", "MSKSourceConfig is mandatory for MSK as Source stream type."))
-        }
-        _ => None,
-    };
-    if let Some((member, message)) = required
-        && !input.contains_key(member)
-    {
-        return Err(ApiError::invalid_argument(message));
-    }
-    let encrypted = input.contains_key("DeliveryStreamEncryptionConfigurationInput");
-    if encrypted && matches!(kind, "KinesisStreamAsSource" | "MSKAsSource") {
-        return Err(ApiError::invalid_argument(
-            "Server side encryption from firehose is only allowed for direct put delivery streams and database as a \
-             source delivery streams",
-        ));
-    }
-    if kind != "DirectPut" {
-        return Err(unsupported(&format!("DeliveryStreamType {kind}")));
-    }
-    let others = ["KinesisStreamSourceConfiguration", "MSKSourceConfiguration", "DatabaseSourceConfiguration"];
-    others.into_iter().find(|other| input.contains_key(*other)).map_or(Ok(()), |other| Err(unsupported(other)))
-}
-
 /// The name of the one member of `input` that ends in `ending`.
 pub(super) fn one_destination(input: &Map<String, Value>, ending: &str) -> Result<String, ApiError> {
     let mut given = input.keys().filter(|name| name.ends_with(ending));

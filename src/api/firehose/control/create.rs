@@ -7,22 +7,25 @@ use crate::catalog::NewStream;
 use crate::error::Kind;
 use crate::limits::STREAMS_MAX;
 
-use super::destination::{DESTINATION, SOURCE, complete};
-use super::{Input, checks, encryption, object, tags};
+use super::destination::{DESTINATION, complete};
+use super::{Input, checks, encryption, object, source, tags};
 
 const PLAIN: &str = "S3DestinationConfiguration";
 
 pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value, ApiError> {
     let name = input.name().to_owned();
-    checks::source(&input.0)?;
+    source::check(&input.0)?;
     let destination = take_destination(&mut input.0)?;
     let encrypted = match input.0.get("DeliveryStreamEncryptionConfigurationInput") {
         Some(wanted) => encryption::check(wanted).map(|()| true)?,
         None => false,
     };
+    source::find(context, &input.0)?;
     let mut api = Map::new();
-    if let Some(source) = input.0.remove(SOURCE) {
-        api.insert(SOURCE.into(), source);
+    for member in source::MEMBERS {
+        if let Some(source) = input.0.remove(member) {
+            api.insert(member.into(), source);
+        }
     }
     api.insert(DESTINATION.into(), destination);
     let new = NewStream { name: name.clone(), api: Value::Object(api), encrypted, tags: tags::of(&input.0) };

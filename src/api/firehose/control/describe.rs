@@ -6,8 +6,8 @@ use crate::api::{ApiError, Context};
 use crate::catalog::{Entry, Origin, Status};
 use crate::config::{DeliveryStream, Sse, Store};
 
-use super::destination::{DESTINATION, SOURCE, compression_format};
-use super::{Input, encryption, find, object};
+use super::destination::{DESTINATION, compression_format};
+use super::{Input, encryption, find, object, source};
 
 /// The one destination of every stream.
 pub(super) const DESTINATION_ID: &str = "destinationId-000000000001";
@@ -37,15 +37,15 @@ pub(super) fn describe(context: &Context, input: &Input) -> Result<Value, ApiErr
         "DeliveryStreamARN": context.account.delivery_stream_arn(name),
         "DeliveryStreamStatus": match entry.status { Status::Active => "ACTIVE", Status::Deleting => "DELETING" },
         "DeliveryStreamEncryptionConfiguration": encryption::describe(entry.stream.encrypted),
-        "DeliveryStreamType": "DirectPut",
+        "DeliveryStreamType": source::kind(&entry.stream.source),
         "VersionId": entry.version.to_string(),
         "CreateTimestamp": seconds(entry.created_ms),
     }));
     if let Some(updated_ms) = entry.updated_ms {
         shown.insert("LastUpdateTimestamp".into(), seconds(updated_ms));
     }
-    if let Some(source) = entry.api.as_ref().and_then(|api| api.get(SOURCE)) {
-        shown.insert("Source".into(), json!({ "DirectPutSourceDescription": source }));
+    if let Some(source) = source::describe(context, &entry) {
+        shown.insert("Source".into(), source);
     }
     let past = input.text("ExclusiveStartDestinationId") == Some(DESTINATION_ID);
     let destinations = if past { Vec::new() } else { vec![destination(context, &entry)] };
@@ -56,11 +56,14 @@ pub(super) fn describe(context: &Context, input: &Input) -> Result<Value, ApiErr
 
 /// The names of the streams, sorted, a page at a time.
 pub(super) fn list(context: &Context, input: &Input) -> Value {
-    let kind = input.text("DeliveryStreamType").unwrap_or("DirectPut");
+    let wanted = input.text("DeliveryStreamType");
     let after = input.text("ExclusiveStartDeliveryStreamName").unwrap_or_default();
     let limit = input.limit(PAGE);
     let streams = context.catalog.snapshot();
-    let mut names = streams.keys().filter(|name| kind == "DirectPut" && name.as_str() > after);
+    let fitting = streams.iter().filter(|(name, entry)| {
+        wanted.is_none_or(|kind| kind == source::kind(&entry.stream.source)) && name.as_str() > after
+    });
+    let mut names = fitting.map(|(name, _)| name);
     let page: Vec<&String> = names.by_ref().take(limit).collect();
     json!({ "DeliveryStreamNames": page, "HasMoreDeliveryStreams": names.next().is_some() })
 }
@@ -86,8 +89,7 @@ fn destination(context: &Context, entry: &Entry) -> Value {
 fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value> {
     let (to, buffer) = (&stream.destination, &stream.buffer);
     let mut shown = object(json!({
-        // Clients expect one; nobody takes it on.
-        "RoleARN": format!("arn:aws:iam::{}:role/standpipe", context.account.id),
+        "RoleARN": role(context),
         "BucketARN": format!("arn:aws:s3:::{}", bucket(&to.store)),
         "Prefix": to.prefix.text(),
         "BufferingHints": {
@@ -107,6 +109,11 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
         shown.insert("FileExtension".into(), extension.as_str().into());
     }
     shown
+}
+
+/// The role of what has none: clients expect one, and nobody takes it on.
+pub(super) fn role(context: &Context) -> String {
+    format!("arn:aws:iam::{}:role/standpipe", context.account.id)
 }
 
 /// The bucket's name; for a directory its last name, with what a bucket's name cannot have replaced.
@@ -132,6 +139,6 @@ fn sse(store: &Store) -> Value {
 }
 
 /// A timestamp of JSON 1.1: seconds since 1970, with a fraction.
-fn seconds(ms: u64) -> Value {
+pub(super) fn seconds(ms: u64) -> Value {
     json!(ms as f64 / 1000.0)
 }

@@ -2,7 +2,7 @@
 //!
 //! The catalog keeps a stream as the CreateDeliveryStream that would make it as it is now: an object with
 //! [`DESTINATION`] (also for a stream that was made with the plain S3 destination: Describe shows both forms of any)
-//! and, if it was given, [`SOURCE`]. What AWS fills in is filled in when it is stored, so that an update which says
+//! and, if they were given, the [members](super::source::MEMBERS) of its source. What AWS fills in is filled in when it is stored, so that an update which says
 //! the same in other words is seen to change nothing.
 
 use std::sync::Arc;
@@ -19,12 +19,10 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
-use super::checks;
+use super::{checks, source};
 
 /// The member that holds the destination.
 pub(super) const DESTINATION: &str = "ExtendedS3DestinationConfiguration";
-/// The member that holds the hint about the source.
-pub(super) const SOURCE: &str = "DirectPutSourceConfiguration";
 
 const MIB: u64 = 1 << 20;
 
@@ -34,7 +32,7 @@ pub fn from_api(buckets: Buckets) -> FromApi {
         let given = api.get(DESTINATION).ok_or_else(|| Error::invalid(format!("{DESTINATION} is missing")))?;
         let given = S3Destination::deserialize(given)
             .map_err(|error| Error::invalid(format!("{DESTINATION} cannot be read")).because(error))?;
-        given.checked(name, &buckets)
+        Ok(DeliveryStream { source: source::of_api(api)?, ..given.checked(name, &buckets)? })
     })
 }
 

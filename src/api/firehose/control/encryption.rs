@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::firehose::put;
 use crate::api::{ApiError, Context};
 
 use super::{Input, changed_meanwhile, find_changeable};
@@ -45,7 +46,7 @@ pub(super) async fn stop(context: &Context, input: &Input) -> Result<Value, ApiE
 }
 
 async fn set(context: &Context, name: &str, encrypted: bool) -> Result<Value, ApiError> {
-    find_changeable(context, name)?;
+    put::check_source(&find_changeable(context, name)?.stream)?;
     match context.catalog.set_encryption(name, encrypted).await {
         Ok(_) => Ok(json!({})),
         Err(error) => Err(changed_meanwhile(context, name, error)),

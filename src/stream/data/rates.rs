@@ -287,7 +287,11 @@ mod tests {
     #[test]
     fn bytes_are_bounded_and_the_first_refusal_ends_the_call() {
         let shard = ShardRates::default();
-        assert_eq!(shard.admit(at(0), [600_000, 600_000, 10]), 1, "10 bytes would fit, but stand behind one that does not");
+        assert_eq!(
+            shard.admit(at(0), [600_000, 600_000, 10]),
+            1,
+            "10 bytes would fit, but stand behind one that does not"
+        );
     }
 
     #[test]

@@ -168,10 +168,7 @@ impl LocalJournal {
     }
 
     /// Does what may wait for the disk.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T> + Send + 'static) -> Result<T> {
         if self.inline {
             return work(&self.inner);
         }
@@ -200,7 +197,8 @@ impl Journal for LocalJournal {
             // Noted before it is queued: who asks for the call must not miss one in flight.
             self.inner.find_or_make(shard)?.called(self.inner.clock.now_ms().max(put.records.arrived_ms));
         }
-        let bytes = frame::stored_bytes(&put.records, put.checkpoint.as_ref(), put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
+        let bytes =
+            frame::stored_bytes(&put.records, put.checkpoint.as_ref(), put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
         let permit = self.room.clone().acquire_many_owned(bytes as u32).await.map_err(|_| closed())?;
         self.tell(|answer| Message::Put(group::Put { shard, append: put, answer, _permit: permit })).await?
     }

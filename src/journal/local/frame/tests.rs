@@ -28,14 +28,18 @@ fn head(offset: u32, encrypted: bool, call: Option<CallId>, count: usize) -> Hea
 }
 
 /// What frames are made of here: records with or without keys, with or without a checkpoint.
-fn content(records: &[impl AsRef<[u8]>], keys: Option<&[impl AsRef<[u8]>]>, checkpoint: Option<(&str, &[u8])>) -> Content {
+fn content(
+    records: &[impl AsRef<[u8]>],
+    keys: Option<&[impl AsRef<[u8]>]>,
+    checkpoint: Option<(&str, &[u8])>,
+) -> Content {
     let mut records = Records::from_slices(1_700_000_000_123, records);
     records.keys = keys.map(|keys| {
         let Records { ends, data, .. } = Records::from_slices(0, keys);
         Keys { ends, data }
     });
-    let checkpoint = checkpoint
-        .map(|(source, at)| Checkpoint { source: source.to_owned(), at: Bytes::copy_from_slice(at) });
+    let checkpoint =
+        checkpoint.map(|(source, at)| Checkpoint { source: source.to_owned(), at: Bytes::copy_from_slice(at) });
     Content { records, checkpoint }
 }
 

@@ -216,8 +216,8 @@ impl Life {
     async fn retry(&mut self, journal: &LocalJournal) {
         for (shard, append, appended) in self.model.stored.iter().rev().take(10) {
             let age_ms = self.clock.now_ms() - append.records.arrived_ms;
-            if append.call.is_some() && age_ms < CALL_MEMORY.as_millis() as u64 {
-                assert_eq!(journal.recall(*shard, append.call.unwrap()).await.unwrap(), Some(appended.span));
+            if let Some(call) = append.call.filter(|_| age_ms < CALL_MEMORY.as_millis() as u64) {
+                assert_eq!(journal.recall(*shard, call).await.unwrap(), Some(appended.span));
                 let again = journal.append(*shard, append.clone()).await.unwrap();
                 assert_eq!(again, Appended { repeated: true, ..*appended }, "seed {}", self.seed);
             }

@@ -68,6 +68,15 @@ impl State {
         Ok(())
     }
 
+    fn check_budget(&self, stream: StreamId, put: &Append) -> Result<()> {
+        let Some(max) = put.bytes_max else { return Ok(()) };
+        let used: u64 = self.shards.iter().filter(|(id, _)| id.stream == stream).map(|(_, of)| of.bytes()).sum();
+        if used + bytes(&put.records) > max {
+            return Err(Error::unavailable(format!("stream {stream} uses {used} of its {max} bytes")));
+        }
+        Ok(())
+    }
+
     fn append(&mut self, shard: ShardId, put: Append, now_ms: u64) -> Result<Appended> {
         put.check()?;
         if self.closed {
@@ -82,10 +91,7 @@ impl State {
         {
             return Ok(Appended { span: *span, repeated: true });
         }
-        let used: u64 = self.shards.iter().filter(|(id, _)| id.stream == shard.stream).map(|(_, of)| of.bytes()).sum();
-        if let Some(max) = put.bytes_max.filter(|max| used + bytes(&put.records) > *max) {
-            return Err(Error::unavailable(format!("stream {} uses {used} of its {max} bytes", shard.stream)));
-        }
+        self.check_budget(shard.stream, &put)?;
         let of = self.shards.entry(shard).or_default();
         if let Some(checkpoint) = &put.checkpoint {
             let more = !checkpoint.at.is_empty() && !of.checkpoints.contains_key(&checkpoint.source);

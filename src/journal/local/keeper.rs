@@ -128,7 +128,7 @@ fn tidy(inner: &Inner, shard: &Shard) {
         let mut view = lock(&shard.view);
         let Some(segment) = view.segments.pop_front() else { break };
         if let State::Sealed { sidecar_bytes: bytes } = segment.state {
-            view.leftovers.push_back(Leftover { first: segment.first(), calls_ms: segment.calls_ms, bytes });
+            view.leave(Leftover { first: segment.first(), calls_ms: segment.calls_ms, bytes });
         }
         drop(view);
         inner.free_bytes(&shard.stream_bytes, segment.len);

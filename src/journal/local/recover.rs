@@ -225,7 +225,9 @@ impl<'a> Loader<'a> {
         file.read_at(0, &mut head).map_err(|error| failed(&path, error))?;
         let own = Header::decode_either(&head).filter(|header| header.belongs_to(self.id, first));
         let sidecar = self.sidecar(first)?;
-        sidecar.iter().for_each(|sidecar| self.checkpoints_are(sidecar));
+        if let Some(sidecar) = &sidecar {
+            self.checkpoints_are(sidecar);
+        }
         // Without length it only kept the shard's end, before there was a segment.
         let of_it = |sidecar: &Sidecar| sidecar.len > 0 && own.is_none_or(|own| own == sidecar.header);
         let sidecar = sidecar.filter(of_it);

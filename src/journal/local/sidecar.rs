@@ -203,6 +203,7 @@ mod tests {
             let sidecar = sidecar(marks, calls, checkpoints);
             let bytes = sidecar.encode();
             assert_eq!(Sidecar::decode(&bytes).as_ref(), Some(&sidecar));
+            assert_eq!(&bytes[..8], if checkpoints == 0 { b"SPIDX001" } else { b"SPIDX002" });
             for byte in 0..bytes.len() {
                 let mut bad = bytes.clone();
                 bad[byte] ^= 4;

@@ -290,8 +290,15 @@ impl View {
 
     /// The oldest sidecar whose segment is gone, if something newer tells all that it tells but its calls.
     pub(super) fn superseded(&self) -> Option<&Leftover> {
-        let newer = self.has_sealed() || !self.segments.is_empty() && !self.checkpointed;
-        self.leftovers.front().filter(|_| newer || self.leftovers.len() > 1)
+        let oldest = self.leftovers.front()?;
+        let tells = |segment: &Segment| segment.first() >= oldest.first && (segment.is_sealed() || !self.checkpointed);
+        (self.leftovers.len() > 1 || self.segments.iter().any(tells)).then_some(oldest)
+    }
+
+    /// Keeps a sidecar whose segment is gone.
+    pub(super) fn leave(&mut self, leftover: Leftover) {
+        let at = self.leftovers.partition_point(|other| other.first < leftover.first);
+        self.leftovers.insert(at, leftover);
     }
 
     fn has_sealed(&self) -> bool {

@@ -37,6 +37,7 @@ use crate::limits::{
 use crate::record::{CallId, ShardId, Span, StreamId};
 
 /// What the writer is told.
+#[expect(clippy::large_enum_variant, reason = "nearly all messages are puts")]
 pub(super) enum Message {
     /// Store this.
     Put(Put),

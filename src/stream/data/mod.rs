@@ -22,6 +22,7 @@ mod read;
 mod route;
 mod sequence;
 mod shard;
+mod stands;
 mod store;
 mod subscriptions;
 mod token;
@@ -43,6 +44,8 @@ pub use put::{Placed, Put, Refusal};
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
 pub use shard::{Closed, Shard, shard_index, shard_name};
+pub use rates::Rate;
+pub use stands::{ConsumerStands, PinStands, ShardStands, Stands};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};
 
@@ -54,6 +57,10 @@ use crate::record::{ShardId, StreamId};
 
 use live::Live;
 use owner::{Change, Message};
+
+#[cfg(test)]
+#[path = "tests/rig.rs"]
+mod rig;
 
 /// What holds for all data streams of a service.
 #[derive(Clone, Debug)]
@@ -200,8 +207,8 @@ impl DataStreams {
     }
 
     /// Splits or merges shards of an on-demand stream. For what watches the load.
-    pub(super) async fn rescale(&self, stream: StreamId, reshard: Reshard) -> Result<()> {
-        let _ = (stream, reshard);
+    pub(super) async fn rescale(&self, stream: StreamId, steps: Vec<lineage::Step>) -> Result<()> {
+        let _ = (stream, steps);
         todo!()
     }
 

@@ -155,7 +155,7 @@ impl OneCall<'_> {
         }
         for shard in &self.definition.shards {
             // A whole call goes into one shard where we choose, so it may be in any.
-            let asked = shard.closed.map_or(auto, |end| remembered(end.at_ms));
+            let asked = shard.closed.map_or(auto, |closed| remembered(closed.at_ms) && closed.end > 0);
             let inside = |hash: u128| auto || (shard.range.start..=shard.range.end).contains(&hash);
             let picks = || (0..placed.len()).filter(|at| placed[*at].is_none() && inside(self.put.hashes[*at]));
             if !asked || picks().next().is_none() {

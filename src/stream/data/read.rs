@@ -160,7 +160,7 @@ impl DataStream {
     async fn first_within(&self, shard: &Shard, retention: Duration) -> Result<u64> {
         let shared = &self.streams.shared;
         let over_ms = shared.clock.now_ms().saturating_sub(retention.as_millis() as u64);
-        if shard.created_ms > over_ms {
+        if shard.opened_ms > over_ms {
             return Ok(0);
         }
         let rates = shared.rates.of(self.id).shard(shard.index);

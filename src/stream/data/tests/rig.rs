@@ -103,6 +103,7 @@ impl Rig {
         self.change(|definition| {
             let mut map = Map { shards: &mut definition.shards, next: &mut definition.next_shard };
             map.reshard(steps, &ends, now_ms).expect("the steps suit the map");
+            definition.find_routes();
         });
     }
 
@@ -182,5 +183,6 @@ pub(super) fn inside(place: u128, count: u128) -> u128 {
 fn definition(shards: u32) -> Definition {
     let mut definition = Definition::new(ID, "clicks", Origin::Api, START_MS);
     Map { shards: &mut definition.shards, next: &mut definition.next_shard }.fill(shards, START_MS, START_MS);
+    definition.find_routes();
     definition
 }

@@ -9,13 +9,16 @@ mod tags;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::shard::Shard;
 use crate::error::Error;
 use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN};
 use crate::record::StreamId;
 
 /// Who a stream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The configuration file: the API describes it, reads and writes it, registers consumers, and refuses to change it.
     File,
@@ -24,7 +27,8 @@ pub enum Origin {
 }
 
 /// A stream's state, as the API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the API's")]
 pub enum Status {
     Creating,
@@ -46,7 +50,8 @@ impl Status {
 }
 
 /// Who says how many shards there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The caller.
     Provisioned,
@@ -55,7 +60,8 @@ pub enum Mode {
 }
 
 /// Who chooses the shard of a record of an on-demand stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// The record's partition key.
     #[default]
@@ -65,7 +71,8 @@ pub enum Distribution {
 }
 
 /// Whether AWS's throughput limits of each shard are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Limits {
     /// As fast as it goes.
     #[default]
@@ -75,7 +82,8 @@ pub enum Limits {
 }
 
 /// A registered consumer (enhanced fan-out).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// Its name.
     pub name: String,
@@ -88,9 +96,11 @@ pub struct Consumer {
 }
 
 /// A data stream as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The identity of this life of the name.
+    #[serde(with = "super::store::id")]
     pub id: StreamId,
     /// Its name.
     pub name: String,
@@ -136,6 +146,7 @@ pub struct Definition {
     /// puts, and is gone with its last record.
     pub vanished_ms: Option<u64>,
     /// Where each open shard begins, and its place in `shards`: derived from these.
+    #[serde(skip)]
     routes: Vec<(u128, usize)>,
 }
 

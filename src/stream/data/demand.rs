@@ -7,9 +7,8 @@
 
 use super::definition::Definition;
 use super::hash::HashRange;
-use super::lineage::Reshard;
+use super::lineage::Step;
 use super::rates::Rate;
-use super::shard::shard_name;
 use crate::limits::{
     DEMAND_COLD_LOOKS, DEMAND_HOT_LOOKS, ON_DEMAND_SHARDS, SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND,
 };
@@ -46,16 +45,16 @@ impl Load {
         self.range.end - self.range.start > 2
     }
 
-    fn split(&self) -> Reshard {
+    fn split(&self) -> Step {
         let middle = self.range.start + (self.range.end - self.range.start) / 2 + 1;
-        Reshard::Split { shard: shard_name(self.shard), new_start: middle }
+        Step::Split { shard: self.shard, start: middle }
     }
 }
 
 impl Patience {
     /// Looks once more; what is to be done about it, if anything. `loads` are the open shards in the order of their ranges,
     /// `least` how many are to stay.
-    pub(super) fn look(&mut self, loads: &[Load], least: usize) -> Option<Reshard> {
+    pub(super) fn look(&mut self, loads: &[Load], least: usize) -> Option<Step> {
         let hottest = loads.iter().filter(|load| load.is_splittable()).max_by_key(|load| load.percent());
         let hottest = hottest.filter(|load| load.percent() > HOT_PERCENT);
         let coldest = coldest_pair(loads).filter(|_| loads.len() > least && is_cold(loads));
@@ -64,7 +63,7 @@ impl Patience {
         let due = match (hottest, coldest) {
             (Some(load), _) if self.hot >= DEMAND_HOT_LOOKS => Some(load.split()),
             (None, Some((low, high))) if self.cold >= DEMAND_COLD_LOOKS => {
-                Some(Reshard::Merge { shard: shard_name(low.shard), adjacent: shard_name(high.shard) })
+                Some(Step::Merge { lower: low.shard, upper: high.shard })
             }
             _ => None,
         };
@@ -107,19 +106,19 @@ mod tests {
     }
 
     /// What comes of looking at the same loads so many times.
-    fn after(looks: u32, percents: &[u64]) -> Option<Reshard> {
+    fn after(looks: u32, percents: &[u64]) -> Option<Step> {
         let (loads, mut patience) = (loads(percents), Patience::default());
         (0..looks).find_map(|_| patience.look(&loads, 4))
     }
 
-    fn merge(low: u32) -> Option<Reshard> {
-        Some(Reshard::Merge { shard: shard_name(low), adjacent: shard_name(low + 1) })
+    fn merge(low: u32) -> Option<Step> {
+        Some(Step::Merge { lower: low, upper: low + 1 })
     }
 
     #[test]
     fn what_follows_from_which_load() {
         let split = |at: usize, of: &[u64]| Some(loads(of)[at].split());
-        let table: &[(&str, &[u64], u32, Option<Reshard>)] = &[
+        let table: &[(&str, &[u64], u32, Option<Step>)] = &[
             ("idle, at the least", &[0, 0, 0, 0], 1_000, None),
             ("one hot, not for long", &[10, 60, 10, 10], DEMAND_HOT_LOOKS - 1, None),
             ("one hot", &[10, 60, 10, 10], DEMAND_HOT_LOOKS, split(1, &[10, 60, 10, 10])),
@@ -164,8 +163,8 @@ mod tests {
     #[test]
     fn a_split_is_within_what_the_map_allows() {
         for range in [HashRange { start: 0, end: u128::MAX }, HashRange { start: 10, end: 13 }] {
-            let Reshard::Split { new_start, .. } = (Load { range, ..loads(&[0])[0] }).split() else { unreachable!() };
-            assert!(new_start > range.start + 1 && new_start < range.end, "{new_start} of {range:?}");
+            let Step::Split { start, .. } = (Load { range, ..loads(&[0])[0] }).split() else { unreachable!() };
+            assert!(start > range.start + 1 && start < range.end, "{start} of {range:?}");
         }
     }
 }

@@ -200,9 +200,9 @@ impl Kept {
             return None;
         }
         let active = self.definition.status(now_ms) == Status::Active && self.definition.vanished_ms.is_none();
-        if active && let Some(reshard) = self.patience.look(&loads, least) {
-            tracing::info!(stream = &*stream.name, shards = loads.len(), ?reshard, "shards follow the load");
-            if let Err(error) = stream.streams.rescale(stream.id, reshard).await {
+        if active && let Some(step) = self.patience.look(&loads, least) {
+            tracing::info!(stream = &*stream.name, shards = loads.len(), ?step, "shards follow the load");
+            if let Err(error) = stream.streams.rescale(stream.id, vec![step]).await {
                 tracing::warn!(stream = &*stream.name, %error, "shards cannot follow the load");
             }
         }

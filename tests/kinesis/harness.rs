@@ -17,7 +17,7 @@ use standpipe::api::{Account, Context};
 use standpipe::catalog::Catalog;
 use standpipe::clock::Clock;
 use standpipe::config::{AccessKey, Config, DeliveryStream, Destination, Secret, Store};
-use standpipe::disk::SimDisk;
+use standpipe::disk::sim::SimDisk;
 use standpipe::journal::memory::MemoryJournal;
 use standpipe::stream::Streams;
 use standpipe::stream::data::{DataStreams, FileStream, Settings};

@@ -10,8 +10,11 @@ use crate::harness::{ACCOUNT, BOTH, START_MS, Service, Setup, arn, open, start};
 
 const NOT_FOUND: &str = "Stream none under account 000000000000 not found.";
 
-fn created() -> f64 {
-    START_MS as f64 / 1000.0
+/// When a stream says that it was made, which must be since the service started.
+fn created(description: &Value) -> Value {
+    let seconds = description["StreamCreationTimestamp"].as_f64().unwrap();
+    assert!((0.0..60.0).contains(&(seconds - START_MS as f64 / 1000.0)), "{seconds}");
+    seconds.into()
 }
 
 async fn summary(service: &Service, name: &str) -> Value {
@@ -33,7 +36,7 @@ async fn a_stream_looks_as_aws_shows_it() {
             "StreamARN": arn("s"),
             "StreamStatus": "ACTIVE",
             "StreamModeDetails": {"StreamMode": "PROVISIONED"},
-            "StreamCreationTimestamp": created(),
+            "StreamCreationTimestamp": created(&described),
             "RetentionPeriodHours": 24,
             "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
             "EncryptionType": "NONE",
@@ -143,7 +146,7 @@ async fn streams_are_listed_in_pages() {
             "StreamARN": arn("a"),
             "StreamStatus": "ACTIVE",
             "StreamModeDetails": {"StreamMode": "PROVISIONED"},
-            "StreamCreationTimestamp": created(),
+            "StreamCreationTimestamp": created(&all["StreamSummaries"][0]),
         });
         assert_eq!(all["StreamSummaries"][0], expected);
         let first = service.ok(wire, "ListStreams", json!({"Limit": 2})).await;
@@ -408,10 +411,11 @@ async fn consumers_come_and_go() {
         let service = start(Setup { state_delay: Duration::from_secs(10), ..Setup::default() }).await;
         service.create("s", 1).await;
         service.advance(Duration::from_secs(11)).await;
-        let seconds = START_MS / 1000 + 11;
         let named = |name: &str| json!({"StreamARN": arn("s"), "ConsumerName": name});
         let made = service.ok(wire, "RegisterStreamConsumer", named("c")).await["Consumer"].clone();
-        let consumer_arn = format!("{}/consumer/c:{}", arn("s"), seconds);
+        let seconds = made["ConsumerCreationTimestamp"].as_f64().unwrap().floor();
+        assert!(seconds - START_MS as f64 / 1000.0 > 10.0);
+        let consumer_arn = format!("{}/consumer/c:{seconds}", arn("s"));
         assert_eq!(made["ConsumerARN"], consumer_arn);
         assert_eq!((&made["ConsumerName"], &made["ConsumerStatus"]), (&"c".into(), &"CREATING".into()));
         assert_eq!(made.as_object().unwrap().len(), 4);

@@ -63,8 +63,8 @@ async fn splits_and_merges_show_their_lineage() {
         );
 
         for (operation, body, code, part) in [
-            ("SplitShard", split, "InvalidArgumentException", ""),
-            ("MergeShards", merge, "InvalidArgumentException", ""),
+            ("SplitShard", split, "ResourceInUseException", "Shard shardId-000000000000 in stream s under"),
+            ("MergeShards", merge, "ResourceInUseException", "Shard shardId-000000000001 in stream s under"),
             (
                 "SplitShard",
                 json!({"StreamName": "s", "ShardToSplit": THREE, "NewStartingHashKey": "0"}),
@@ -109,7 +109,7 @@ async fn a_stream_is_rescaled() {
         assert_eq!(answer, expected);
         let summary = service.ok(wire, "DescribeStreamSummary", json!({"StreamName": "s"})).await;
         assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 4);
-        assert_eq!(service.refused(wire, "UpdateShardCount", rescale(9)).await.0, "LimitExceededException");
+        assert_eq!(service.refused(wire, "UpdateShardCount", rescale(9)).await.0, "InvalidArgumentException");
         assert_eq!(service.refused(wire, "UpdateShardCount", rescale(0)).await.0, "ValidationException");
         service
             .ok(wire, "CreateStream", json!({"StreamName": "d", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}))

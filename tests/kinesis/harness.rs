@@ -51,7 +51,6 @@ impl Default for Setup {
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
-    pub(crate) streams: DataStreams,
     _stop: tokio_util::sync::DropGuard,
     _ended: JoinHandle<Ended>,
     _access: watch::Sender<Arc<Access>>,
@@ -93,7 +92,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let context = Context {
         catalog,
         streams: Streams::new(journal),
-        data_streams: streams.clone(),
+        data_streams: streams,
         stopping: CancellationToken::new(),
         account,
         metrics: Arc::new(Metrics::default()),
@@ -106,7 +105,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let server = Server::new(clock.clone());
     let ended =
         tokio::spawn(server.serve(listener, Edge::new(context, receiver), stop.clone(), Duration::from_secs(5)));
-    Service { address, clock, streams, _stop: stop.drop_guard(), _ended: ended, _access: sender }
+    Service { address, clock, _stop: stop.drop_guard(), _ended: ended, _access: sender }
 }
 
 impl Service {

@@ -3,4 +3,5 @@
 mod control;
 mod door;
 mod harness;
+mod sdk;
 mod shards;

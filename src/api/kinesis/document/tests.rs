@@ -45,7 +45,7 @@ fn cbor_is_read_in_all_its_forms() {
 #[test]
 fn cbor_that_lies_or_ends_is_refused() {
     let deep = [0x81; 40];
-    let long = [&[0x9f][..], &[0x01; 20_001], &[0xff]].concat();
+    let long = [&[0x9f][..], &vec![0x01; 20_001], &[0xff]].concat();
     let table: [(&[u8], &str); 17] = [
         (b"", "ends in the middle"),
         (b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "ends in the middle"),

@@ -1,12 +1,15 @@
 //! The one door: which path and header lead where, and that nobody gets anywhere without a verdict on who they are.
 
+mod cors;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::watch;
 
 use super::access::{Access, Caller, Credentials, Gate};
+use super::kinesis::{self, Wire};
 use super::server::{Body, BodyError, Handler, Received, Request, Response};
 use super::sigv4::{self, Rules};
 use super::{ApiError, Context, RequestFacts, firehose, ingest, wire};
@@ -19,11 +22,16 @@ pub struct Edge {
     access: watch::Receiver<Arc<Access>>,
 }
 
-/// The signatures that the AWS APIs take.
-const AWS_RULES: Rules = Rules { services: &["firehose"], signed_if_sent: &[] };
+/// The signatures that the Firehose API takes.
+const FIREHOSE_RULES: Rules = Rules { services: &["firehose"], signed_if_sent: &[] };
+
+/// The signatures that the Kinesis API takes. The content type decides how the body is read, and yet need not be signed
+/// (JavaScript 2 does not): a body must be a map, and no bytes are one in JSON (`{` or a blank first) and one in CBOR
+/// (`a0` to `bf` first), so that nobody can turn one valid call into another.
+const KINESIS_RULES: Rules = Rules { services: &["kinesis"], signed_if_sent: &[] };
 
 const WELCOME: &str = "This is Standpipe. It takes records through\n  \
-    the Amazon Data Firehose API: POST / (point an AWS SDK's endpoint here)\n  \
+    the Amazon Data Firehose API and the Kinesis Data Streams API: POST / (point an AWS SDK's endpoint here)\n  \
     plain HTTP: POST /v1/streams/NAME/records\n";
 
 impl Edge {
@@ -32,30 +40,89 @@ impl Edge {
         Edge { context, access }
     }
 
-    async fn aws(&self, request: Request) -> Result<Vec<u8>, ApiError> {
+    /// Who calls an AWS API, and with what.
+    async fn admitted(&self, request: Request, rules: &Rules, bytes_max: usize) -> Result<Admitted, ApiError> {
         let access = self.access.borrow().clone();
         let Request { head, body, peer, arrived_ms, request_id } = request;
         let signed = signed_part(&head);
-        let credentials = access.aws(&signed, &AWS_RULES, arrived_ms);
-        let (caller, received) =
-            admit(&access, credentials, &signed, body, limits::API_BODY_BYTES_MAX).await.map_err(|error| {
-                let batch = wire::operation(&head.headers, firehose::TARGET) == Some("PutRecordBatch");
-                if error.status == 413 && batch { firehose::put::batch_too_large() } else { error }
-            })?;
-        wire::check_content_type(&head.headers)?;
-        let operation = wire::operation(&head.headers, firehose::TARGET).ok_or_else(|| {
-            let api = firehose::TARGET;
-            ApiError::unknown_operation(format!("X-Amz-Target must have the form {api}.Operation"))
-        })?;
+        let credentials = access.aws(&signed, rules, arrived_ms);
+        let (caller, body) = admit(&access, credentials, &signed, body, bytes_max).await?;
         let facts = RequestFacts {
             request_id,
             access_key_id: access.key_id(caller),
             peer: canonical(peer.ip()),
             arrived_ms,
             invocation_id: invocation_id(&head, "amz-sdk-invocation-id"),
-            body_sha256: received.sha256,
+            body_sha256: body.sha256,
         };
-        firehose::call(&self.context, &Gate { access: &access, caller }, operation, received, &facts).await
+        Ok(Admitted { access, caller, headers: head.headers, body, facts })
+    }
+
+    async fn firehose(&self, request: Request) -> Result<Vec<u8>, ApiError> {
+        let batch = wire::operation(&request.head.headers, firehose::TARGET) == Some("PutRecordBatch");
+        let admitted = self.admitted(request, &FIREHOSE_RULES, limits::API_BODY_BYTES_MAX).await;
+        let Admitted { access, caller, headers, body, facts } = admitted
+            .map_err(|error| if error.status == 413 && batch { firehose::put::batch_too_large() } else { error })?;
+        wire::check_content_type(&headers)?;
+        let operation = wire::operation(&headers, firehose::TARGET).ok_or_else(|| {
+            let apis = [firehose::TARGET, kinesis::TARGET];
+            let [firehose, kinesis] = apis;
+            ApiError::unknown_operation(format!(
+                "X-Amz-Target must have the form {firehose}.Operation or {kinesis}.Operation"
+            ))
+        })?;
+        firehose::call(&self.context, &Gate { access: &access, caller }, operation, body, &facts).await
+    }
+
+    /// A call of the Kinesis API, in either encoding, answered in the same.
+    async fn kinesis(&self, mut request: Request) -> Response {
+        let page = cors::of_page(&request.head.headers);
+        let open = self.access.borrow().is_open();
+        let mut response = match Wire::of(&request.head.headers) {
+            None => {
+                let response = kinesis::wire::foreign(&request.head.headers);
+                request.body.discard().await;
+                response
+            }
+            // The browser of whoever looks at a page lets it call, unasked, a name that the page's owner can point at
+            // this loopback (DNS rebinding); without keys nothing else would stop it.
+            Some(wire) if page && open => {
+                request.body.discard().await;
+                let error = ApiError::access_denied("requests of web pages (with an Origin header) need an access key");
+                kinesis::wire::refusal(wire, &error)
+            }
+            Some(wire) => self.kinesis_call(request, wire).await,
+        };
+        let mut id = [0; 64];
+        self.context.clock.fill(&mut id);
+        if let Ok(id) = HeaderValue::try_from(base64_simd::STANDARD.encode_to_string(id)) {
+            response.headers_mut().insert("x-amz-id-2", id);
+        }
+        if page && !open {
+            cors::expose(&mut response);
+        }
+        response
+    }
+
+    async fn kinesis_call(&self, request: Request, wire: Wire) -> Response {
+        let request_id = request.request_id.clone();
+        let answered = async {
+            let admitted = self.admitted(request, &KINESIS_RULES, limits::KINESIS_BODY_BYTES_MAX).await?;
+            let Admitted { access, caller, headers, body, facts } = admitted;
+            let operation = wire::operation(&headers, kinesis::TARGET).ok_or_else(|| {
+                let api = kinesis::TARGET;
+                ApiError::unknown_operation(format!("X-Amz-Target must have the form {api}.Operation"))
+            })?;
+            kinesis::call(&self.context, &Gate { access: &access, caller }, operation, wire, body, &facts).await
+        };
+        answered.await.unwrap_or_else(|mut error| {
+            report(&request_id, "/", &error);
+            // Kinesis tells who the caller is not with the same status as everything else that the caller got wrong.
+            if error.status == 403 {
+                error.status = 400;
+            }
+            kinesis::wire::refusal(wire, &error)
+        })
     }
 
     async fn ingest(&self, request: Request, name: &str) -> Result<Vec<u8>, ApiError> {
@@ -76,6 +143,24 @@ impl Edge {
     }
 }
 
+/// A call whose caller is known, with its body.
+struct Admitted {
+    access: Arc<Access>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Received,
+    facts: RequestFacts,
+}
+
+/// Whether a call is for the Kinesis API: it says so, or speaks an encoding that no other API here has.
+fn is_kinesis(headers: &HeaderMap) -> bool {
+    match wire::target(headers) {
+        Some((api, _)) if api == kinesis::TARGET => true,
+        Some((api, _)) if api == firehose::TARGET => false,
+        _ => Wire::of(headers) == Some(Wire::Cbor),
+    }
+}
+
 impl Handler for Edge {
     async fn handle(&self, mut request: Request) -> Response {
         let path = request.head.uri.path().to_owned();
@@ -83,7 +168,12 @@ impl Handler for Edge {
         let request_id = request.request_id.clone();
         let failed = |error: &ApiError| report(&request_id, &path, error);
         match (path.as_str(), ingest::stream_name(&path)) {
-            ("/", _) if method == Method::POST => match self.aws(request).await {
+            ("/", _) if method == Method::POST && is_kinesis(&request.head.headers) => self.kinesis(request).await,
+            ("/", _) if cors::asks(&method, &request.head.headers) && !self.access.borrow().is_open() => {
+                request.body.discard().await;
+                cors::granted(&request.head.headers)
+            }
+            ("/", _) if method == Method::POST => match self.firehose(request).await {
                 Ok(body) => wire::aws_ok(body),
                 Err(error) => {
                     failed(&error);

@@ -12,8 +12,12 @@ const JSON_1_1: &str = "application/x-amz-json-1.1";
 
 /// The operation that `X-Amz-Target` names, if it is one of the API called `prefix` (`Firehose_20150804`).
 pub fn operation<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
-    let (api, operation) = headers.get("x-amz-target")?.to_str().ok()?.split_once('.')?;
-    (api == prefix).then_some(operation)
+    target(headers).and_then(|(api, operation)| (api == prefix).then_some(operation))
+}
+
+/// The API and the operation that `X-Amz-Target` names.
+pub fn target(headers: &HeaderMap) -> Option<(&str, &str)> {
+    headers.get("x-amz-target")?.to_str().ok()?.split_once('.')
 }
 
 /// Whether the body is in our protocol.
@@ -53,6 +57,13 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
 /// An answer of plain JSON.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response(status, "application/json", body)
+}
+
+/// An answer without a body, and so without a type of it.
+pub fn bare(status: StatusCode) -> Response {
+    let mut response = response(status, JSON_1_1, Vec::new());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
 }
 
 /// An answer of these bytes.

@@ -55,3 +55,17 @@ pub fn refusal(wire: Wire, error: &ApiError) -> Response {
     response.headers_mut().insert(HeaderName::from_static("x-amzn-errortype"), code);
     response
 }
+
+/// The answer to a body of a type that is neither of ours, as AWS gives it. `application/json` is refused like any other:
+/// some clients send it unasked, and a browser would for a stranger's page if it could be had for less.
+pub fn foreign(headers: &HeaderMap) -> Response {
+    let stated = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = stated.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        let body = r#"{"Output":{"__type":"com.amazon.coral.service#SerializationException"},"Version":"1.0"}"#;
+        return wire::json(StatusCode::BAD_REQUEST, body);
+    }
+    let mut response = wire::text(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n");
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
+}

@@ -19,8 +19,10 @@ mod pins;
 mod put;
 mod rates;
 mod read;
+mod route;
 mod sequence;
 mod shard;
+mod stands;
 mod store;
 mod subscriptions;
 mod token;
@@ -42,6 +44,8 @@ pub use put::{Placed, Put, Refusal};
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
 pub use shard::{Closed, Shard, shard_index, shard_name};
+pub use rates::Rate;
+pub use stands::{ConsumerStands, PinStands, ShardStands, Stands};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};
 
@@ -53,6 +57,10 @@ use crate::record::{ShardId, StreamId};
 
 use live::Live;
 use owner::{Change, Message};
+
+#[cfg(test)]
+#[path = "tests/rig.rs"]
+mod rig;
 
 /// What holds for all data streams of a service.
 #[derive(Clone, Debug)]
@@ -198,9 +206,9 @@ impl DataStreams {
         todo!()
     }
 
-    /// Gives an on-demand stream another number of shards. For what watches the load.
-    pub(super) async fn rescale(&self, stream: StreamId, target: u32) -> Result<()> {
-        let _ = (stream, target);
+    /// Splits or merges shards of an on-demand stream. For what watches the load.
+    pub(super) async fn rescale(&self, stream: StreamId, steps: Vec<lineage::Step>) -> Result<()> {
+        let _ = (stream, steps);
         todo!()
     }
 

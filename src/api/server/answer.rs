@@ -25,7 +25,10 @@ pub struct Answer {
 }
 
 enum Source {
-    Pieces { pieces: VecDeque<Bytes>, left: u64 },
+    Pieces {
+        pieces: VecDeque<Bytes>,
+        left: u64,
+    },
     /// `None` is the end; a feed that is dropped before it broke off.
     Feed(mpsc::Receiver<Option<Bytes>>),
     Over,

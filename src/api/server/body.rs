@@ -69,13 +69,7 @@ impl fmt::Display for BodyError {
 }
 
 impl Body {
-    pub(super) fn new(
-        incoming: Incoming,
-        headers: &HeaderMap,
-        clock: Clock,
-        bounds: Bounds,
-        hold: Hold,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, clock: Clock, bounds: Bounds, hold: Hold) -> Self {
         let asks_first = headers.contains_key(http::header::EXPECT);
         Body { incoming, asks_first, clock, bounds, hold }
     }

@@ -128,7 +128,12 @@ mod tests {
             ("cold", &[9, 9, 2, 1, 9, 9], DEMAND_COLD_LOOKS, merge(2)),
             ("warm as a whole", &[20, 20, 2, 1, 20, 20], 1_000, None),
             ("no pair is cold", &[12, 0, 12, 0, 13, 0], 1_000, merge(0)),
-            ("one is hot among cold ones", &[60, 0, 0, 0, 0, 0, 0, 0], DEMAND_HOT_LOOKS, split(0, &[60, 0, 0, 0, 0, 0, 0, 0])),
+            (
+                "one is hot among cold ones",
+                &[60, 0, 0, 0, 0, 0, 0, 0],
+                DEMAND_HOT_LOOKS,
+                split(0, &[60, 0, 0, 0, 0, 0, 0, 0]),
+            ),
             ("a single shard", &[0], 1_000, None),
         ];
         for (what, percents, looks, wanted) in table {

@@ -16,9 +16,7 @@ use super::shard::Shard;
 use super::{DataStream, DataStreams, Shared, Snapshot};
 use crate::clock::Clock;
 use crate::error::{Kind, Result};
-use crate::limits::{
-    DEMAND_LOOK_EVERY, KEEPER_PAUSE_MAX, KEEPER_PAUSE_MIN, RETENTION_STEP_MAX, RETENTION_STEP_MIN,
-};
+use crate::limits::{DEMAND_LOOK_EVERY, KEEPER_PAUSE_MAX, KEEPER_PAUSE_MIN, RETENTION_STEP_MAX, RETENTION_STEP_MIN};
 use crate::record::StreamId;
 
 /// How long records may outlive their retention: a twentieth of it, within bounds.
@@ -216,11 +214,8 @@ impl DataStream {
     /// The open shards in the order of their ranges, with their load.
     fn loads(&self, definition: &Definition) -> Vec<Load> {
         let (rates, now) = (self.streams.shared.rates.of(self.id), self.streams.shared.clock.instant());
-        let load = |shard: &Shard| Load {
-            shard: shard.index,
-            range: shard.range,
-            rate: rates.shard(shard.index).rate(now),
-        };
+        let load =
+            |shard: &Shard| Load { shard: shard.index, range: shard.range, rate: rates.shard(shard.index).rate(now) };
         let mut loads: Vec<_> = definition.open_shards().map(load).collect();
         loads.sort_by_key(|load| load.range.start);
         loads

@@ -124,6 +124,7 @@ pub(super) struct ShardRates {
     // One lock for both, taken once for each call and shard, and never across an await.
     traffic: Mutex<(Meter, Bucket)>,
     horizon: Mutex<Option<Horizon>>,
+    pub(super) reads: super::reads::ReadRates,
 }
 
 /// Where a shard's horizon was found to be.
@@ -287,7 +288,11 @@ mod tests {
     #[test]
     fn bytes_are_bounded_and_the_first_refusal_ends_the_call() {
         let shard = ShardRates::default();
-        assert_eq!(shard.admit(at(0), [600_000, 600_000, 10]), 1, "10 bytes would fit, but stand behind one that does not");
+        assert_eq!(
+            shard.admit(at(0), [600_000, 600_000, 10]),
+            1,
+            "10 bytes would fit, but stand behind one that does not"
+        );
     }
 
     #[test]

@@ -166,9 +166,8 @@ impl DataStream {
         let rates = shared.rates.of(self.id).shard(shard.index);
         let now = shared.clock.instant();
         let memory = step(retention).min(HORIZON_MEMORY);
-        let fresh = |known: &Horizon| {
-            now.saturating_duration_since(known.found) < memory && known.arrived_ms <= over_ms
-        };
+        let fresh =
+            |known: &Horizon| now.saturating_duration_since(known.found) < memory && known.arrived_ms <= over_ms;
         if let Some(known) = rates.horizon().filter(fresh) {
             return Ok(known.position);
         }

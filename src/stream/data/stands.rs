@@ -1,9 +1,9 @@
 //! How a data stream stands: what status pages, metrics and `standpipe status` show.
 
+use super::DataStream;
 use super::definition::Definition;
 use super::rates::Rate;
 use super::shard::Shard;
-use super::DataStream;
 use crate::error::Result;
 use crate::record::StreamId;
 
@@ -69,7 +69,8 @@ impl DataStream {
             shards.push(self.shard_stands(&definition, shard).await?);
         }
         let shared = &self.streams.shared;
-        let pins = shared.pins.pinned_by(self.id).into_iter().map(|by| PinStands { by, behind: self.behind(by, &shards) });
+        let pins =
+            shared.pins.pinned_by(self.id).into_iter().map(|by| PinStands { by, behind: self.behind(by, &shards) });
         Ok(Stands {
             consumers: self.consumers_stand(&definition),
             pins: pins.collect(),

@@ -10,8 +10,8 @@ use super::lineage::{Map, Step, closing};
 use super::live::Live;
 use super::owner::{Change, Message};
 use super::{
-    DataStream, DataStreams, Definition, Distribution, HashRange, Limits, Mode, Origin, Placed, Put, Read, ReadLimit, Refusal,
-    Settings, Shared, Snapshot, Tokens, keeper,
+    DataStream, DataStreams, Definition, Distribution, HashRange, Limits, Mode, Origin, Placed, Put, Read, ReadLimit,
+    Refusal, Settings, Shared, Snapshot, Tokens, keeper,
 };
 use crate::clock::Clock;
 use crate::error::Result;

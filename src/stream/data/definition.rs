@@ -9,13 +9,16 @@ mod tags;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::shard::Shard;
 use crate::error::Error;
 use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN};
 use crate::record::StreamId;
 
 /// Who a stream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The configuration file: the API describes it, reads and writes it, registers consumers, and refuses to change it.
     File,
@@ -24,7 +27,8 @@ pub enum Origin {
 }
 
 /// A stream's state, as the API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the API's")]
 pub enum Status {
     Creating,
@@ -46,7 +50,8 @@ impl Status {
 }
 
 /// Who says how many shards there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The caller.
     Provisioned,
@@ -55,7 +60,8 @@ pub enum Mode {
 }
 
 /// Who chooses the shard of a record of an on-demand stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// The record's partition key.
     #[default]
@@ -65,7 +71,8 @@ pub enum Distribution {
 }
 
 /// Whether AWS's throughput limits of each shard are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Limits {
     /// As fast as it goes.
     #[default]
@@ -75,7 +82,8 @@ pub enum Limits {
 }
 
 /// A registered consumer (enhanced fan-out).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// Its name.
     pub name: String,
@@ -88,9 +96,11 @@ pub struct Consumer {
 }
 
 /// A data stream as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The identity of this life of the name.
+    #[serde(with = "super::store::id")]
     pub id: StreamId,
     /// Its name.
     pub name: String,
@@ -135,8 +145,6 @@ pub struct Definition {
     /// Since when it is missing in the configuration file that it belongs to, milliseconds since 1970: it can be read, takes no
     /// puts, and is gone with its last record.
     pub vanished_ms: Option<u64>,
-    /// Where each open shard begins, and its place in `shards`: derived from these.
-    routes: Vec<(u128, usize)>,
 }
 
 /// Stands behind an error that AWS answers with ValidationException, where it would else be an
@@ -186,7 +194,6 @@ impl Definition {
             rescaled_ms: Vec::new(),
             mode_changed_ms: Vec::new(),
             vanished_ms: None,
-            routes: Vec::new(),
         }
     }
 
@@ -218,20 +225,6 @@ impl Definition {
     pub fn shard(&self, index: u32) -> Option<&Shard> {
         let at = self.shards.binary_search_by_key(&index, |shard| shard.index).ok()?;
         self.shards.get(at)
-    }
-
-    /// The open shard that takes this hash key; every hash key has one.
-    pub fn route(&self, hash: u128) -> Option<&Shard> {
-        let above = self.routes.partition_point(|(start, _)| *start <= hash);
-        let (_, at) = self.routes.get(above.checked_sub(1)?)?;
-        self.shards.get(*at)
-    }
-
-    /// To be called whenever shards were added, closed or dropped.
-    pub(super) fn find_routes(&mut self) {
-        let open = self.shards.iter().enumerate().filter(|(_, shard)| shard.closed.is_none());
-        self.routes = open.map(|(at, shard)| (shard.range.start, at)).collect();
-        self.routes.sort_unstable();
     }
 }
 

@@ -170,7 +170,7 @@ impl Definition {
     }
 
     /// That the stream is the API's to change.
-    pub(super) fn of_api(&self, settings: &Settings) -> Result<()> {
+    pub(in crate::stream::data) fn of_api(&self, settings: &Settings) -> Result<()> {
         let name = &self.name;
         match self.origin {
             Origin::Api => Ok(()),
@@ -190,6 +190,14 @@ impl Definition {
         self.must_be_active(settings, now_ms)?;
         self.passing = settings.passing(Status::Updating, now_ms);
         Ok(())
+    }
+
+    /// That it is neither being made nor deleted.
+    pub(in crate::stream::data) fn must_be_there(&self, settings: &Settings, now_ms: u64) -> Result<()> {
+        match self.status(now_ms) {
+            Status::Active | Status::Updating => Ok(()),
+            state => Err(settings.not_active(&self.name, state)),
+        }
     }
 
     pub(super) fn must_be_active(&self, settings: &Settings, now_ms: u64) -> Result<()> {

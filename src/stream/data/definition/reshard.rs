@@ -27,13 +27,46 @@ impl Definition {
             let said = format!("Request is invalid. Stream {name} under account {account} is in On-Demand mode.");
             return Err(unsuitable(said));
         }
-        let steps = match reshard {
-            Reshard::Split { shard, new_start } => vec![self.plan_split(shard, *new_start, settings)?],
-            Reshard::Merge { shard, adjacent } => vec![self.plan_merge(shard, adjacent, settings)?],
-            Reshard::Uniform { target } => self.plan_uniform(*target, settings, now_ms)?,
-        };
+        if let Reshard::Uniform { target } = reshard {
+            self.check_target(*target, settings, now_ms)?;
+        }
+        let steps = self.steps(reshard, settings)?;
         self.must_be_active(settings, now_ms)?;
         Ok(steps)
+    }
+
+    /// The steps that the load of an on-demand stream asks for, also of one of the file, unless the map is another one by
+    /// now. Each is for shards that are there.
+    pub(in crate::stream::data) fn plan_load(
+        &self,
+        steps: &[Step],
+        settings: &Settings,
+        now_ms: u64,
+    ) -> Result<Vec<Step>> {
+        self.must_be_there(settings, now_ms)?;
+        let mut closed = BTreeSet::new();
+        let mut open = |index: u32| self.shard(index).filter(|shard| shard.closed.is_none() && closed.insert(index));
+        let suits = |step: &Step| match *step {
+            Step::Split { shard, start } => {
+                open(shard).is_some_and(|shard| shard.range.start < start && start <= shard.range.end)
+            }
+            Step::Merge { lower, upper } => open(lower)
+                .zip(open(upper))
+                .is_some_and(|(lower, upper)| lower.range.end.checked_add(1) == Some(upper.range.start)),
+        };
+        if self.mode == Mode::OnDemand && steps.iter().all(suits) {
+            return Ok(steps.to_vec());
+        }
+        let name = &self.name;
+        Err(Error::new(Kind::Conflict, format!("data stream {name} was changed while its load was looked at")))
+    }
+
+    fn steps(&self, reshard: &Reshard, settings: &Settings) -> Result<Vec<Step>> {
+        Ok(match reshard {
+            Reshard::Split { shard, new_start } => vec![self.plan_split(shard, *new_start, settings)?],
+            Reshard::Merge { shard, adjacent } => vec![self.plan_merge(shard, adjacent, settings)?],
+            Reshard::Uniform { target } => self.to_count(*target),
+        })
     }
 
     fn plan_split(&self, name: &str, start: u128, settings: &Settings) -> Result<Step> {
@@ -70,7 +103,7 @@ impl Definition {
         Ok(Step::Merge { lower: lower.index, upper: upper.index })
     }
 
-    fn plan_uniform(&self, target: u32, settings: &Settings, now_ms: u64) -> Result<Vec<Step>> {
+    fn check_target(&self, target: u32, settings: &Settings, now_ms: u64) -> Result<()> {
         let current = u32::try_from(self.open_shards().count()).expect("shards are numbered with 32 bits");
         let counts = format!("Current open shard count: {current} Target shard count: {target}");
         if target == 0 || target > SHARDS_MAX {
@@ -94,7 +127,7 @@ impl Definition {
                 ),
             ));
         }
-        Ok(self.to_count(target))
+        Ok(())
     }
 
     /// The steps to any number of open shards, whoever asks.
@@ -133,7 +166,6 @@ impl Definition {
         let opened_ms = self.created_ms;
         let created_ms = opened_ms.max(after_ms.map_or(0, |after_ms| after_ms.saturating_add(1_000)));
         Map { shards: &mut self.shards, next: &mut self.next_shard }.fill(count, opened_ms, created_ms);
-        self.find_routes();
     }
 
     /// Does what was planned; `ends` has the end in the journal of each shard that is closed.
@@ -143,9 +175,7 @@ impl Definition {
         ends: &BTreeMap<u32, u64>,
         now_ms: u64,
     ) -> Result<()> {
-        Map { shards: &mut self.shards, next: &mut self.next_shard }.reshard(steps, ends, now_ms)?;
-        self.find_routes();
-        Ok(())
+        Map { shards: &mut self.shards, next: &mut self.next_shard }.reshard(steps, ends, now_ms)
     }
 
     /// What the API's reshard leaves behind it beside the map.
@@ -162,6 +192,5 @@ impl Definition {
         let (which, horizon_ms) = (which.iter().collect::<BTreeSet<_>>(), self.horizon_ms(now_ms));
         let over = |shard: &Shard| shard.closed.is_some_and(|closed| closed.at_ms < horizon_ms);
         self.shards.retain(|shard| !(which.contains(&shard.index) && over(shard)));
-        self.find_routes();
     }
 }

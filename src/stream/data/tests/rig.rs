@@ -108,7 +108,7 @@ impl Rig {
 
     /// Waits for what is asked of the owner, and answers that it is done.
     pub(super) async fn asked(&mut self) -> Change {
-        let Message { change, reply } = self.asked.recv().await.expect("the handle is there");
+        let Message { change, reply, .. } = self.asked.recv().await.expect("the handle is there");
         reply.send(Ok(Box::new(()))).expect("the asker waits");
         change
     }

@@ -9,6 +9,8 @@ mod json;
 #[cfg(test)]
 mod tests;
 
+pub(super) use cbor::milliseconds;
+
 use super::Wire;
 use crate::api::ApiError;
 use crate::limits;

@@ -29,7 +29,7 @@ impl Call<'_> {
                 "Stream {} under account {} not ACTIVE, instead in state {}",
                 definition.name,
                 self.context.account.id,
-                show::status(status)
+                status.name()
             )));
         }
         let horizon_ms = definition.horizon_ms(self.now_ms);

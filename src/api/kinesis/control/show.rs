@@ -2,17 +2,7 @@
 
 use super::super::document::Document;
 use crate::api::Account;
-use crate::stream::data::{Consumer, Definition, Distribution, Mode, Settings, Shard, Status, shard_name};
-
-/// As the API spells it.
-pub(super) fn status(status: Status) -> &'static str {
-    match status {
-        Status::Creating => "CREATING",
-        Status::Active => "ACTIVE",
-        Status::Updating => "UPDATING",
-        Status::Deleting => "DELETING",
-    }
-}
+use crate::stream::data::{Consumer, Definition, Distribution, Mode, Settings, Shard, shard_name};
 
 fn mode(mode: Mode) -> Document {
     let name = match mode {
@@ -32,7 +22,7 @@ fn head(account: &Account, definition: &Definition, now_ms: u64) -> Document {
     Document::map([
         ("StreamName", definition.name.as_str().into()),
         ("StreamARN", account.data_stream_arn(&definition.name).into()),
-        ("StreamStatus", status(definition.status(now_ms)).into()),
+        ("StreamStatus", definition.status(now_ms).name().into()),
         ("StreamModeDetails", mode(definition.mode)),
         ("StreamCreationTimestamp", Document::Time(definition.created_ms)),
     ])
@@ -94,7 +84,7 @@ pub(super) fn consumer(consumer: &Consumer, stream: &str, settings: &Settings, n
     Document::map([
         ("ConsumerName", consumer.name.as_str().into()),
         ("ConsumerARN", consumer.arn(stream, settings).into()),
-        ("ConsumerStatus", status(consumer.status(settings, now_ms)).into()),
+        ("ConsumerStatus", consumer.status(settings, now_ms).name().into()),
         ("ConsumerCreationTimestamp", Document::Time(consumer.created_ms)),
     ])
 }

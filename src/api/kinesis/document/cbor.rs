@@ -135,8 +135,10 @@ impl Reader<'_> {
 }
 
 /// Seconds since 1970 as milliseconds; what is before then is 0.
-pub(super) fn milliseconds(seconds: f64) -> u64 {
-    (seconds * 1000.0).round() as u64
+pub(in super::super) fn milliseconds(seconds: f64) -> u64 {
+    #[expect(clippy::cast_sign_loss, reason = "what is below zero, or no number, becomes 0")]
+    let ms = (seconds * 1000.0).round() as u64;
+    ms
 }
 
 fn of_half(bits: u16) -> f64 {
@@ -150,6 +152,7 @@ fn of_half(bits: u16) -> f64 {
     if bits >> 15 == 0 { magnitude } else { -magnitude }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn said(error: Error) -> String {
     if error.is_end_of_input() { "it ends in the middle".to_owned() } else { error.to_string() }
 }
@@ -186,7 +189,9 @@ pub(super) fn write(document: &Document, out: &mut Vec<u8>) {
         }
         Document::List(items) => {
             out.push(LIST_OPEN);
-            items.iter().for_each(|item| write(item, out));
+            for item in items {
+                write(item, out);
+            }
             out.push(END);
         }
         Document::Map(members) => {

@@ -97,7 +97,9 @@ impl Walk {
     }
 
     fn each(&mut self, value: &Document, faults: &[String]) {
-        faults.iter().for_each(|fault| self.broken(Some(value), fault));
+        for fault in faults {
+            self.broken(Some(value), fault);
+        }
     }
 
     fn least(&mut self, value: &Document, what: &str, broken: bool, min: impl std::fmt::Display) {
@@ -179,9 +181,8 @@ fn camel(name: &str) -> String {
 fn spelled(value: &Document) -> String {
     let mut out = String::new();
     spell(value, &mut out);
-    match out.char_indices().nth(VALUE_CHARS_MAX) {
-        Some((end, _)) => out.truncate(end),
-        None => {}
+    if let Some((end, _)) = out.char_indices().nth(VALUE_CHARS_MAX) {
+        out.truncate(end);
     }
     out
 }

@@ -1,6 +1,6 @@
 //! What a client sent as what the model says it is; messages are AWS's.
 
-use super::super::document::{Document, shown};
+use super::super::document::{Document, milliseconds, shown};
 use super::super::wire::Wire;
 use super::{Member, Shape};
 use crate::api::ApiError;
@@ -95,7 +95,7 @@ fn time(value: &Document) -> Result<Document, ApiError> {
     match value {
         Document::Time(ms) => Ok(Document::Time(*ms)),
         Document::Int(seconds) => Ok(Document::Time(u64::try_from(*seconds).unwrap_or(0).saturating_mul(1000))),
-        Document::Float(seconds) => Ok(Document::Time((seconds * 1000.0).round() as u64)),
+        Document::Float(seconds) => Ok(Document::Time(milliseconds(*seconds))),
         other => Err(cannot_be(other, "milliseconds since epoch")),
     }
 }
@@ -111,7 +111,7 @@ fn blob(value: Document, wire: Wire) -> Result<Document, ApiError> {
 fn decoded(text: &str) -> Result<Vec<u8>, ApiError> {
     let refused =
         |why: String| ApiError::serialization(format!("'{}' can not be converted to a Blob: {why}", shown(text)));
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         let found = text.len();
         return Err(refused(format!("Base64 encoded length is expected a multiple of 4 bytes but found: {found}")));
     }

@@ -167,7 +167,7 @@ impl Push {
         };
         let last = sequence_digits(last);
         let onward = (!read.ended).then_some(("ContinuationSequenceNumber", last.as_slice()));
-        Ok(page.end(onward, read.behind_ms, definition).concat())
+        Ok(page.end(onward, read.behind_ms, &definition.shards).concat())
     }
 
     fn account(&mut self, definition: &Definition, read: &Read) {

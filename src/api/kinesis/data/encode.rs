@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::super::Wire;
 use crate::limits::ANSWER_PIECE_BYTES;
 use crate::record::Records;
-use crate::stream::data::{Definition, SequenceNumber, Shard, shard_name};
+use crate::stream::data::{SequenceNumber, Shard, shard_name};
 
 /// Bytes of a record in an answer beside its data and its key, about.
 const RECORD_OVERHEAD: usize = 192;
@@ -60,8 +60,8 @@ impl<'a> Page<'a> {
     }
 
     /// Ends a page. `onward` is the member that says where to go on; without it the shard is at its end, and its
-    /// children in `definition` are named instead.
-    pub fn end(mut self, onward: Option<(&str, &[u8])>, behind_ms: u64, definition: &Definition) -> Vec<Bytes> {
+    /// children among the stream's `shards` are named instead.
+    pub fn end(mut self, onward: Option<(&str, &[u8])>, behind_ms: u64, shards: &[Shard]) -> Vec<Bytes> {
         self.make_room(1 << 10);
         let out = &mut self.out;
         match self.wire {
@@ -85,7 +85,7 @@ impl<'a> Page<'a> {
             }
         }
         if onward.is_none() {
-            children(self.wire, out, self.shard, definition);
+            children(self.wire, out, self.shard, shards);
         }
         out.push(if self.wire == Wire::Json { b'}' } else { cbor::BREAK });
         self.done.push(self.out.into());
@@ -158,10 +158,10 @@ fn time(wire: Wire, out: &mut Vec<u8>, ms: u64) {
 }
 
 /// Writes the member `ChildShards`: those that have `shard` for a parent.
-fn children(wire: Wire, out: &mut Vec<u8>, shard: &Shard, definition: &Definition) {
+fn children(wire: Wire, out: &mut Vec<u8>, shard: &Shard, shards: &[Shard]) {
     use super::super::Document;
     let is_child = |child: &&Shard| child.parent == Some(shard.index) || child.adjacent_parent == Some(shard.index);
-    let described = definition.shards.iter().filter(is_child).map(|child| {
+    let described = shards.iter().filter(is_child).map(|child| {
         let parents = [child.parent, child.adjacent_parent].into_iter().flatten();
         let parents: Vec<Document> = parents.map(|parent| shard_name(parent).into()).collect();
         let range = Document::map([

@@ -127,7 +127,7 @@ async fn respond(
         context.data_streams.tokens().seal(&token, context.clock.now_ms())
     });
     let onward = next.as_ref().map(|token| ("NextShardIterator", token.as_bytes()));
-    let pieces = page.end(onward, read.behind_ms, definition);
+    let pieces = page.end(onward, read.behind_ms, &definition.shards);
     let bytes = pieces.iter().map(bytes::Bytes::len).sum::<usize>();
     drop(room.split(room.num_permits().saturating_sub(bytes)));
     let mut response = http_wire::response(StatusCode::OK, wire.content_type(), "");

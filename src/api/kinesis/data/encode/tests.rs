@@ -4,27 +4,25 @@ use proptest::prelude::*;
 
 use super::super::super::{Bounds, Document};
 use super::*;
-use crate::record::{Keys, StreamId};
+use crate::record::Keys;
 use crate::stream::data::{Closed, HashRange};
 
 fn shard(index: u32, parents: [Option<u32>; 2]) -> Shard {
     let range = HashRange { start: 0, end: u128::MAX };
     let [parent, adjacent_parent] = parents;
     let closed = (index == 0).then_some(Closed { end: 9, at_ms: 1_700_000_100_000 });
-    Shard { index, range, parent, adjacent_parent, created_ms: 1_700_000_000_000, closed }
+    Shard { index, range, parent, adjacent_parent, opened_ms: 1_700_000_000_000, created_ms: 1_700_000_000_000, closed }
 }
 
-fn definition() -> Definition {
-    let shards =
-        vec![shard(0, [None; 2]), shard(1, [None; 2]), shard(2, [Some(0), Some(1)]), shard(3, [Some(1), None])];
-    Definition { shards, ..Definition::new(StreamId(1), "s", crate::stream::data::Origin::Api, 1_700_000_000_000) }
+fn shards() -> Vec<Shard> {
+    vec![shard(0, [None; 2]), shard(1, [None; 2]), shard(2, [Some(0), Some(1)]), shard(3, [Some(1), None])]
 }
 
 fn put(arrived_ms: u64, records: &[(Vec<u8>, String)]) -> Records {
     let data: Vec<&[u8]> = records.iter().map(|(data, _)| data.as_slice()).collect();
     let keys: Vec<&str> = records.iter().map(|(_, key)| key.as_str()).collect();
-    let keys = Records::from_slices(0, &keys);
-    Records { keys: Some(Keys { ends: keys.ends, data: keys.data }), ..Records::from_slices(arrived_ms, &data) }
+    let Records { ends, data: bytes, .. } = Records::from_slices(0, &keys);
+    Records { keys: Some(Keys { ends, data: bytes }), ..Records::from_slices(arrived_ms, &data) }
 }
 
 fn digits(shard: &Shard, position: u64, arrived_ms: u64) -> String {
@@ -58,12 +56,12 @@ proptest! {
         position in 0u64..1 << 40,
         behind_ms in 0u64..1 << 40,
     ) {
-        let (definition, arrived_ms) = (definition(), 1_700_000_050_042);
-        let shard = &definition.shards[1];
+        let (shards, arrived_ms) = (shards(), 1_700_000_050_042);
+        let shard = &shards[1];
         for wire in [Wire::Json, Wire::Cbor] {
             let mut page = Page::new(wire, shard, encrypted, position);
             puts.iter().for_each(|records| page.add(&put(arrived_ms, records)));
-            let bytes = page.end(Some(("NextShardIterator", b"a+/=")), behind_ms, &definition).concat();
+            let bytes = page.end(Some(("NextShardIterator", b"a+/=")), behind_ms, &shards).concat();
             let records = puts.iter().flatten().zip(position..).map(|(record, position)| {
                 expected(wire, record, digits(shard, position, arrived_ms), arrived_ms, encrypted)
             });
@@ -79,7 +77,7 @@ proptest! {
 
 #[test]
 fn the_end_of_a_shard_names_its_children_and_no_place_to_go_on() {
-    let definition = definition();
+    let shards = shards();
     let child = |name: &str, parents: &[&str]| {
         let parents: Vec<Document> = parents.iter().map(|parent| (*parent).into()).collect();
         let range = Document::map([
@@ -92,8 +90,8 @@ fn the_end_of_a_shard_names_its_children_and_no_place_to_go_on() {
     let table = [(0, vec![both.clone()]), (1, vec![both, child("shardId-000000000003", &["shardId-000000000001"])])];
     for (index, children) in table {
         for wire in [Wire::Json, Wire::Cbor] {
-            let page = Page::new(wire, &definition.shards[index], false, 9);
-            let bytes = page.end(None, 0, &definition).concat();
+            let page = Page::new(wire, &shards[index], false, 9);
+            let bytes = page.end(None, 0, &shards).concat();
             let whole = Document::map([
                 ("Records", Document::List(Vec::new())),
                 ("MillisBehindLatest", Document::Int(0)),
@@ -106,12 +104,12 @@ fn the_end_of_a_shard_names_its_children_and_no_place_to_go_on() {
 
 #[test]
 fn large_pages_come_in_pieces_and_records_are_not_cut() {
-    let definition = definition();
+    let shards = shards();
     let records = put(5, &vec![(vec![7; 40_000], "k".to_owned()); 10]);
     for wire in [Wire::Json, Wire::Cbor] {
-        let mut page = Page::new(wire, &definition.shards[0], false, 0);
+        let mut page = Page::new(wire, &shards[0], false, 0);
         page.add(&records);
-        let pieces = page.end(Some(("NextShardIterator", b"x")), 0, &definition);
+        let pieces = page.end(Some(("NextShardIterator", b"x")), 0, &shards);
         assert!(pieces.len() >= 4, "{}", pieces.len());
         let whole = Document::read(wire, &pieces.concat(), Bounds::default()).unwrap();
         assert_eq!(whole.list("Records").len(), 10);

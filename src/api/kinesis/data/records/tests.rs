@@ -105,7 +105,8 @@ fn lengths_that_lie_are_not_believed() {
 }
 
 fn any_member() -> impl Strategy<Value = (String, Document)> {
-    let names = ["Data", "PartitionKey", "ExplicitHashKey", "StreamName", "StreamARN", "Records", "DryRun", "Other"];
+    const NAMES: [&str; 8] =
+        ["Data", "PartitionKey", "ExplicitHashKey", "StreamName", "StreamARN", "Records", "DryRun", "Other"];
     let value = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..9).prop_map(Document::Blob),
         prop_oneof!["[a-z]{0,3}", Just("a\"\\é".to_owned()), "[0-9]{1,40}", Just(ARN.to_owned())]
@@ -113,22 +114,22 @@ fn any_member() -> impl Strategy<Value = (String, Document)> {
         any::<bool>().prop_map(Document::Bool),
         Just(Document::Null),
     ];
-    (proptest::sample::select(&names[..]).prop_map(str::to_owned), value)
+    (proptest::sample::select(&NAMES[..]).prop_map(str::to_owned), value)
 }
 
 fn any_call() -> impl Strategy<Value = Document> {
     let sound =
         ("[a-zé\"\\\\]{1,4}", proptest::collection::vec(any::<u8>(), 0..40), proptest::option::of("[1-9][0-9]{0,38}"))
             .prop_map(|(key, data, hash)| record(&data, &key, hash.as_deref()));
-    let loose = proptest::collection::vec(any_member(), 0..4).prop_map(Document::Map);
-    let records = proptest::collection::vec(prop_oneof![9 => sound, 1 => loose.clone()], 0..4);
+    let loose = || proptest::collection::vec(any_member(), 0..4).prop_map(Document::Map);
+    let records = proptest::collection::vec(prop_oneof![9 => sound, 1 => loose()], 0..4);
     let beside = proptest::collection::vec(any_member(), 0..2);
     let many = (records, beside).prop_map(|(records, beside)| {
         let Document::Map(mut members) = call(records) else { unreachable!() };
         members.extend(beside);
         Document::Map(members)
     });
-    prop_oneof![many, loose]
+    prop_oneof![many, loose()]
 }
 
 proptest! {

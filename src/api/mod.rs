@@ -22,6 +22,7 @@ pub mod firehose;
 pub mod ingest;
 pub mod kinesis;
 pub mod policy;
+mod scan;
 pub mod server;
 pub mod sigv4;
 pub mod wire;

@@ -18,6 +18,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::status::{Status, StreamStatus};
 
+mod data;
+
+pub use data::DataStreamMetrics;
+
 /// The counters of one stream that start with the process.
 #[derive(Debug, Default)]
 pub struct StreamMetrics {
@@ -43,6 +47,7 @@ pub struct StreamMetrics {
 #[derive(Debug, Default)]
 pub struct Metrics {
     streams: Mutex<BTreeMap<String, Arc<StreamMetrics>>>,
+    data_streams: Mutex<BTreeMap<String, Arc<DataStreamMetrics>>>,
     /// Records given up with streams that are gone.
     pub discarded_records: Counter,
 }
@@ -57,6 +62,20 @@ impl Metrics {
         streams.entry(name.to_owned()).or_default().clone()
     }
 
+    /// The counters of the data stream called `name`; made on first use.
+    pub fn data_stream(&self, name: &str) -> Arc<DataStreamMetrics> {
+        let mut streams = self.data_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = streams.get(name) {
+            return known.clone();
+        }
+        streams.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Forgets a data stream that is gone.
+    pub fn forget_data_stream(&self, name: &str) {
+        self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// Forgets a stream that is gone.
     pub fn forget(&self, name: &str) {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -65,9 +84,10 @@ impl Metrics {
     /// The text that a Prometheus server scrapes.
     pub fn render(&self, status: &Status) -> Result<String, fmt::Error> {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let data_streams = self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut registry = Registry::with_prefix("standpipe");
         let discarded = self.discarded_records.get();
-        registry.register_collector(Box::new(Scrape { status: status.clone(), streams, discarded }));
+        registry.register_collector(Box::new(Scrape { status: status.clone(), streams, data_streams, discarded }));
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
@@ -79,6 +99,7 @@ impl Metrics {
 struct Scrape {
     status: Status,
     streams: BTreeMap<String, Arc<StreamMetrics>>,
+    data_streams: BTreeMap<String, Arc<DataStreamMetrics>>,
     discarded: u64,
 }
 
@@ -127,6 +148,10 @@ impl Collector for Scrape {
         }
         for (name, help, value) in COUNTED {
             let rows = self.streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
+            counters(&mut encoder, name, help, rows)?;
+        }
+        for (name, help, value) in data::COUNTED {
+            let rows = self.data_streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
             counters(&mut encoder, name, help, rows)?;
         }
         for (name, help, value) in CURRENT {

@@ -282,7 +282,7 @@ fn document(name: &str, value: &Value) -> Document {
     }
 }
 
-fn value(document: &Document) -> Value {
+pub(crate) fn value(document: &Document) -> Value {
     match document {
         Document::Null => Value::Null,
         Document::Bool(flag) => (*flag).into(),

@@ -1,11 +1,41 @@
 //! SubscribeToShard: records pushed as events over one long answer.
+//!
+//! The answer is a stream of messages in AWS's event framing ([`events`]): `initial-response` first, for some SDKs take
+//! no other beginning; then a `SubscribeToShardEvent` whenever there are records, and at least every five seconds. It ends
+//! after five minutes, at the end of a closed shard, and when the service stops; clients go on with another call, after
+//! `ContinuationSequenceNumber`. A consumer that subscribes to the shard again takes it over: the older answer ends with
+//! the exception `ResourceInUseException`.
 
-use super::Wire;
+mod events;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::data::encode::{Page, sequence_digits};
+use super::data::{Position, dry_run, report_missed, shard_of, start_of, told};
+use super::{Document, Wire, address, schema};
 use crate::api::access::Gate;
-use crate::api::server::{Received, Response};
-use crate::api::{ApiError, Context, RequestFacts};
+use crate::api::server::{Answer, Feed, Place, Received, Response};
+use crate::api::{ApiError, Context, RequestFacts, wire as http_wire};
+use crate::clock::Instant;
+use crate::error::{Error, Kind};
+use crate::limits::{
+    GET_RECORDS_MAX, SHARD_READ_BYTES_PER_SECOND, SUBSCRIPTION_EVENT_BYTES_MAX, SUBSCRIPTION_EVENT_EVERY,
+    SUBSCRIPTION_TIME_MAX,
+};
+use crate::record::Records;
+use crate::stream::data::{DataStream, Definition, Limits, Read, ReadLimit, Subscription};
 
-/// Runs it.
+const LIMIT: ReadLimit = ReadLimit { records: GET_RECORDS_MAX, bytes: SUBSCRIPTION_EVENT_BYTES_MAX };
+
+/// Begins a subscription; its records follow in the answer.
+///
+/// # Errors
+/// `InvalidArgumentException` for a position that cannot be; `ResourceNotFoundException` without such a consumer or
+/// shard; `ResourceInUseException` too soon after another one; `LimitExceededException` over the most at once;
+/// `DryRunOperationException`.
 pub async fn call(
     context: &Context,
     gate: &Gate<'_>,
@@ -13,6 +43,155 @@ pub async fn call(
     body: Received,
     facts: &RequestFacts,
 ) -> Result<Response, ApiError> {
-    let _ = (context, gate, wire, body, facts);
-    todo!()
+    let input = schema::read("SubscribeToShard", wire, &body.bytes)?;
+    let (name, consumer) = address::consumer(context, gate, "SubscribeToShard", &input)?;
+    let stream = context.data_streams.get(&name).map_err(told)?;
+    let shard = shard_of(context, &name, &input)?;
+    let begin = input.get("StartingPosition").unwrap_or(&Document::Null);
+    let begin = Position {
+        kind: begin.text("Type").unwrap_or_default(),
+        number: begin.text("SequenceNumber"),
+        time_ms: begin.time("Timestamp"),
+    };
+    let start = start_of(&begin).map_err(|fault| fault.told(context, &name, shard))?;
+    let position = stream.start(shard, start).await.map_err(told)?;
+    if input.flag("DryRun") {
+        return Err(dry_run());
+    }
+    let subscription = stream.subscribe(&consumer, shard).map_err(super::told)?;
+    context.metrics.data_stream(&name).subscriptions.inc();
+    tracing::debug!(stream = name, shard, consumer, request_id = facts.request_id, "a subscription begins");
+    let (feed, answer) = Answer::feed();
+    let push = Push { context: context.clone(), stream, shard, position, wire, paid: None, arrived_ms: None };
+    tokio::spawn(push.run(feed, subscription));
+    let mut response = http_wire::response(StatusCode::OK, events::CONTENT_TYPE, "");
+    *response.body_mut() = answer;
+    Ok(response)
+}
+
+/// One subscription as it is served.
+struct Push {
+    context: Context,
+    stream: DataStream,
+    shard: u32,
+    /// The next record.
+    position: u64,
+    wire: Wire,
+    /// Under AWS's limits: when what was sent is paid for.
+    paid: Option<Instant>,
+    /// When the last record that was sent had arrived, milliseconds since 1970.
+    arrived_ms: Option<u64>,
+}
+
+/// Why an answer ends.
+#[derive(Debug)]
+enum End {
+    /// As it should.
+    Clean,
+    /// Nobody reads it any more.
+    Gone,
+    /// With an exception.
+    Exception(ApiError),
+}
+
+impl Push {
+    async fn run(mut self, feed: Feed, subscription: Subscription) {
+        let context = self.context.clone();
+        let taken_over =
+            "Another subscription of the consumer to this shard took this one over, or it was deregistered.";
+        let end = tokio::select! {
+            biased;
+            () = context.stopping.cancelled() => End::Clean,
+            () = subscription.over().cancelled() => End::Exception(ApiError::resource_in_use(taken_over)),
+            () = feed.gone() => End::Gone,
+            () = context.clock.sleep(SUBSCRIPTION_TIME_MAX) => End::Clean,
+            end = self.events(&feed) => end,
+        };
+        // The place is free for another one, however long this client takes to read the rest.
+        drop(subscription);
+        if let End::Exception(error) = &end
+            && let Some(place) = feed.place().await
+        {
+            place.send(events::exception(self.wire, error));
+        }
+        if !matches!(end, End::Gone) {
+            feed.end().await;
+        }
+    }
+
+    /// Sends events until there is nothing more to send.
+    async fn events(&mut self, feed: &Feed) -> End {
+        let Some(place) = feed.place().await else { return End::Gone };
+        place.send(events::initial(self.wire));
+        let mut wait = Duration::ZERO;
+        loop {
+            // Nothing is read before there is room for it: a client that does not read holds two events.
+            let Some(place) = feed.place().await else { return End::Gone };
+            match self.event(place, wait).await {
+                Ok(true) => wait = SUBSCRIPTION_EVENT_EVERY,
+                Ok(false) => return End::Clean,
+                Err(error) => return ending(error),
+            }
+        }
+    }
+
+    /// Sends one event, after at most `wait` if there is no record; `false` after the last one of the shard.
+    async fn event(&mut self, place: Place<'_>, wait: Duration) -> Result<bool, Error> {
+        let clock = self.context.clock.clone();
+        if let Some(paid) = self.paid.take() {
+            clock.sleep_until(paid).await;
+        }
+        if let Some(grown) = clock.within(wait, self.stream.grown(self.shard, self.position)).await {
+            grown?;
+        }
+        let read = self.stream.read(self.shard, self.position, LIMIT).await?;
+        // Looked at after the read: the children of a shard that has ended are in it.
+        let definition = self.stream.definition()?;
+        let payload = self.payload(&definition, &read)?;
+        place.send(events::event(self.wire, payload));
+        self.account(&definition, &read);
+        self.position = read.next;
+        Ok(!read.ended)
+    }
+
+    fn payload(&mut self, definition: &Definition, read: &Read) -> Result<Vec<u8>, Error> {
+        let shard = definition.shard(self.shard);
+        let shard = shard.ok_or_else(|| Error::new(Kind::NotFound, "The shard is not found."))?;
+        let mut page = Page::new(self.wire, shard, definition.encryption_key.is_some(), read.first);
+        read.puts.iter().for_each(|records| page.add(records));
+        self.arrived_ms = read.puts.last().map(|records| records.arrived_ms).or(self.arrived_ms);
+        // Of a number it is the position that says where to go on; before the first record stands the shard's start.
+        let last = match read.next.checked_sub(1) {
+            Some(last) => shard.sequence(last, self.arrived_ms.unwrap_or_else(|| self.context.clock.now_ms())),
+            None => shard.first_sequence(),
+        };
+        let last = sequence_digits(last);
+        let onward = (!read.ended).then_some(("ContinuationSequenceNumber", last.as_slice()));
+        Ok(page.end(onward, read.behind_ms, &definition.shards).concat())
+    }
+
+    fn account(&mut self, definition: &Definition, read: &Read) {
+        let metrics = self.context.metrics.data_stream(&definition.name);
+        let bytes: usize = read.puts.iter().map(Records::bytes).sum();
+        metrics.outgoing_records.inc_by(read.puts.iter().map(|records| records.len() as u64).sum());
+        metrics.outgoing_bytes.inc_by(bytes as u64);
+        if read.missed > 0 {
+            report_missed(&self.context, definition, self.shard, read.missed);
+        }
+        if definition.limits == Limits::Aws {
+            let cost = Duration::from_secs_f64(bytes as f64 / SHARD_READ_BYTES_PER_SECOND as f64);
+            self.paid = Some(self.context.clock.instant() + cost);
+        }
+    }
+}
+
+fn ending(error: Error) -> End {
+    match error.kind() {
+        Kind::Closed => End::Clean,
+        Kind::NotFound => End::Exception(error.into()),
+        _ => {
+            tracing::warn!(%error, "a subscription broke off");
+            End::Exception(ApiError::internal_failure("Internal Service Failure"))
+        }
+    }
 }

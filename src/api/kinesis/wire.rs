@@ -40,6 +40,11 @@ pub fn answer(wire: Wire, document: &Document) -> Response {
     wire::response(StatusCode::OK, wire.content_type(), document.write(wire))
 }
 
+/// The same, written already.
+pub fn bytes(wire: Wire, body: Vec<u8>) -> Response {
+    wire::response(StatusCode::OK, wire.content_type(), body)
+}
+
 /// The answer to one that has nothing to say: no byte at all.
 pub fn empty(wire: Wire) -> Response {
     wire::response(StatusCode::OK, wire.content_type(), Vec::new())

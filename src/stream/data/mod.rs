@@ -20,6 +20,7 @@ mod pins;
 mod put;
 mod rates;
 mod read;
+mod reads;
 mod route;
 mod sequence;
 mod shard;

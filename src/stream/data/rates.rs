@@ -112,6 +112,7 @@ pub(super) struct ShardRates {
     // One lock for both, taken once for each call and shard, and never across an await.
     traffic: Mutex<(Meter, Bucket)>,
     horizon: Mutex<Option<Horizon>>,
+    pub(super) reads: super::reads::ReadRates,
 }
 
 /// Where a shard's horizon was found to be.

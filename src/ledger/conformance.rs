@@ -386,7 +386,8 @@ impl Ledger for Model {
         self.change(|inner| {
             let id = inner.last + 1;
             let standing = inner.streams.get_mut(&plan.stream).ok_or(Kind::Conflict)?;
-            let same = |(known, before): &&mut (PlanId, Plan)| *known == old && before.spans == plan.spans;
+            let spans = plan.spans.clone();
+            let same = |(known, before): &&mut (PlanId, Plan)| *known == old && before.spans == spans;
             *standing.unfinished.iter_mut().find(same).ok_or(Kind::Conflict)? = (id, plan);
             inner.last = id;
             Ok(id)

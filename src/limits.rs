@@ -120,6 +120,55 @@ pub const SHARD_READS_PER_SECOND: u64 = 5;
 pub const DATA_RETENTION_MIN: Duration = Duration::from_hours(24);
 /// The longest retention: 365 days.
 pub const RETENTION_MAX: Duration = Duration::from_hours(8_760);
+/// Shards that one stream keeps in its map, closed ones included: a complete rescale of the largest stream, twice. A
+/// loop of splits and merges must end somewhere.
+pub const DATA_SHARDS_KEPT_MAX: usize = 4 * SHARDS_MAX as usize;
+/// Puts to one data stream under way at once; a reshard waits for all of them. More than the journal's writer queues.
+pub const DATA_PUTS_AT_ONCE_MAX: u32 = 16_384;
+/// How long a reshard waits for the puts under way; they wait behind it.
+pub const RESHARD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long the deletion of a data stream waits until its disk is free; it goes on behind the answer.
+pub const DATA_REMOVE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Changes of data streams that wait for their owner, which stores all that wait in one file; a caller waits for room.
+pub const DATA_CHANGES_QUEUED_MAX: usize = 128;
+/// Bytes of the stored definitions: 5,000 streams with consumers, tags and some shards, or fewer with many shards.
+pub const DATA_STREAMS_BYTES_MAX: usize = 128 << 20;
+/// Data streams that may be CREATING at once: AWS's bound.
+pub const DATA_STREAMS_CREATING_MAX: usize = 5;
+/// UpdateShardCount calls for one stream in 24 hours: AWS's bound.
+pub const RESCALES_PER_DAY_MAX: usize = 10;
+/// Changes of a stream's mode in 24 hours: AWS's bound.
+pub const MODE_CHANGES_PER_DAY_MAX: usize = 2;
+/// Characters of the key of a tag of a data stream.
+pub const DATA_TAG_KEY_CHARS_MAX: usize = 128;
+/// Characters of its value.
+pub const DATA_TAG_VALUE_CHARS_MAX: usize = 256;
+/// MiB a second that an on-demand stream can be told to be ready for: AWS's bound in its large regions.
+pub const WARM_MIBPS_MAX: u32 = 10_240;
+/// Bytes of a resource policy: AWS's bound for Kinesis.
+pub const POLICY_BYTES_MAX: usize = 20 << 10;
+/// Characters of the name of an encryption key.
+pub const ENCRYPTION_KEY_NAME_MAX: usize = 2_048;
+/// How far ahead of our clock a token may have been made before it is none of ours: clocks are set back.
+pub const TOKEN_AHEAD_MAX: Duration = Duration::from_mins(5);
+/// Bytes of a token as text: those of lists hold a name at most.
+pub const TOKEN_BYTES_MAX: usize = 1_024;
+/// The longest that a shard's horizon is taken for known: reads stay cheap, and are off by a second at most.
+pub const HORIZON_MEMORY: Duration = Duration::from_secs(1);
+/// The least time between two trims of one stream by its retention; a twentieth of the retention else.
+pub const RETENTION_STEP_MIN: Duration = Duration::from_millis(200);
+/// The most: what is freed then is a small part of any disk.
+pub const RETENTION_STEP_MAX: Duration = Duration::from_secs(10);
+/// The least pause of the data streams' keeper: what is due within it is done together.
+pub const KEEPER_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest: so late it may notice that the wall clock jumped.
+pub const KEEPER_PAUSE_MAX: Duration = Duration::from_hours(1);
+/// How often the load of an on-demand stream is looked at.
+pub const DEMAND_LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks in a row after which a hot shard is split: half a minute, on top of the minute that rates are taken over.
+pub const DEMAND_HOT_LOOKS: u32 = 3;
+/// Looks in a row after which cold shards are merged: five minutes. Closed shards are a burden to readers.
+pub const DEMAND_COLD_LOOKS: u32 = 30;
 /// Bytes of the name of a source that is copied from.
 pub const CHECKPOINT_SOURCE_BYTES_MAX: usize = 256;
 /// Bytes of a checkpoint.

@@ -2,13 +2,23 @@
 //!
 //! The messages of errors are AWS's own where they are known.
 
+pub(super) mod change;
+pub(super) mod consumers;
+mod reshard;
+mod tags;
+
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::shard::Shard;
+use crate::error::Error;
+use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN};
 use crate::record::StreamId;
 
 /// Who a stream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The configuration file: the API describes it, reads and writes it, registers consumers, and refuses to change it.
     File,
@@ -17,7 +27,8 @@ pub enum Origin {
 }
 
 /// A stream's state, as the API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the API's")]
 pub enum Status {
     Creating,
@@ -26,8 +37,21 @@ pub enum Status {
     Deleting,
 }
 
+impl Status {
+    /// As the API spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Creating => "CREATING",
+            Status::Active => "ACTIVE",
+            Status::Updating => "UPDATING",
+            Status::Deleting => "DELETING",
+        }
+    }
+}
+
 /// Who says how many shards there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The caller.
     Provisioned,
@@ -36,7 +60,8 @@ pub enum Mode {
 }
 
 /// Who chooses the shard of a record of an on-demand stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// The record's partition key.
     #[default]
@@ -46,7 +71,8 @@ pub enum Distribution {
 }
 
 /// Whether AWS's throughput limits of each shard are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Limits {
     /// As fast as it goes.
     #[default]
@@ -56,7 +82,8 @@ pub enum Limits {
 }
 
 /// A registered consumer (enhanced fan-out).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// Its name.
     pub name: String,
@@ -69,9 +96,11 @@ pub struct Consumer {
 }
 
 /// A data stream as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The identity of this life of the name.
+    #[serde(with = "super::store::id")]
     pub id: StreamId,
     /// Its name.
     pub name: String,
@@ -113,15 +142,78 @@ pub struct Definition {
     pub rescaled_ms: Vec<u64>,
     /// When the mode was changed in the last 24 hours.
     pub mode_changed_ms: Vec<u64>,
+    /// Since when it is missing in the configuration file that it belongs to, milliseconds since 1970: it can be read, takes no
+    /// puts, and is gone with its last record.
+    pub vanished_ms: Option<u64>,
 }
 
+/// Stands behind an error that AWS answers with ValidationException, where it would else be an
+/// InvalidArgumentException.
+#[derive(Clone, Copy, Debug)]
+pub struct Validation;
+
+impl Validation {
+    /// Whether it stands behind `error`.
+    pub fn is_behind(error: &Error) -> bool {
+        let source = std::error::Error::source(error);
+        source.is_some_and(|source| source.is::<Validation>())
+    }
+}
+
+impl std::fmt::Display for Validation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the request does not suit the stream")
+    }
+}
+
+impl std::error::Error for Validation {}
+
 impl Definition {
-    /// Its state.
+    /// A stream without shards, as AWS makes it when nothing else is asked for.
+    pub(super) fn new(id: StreamId, name: &str, origin: Origin, now_ms: u64) -> Self {
+        Definition {
+            id,
+            name: name.to_owned(),
+            origin,
+            passing: None,
+            created_ms: now_ms,
+            mode: Mode::Provisioned,
+            retention: DATA_RETENTION_MIN,
+            shards: Vec::new(),
+            next_shard: 0,
+            record_bytes_max: DATA_RECORD_BYTES_DEFAULT,
+            distribution: Distribution::default(),
+            warm_mibps: None,
+            encryption_key: None,
+            limits: Limits::default(),
+            bytes_max: None,
+            tags: Vec::new(),
+            consumers: Vec::new(),
+            metrics: Vec::new(),
+            policy: None,
+            rescaled_ms: Vec::new(),
+            mode_changed_ms: Vec::new(),
+            vanished_ms: None,
+        }
+    }
+
+    /// Its state. What is being deleted stays so until it is gone.
     pub fn status(&self, now_ms: u64) -> Status {
         match self.passing {
-            Some((status, until_ms)) if now_ms < until_ms => status,
+            Some((status, until_ms)) if now_ms < until_ms || status == Status::Deleting => status,
             _ => Status::Active,
         }
+    }
+
+    /// Whether puts are taken: not while it is being made or deleted, nor once it vanished from the file.
+    pub fn takes_puts(&self, now_ms: u64) -> bool {
+        self.vanished_ms.is_none() && matches!(self.status(now_ms), Status::Active | Status::Updating)
+    }
+
+    /// Records that arrived before this time (milliseconds since 1970) are over; never before the stream was made.
+    pub fn horizon_ms(&self, now_ms: u64) -> u64 {
+        let retention_ms = u64::try_from(self.retention.as_millis()).unwrap_or(u64::MAX);
+        now_ms.saturating_sub(retention_ms).max(self.created_ms)
     }
 
     /// The shards that take records.

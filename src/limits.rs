@@ -215,6 +215,9 @@ pub const SEGMENT_FILE_IDLE: Duration = Duration::from_secs(30);
 pub const SEGMENT_MARK_BYTES: u64 = 128 << 10;
 /// Bytes of an active segment above which it is freed once all of it has been trimmed.
 pub const SEGMENT_SPARE_BYTES: u64 = 1 << 20;
+/// How long nothing was put into a shard before its active segment, all of it trimmed, is freed however small it is. A
+/// stream that gets a put now and then shall not pay five syncs instead of one for each.
+pub const SEGMENT_SPARE_IDLE: Duration = Duration::from_mins(5);
 /// Least bytes of a segment where a disk budget asks for small ones (an eighth of the budget).
 pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 

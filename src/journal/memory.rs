@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{Append, Appended, Extent, Journal};
+use super::{Append, Appended, Extent, Journal, too_many_sources};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::CALL_MEMORY;
+use crate::limits::{CALL_MEMORY, CHECKPOINT_SOURCES_MAX};
 use crate::record::{Batch, CallId, Records, ShardId, Span, StreamId};
 
 /// A journal that forgets everything when it is dropped.
@@ -87,13 +87,17 @@ impl State {
             return Err(Error::unavailable(format!("stream {} uses {used} of its {max} bytes", shard.stream)));
         }
         let of = self.shards.entry(shard).or_default();
+        if let Some(checkpoint) = &put.checkpoint {
+            let more = !checkpoint.at.is_empty() && !of.checkpoints.contains_key(&checkpoint.source);
+            if more && of.checkpoints.len() >= CHECKPOINT_SOURCES_MAX {
+                return Err(too_many_sources(&checkpoint.source));
+            }
+            checkpoint.enter(&mut of.checkpoints);
+        }
         let span = Span { shard, start: of.end, end: of.end + put.records.len() as u64 };
         of.end = span.end;
         if let Some(call) = put.call {
             self.calls.insert((shard, call), (span, put.records.arrived_ms));
-        }
-        if let Some(checkpoint) = put.checkpoint {
-            of.checkpoints.insert(checkpoint.source, checkpoint.at);
         }
         of.puts.push_back((span.start, put.records));
         Ok(Appended { span, repeated: false })
@@ -122,10 +126,10 @@ impl Journal for MemoryJournal {
                 continue;
             }
             let records = records.slice(start.saturating_sub(*first) as usize, records.len());
-            if !batch.puts.is_empty() && records.data.len() > left {
+            if !batch.puts.is_empty() && records.bytes() > left {
                 break;
             }
-            left = left.saturating_sub(records.data.len());
+            left = left.saturating_sub(records.bytes());
             batch.span.end = end;
             batch.puts.push(records);
         }

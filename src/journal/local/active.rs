@@ -136,12 +136,13 @@ impl Active {
         }
         segment.end = last.end();
         segment.len = wrote.len;
+        self.used = inner.clock.instant();
+        view.written = Some(self.used);
         drop(view);
         inner.add_bytes(&self.shard.stream_bytes, wrote.len - self.len);
         self.end = last.end();
         self.len = wrote.len;
         self.unsynced_dirs.clear();
-        self.used = inner.clock.instant();
     }
 
     /// Ends it; returns what its sidecar is to say, unless it holds nothing.
@@ -150,6 +151,7 @@ impl Active {
             return None;
         }
         let mut view = lock(&self.shard.view);
+        let checkpoints = view.checkpoints.clone();
         let segment = view.segments.iter_mut().find(|segment| segment.first() == self.header.first)?;
         segment.state = State::Retired;
         Some(Sidecar {
@@ -160,6 +162,7 @@ impl Active {
             newest_ms: segment.newest_ms,
             marks: segment.marks.clone(),
             calls,
+            checkpoints,
         })
     }
 

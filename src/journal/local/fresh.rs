@@ -27,7 +27,9 @@ impl Put {
     }
 
     fn bytes(&self) -> usize {
-        self.records.data.len() + 4 * self.records.len() + size_of::<Put>() + 32
+        let Records { ends, keys, .. } = &self.records;
+        let ends = ends.len() + keys.as_ref().map_or(0, |keys| keys.ends.len());
+        self.records.bytes() + size_of::<u32>() * ends + size_of::<Put>() + 32
     }
 }
 
@@ -64,9 +66,9 @@ impl Fresh {
         let skip = (start - first.start) as usize;
         let mut found =
             vec![if skip == 0 { first.records.clone() } else { first.records.slice(skip, first.records.len()) }];
-        let mut bytes = found[0].data.len();
+        let mut bytes = found[0].bytes();
         for put in puts.range(from + 1..) {
-            bytes += put.records.data.len();
+            bytes += put.records.bytes();
             if bytes > bytes_max {
                 break;
             }
@@ -105,6 +107,7 @@ impl Fresh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Keys;
 
     fn shard(index: u32) -> ShardId {
         ShardId { stream: StreamId(1), index }
@@ -146,6 +149,21 @@ mod tests {
         assert!(fresh.read(shard(0), 1, 1).is_some());
         assert!(fresh.read(shard(1), 0, 1).is_some());
         assert_eq!(fresh.bytes, 3 * one);
+    }
+
+    #[test]
+    fn keys_count_as_bytes() {
+        let keyed = |text: &str| {
+            let Records { ends, data, .. } = records(&"k".repeat(100));
+            Records { keys: Some(Keys { ends, data }), ..records(text) }
+        };
+        let put = |records| Put { age: 0, start: 0, records }.bytes();
+        assert_eq!(put(keyed("a")) - put(records("a")), 104);
+        let mut fresh = Fresh::new(10_000);
+        fresh.push(shard(0), 0, keyed("a"));
+        fresh.push(shard(0), 1, keyed("b"));
+        assert_eq!(fresh.read(shard(0), 0, 201).unwrap().len(), 1);
+        assert_eq!(fresh.read(shard(0), 0, 202).unwrap(), [keyed("a"), keyed("b")]);
     }
 
     #[test]

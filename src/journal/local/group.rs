@@ -1,15 +1,16 @@
 //! A group: the puts that become durable by the same sync, in lanes of one shard each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::frame::{Encoder, Head, Ident};
-use super::state::Shard;
+use super::state::{Shard, lock};
 use crate::disk::File;
 use crate::error::{Error, Result};
-use crate::journal::{Append, Appended};
+use crate::journal::{Append, Appended, too_many_sources};
+use crate::limits::CHECKPOINT_SOURCES_MAX;
 use crate::record::{CallId, ShardId, Span};
 
 /// A put on its way to the writer.
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     pub(super) puts: Vec<Put>,
     /// Retries that came while their first was in this group, by its place among the puts.
     pub(super) retries: Vec<(usize, Answer)>,
+    /// The sources of its checkpoints that the shard does not keep yet.
+    new_sources: BTreeSet<String>,
 }
 
 impl Lane {
@@ -56,6 +59,8 @@ impl Lane {
             let head = Head {
                 ident: from.ident,
                 encrypted: self.encrypt,
+                keys: false,
+                checkpoint: false,
                 call: put.append.call,
                 count: records.len() as u32,
                 first,
@@ -66,7 +71,7 @@ impl Lane {
                 body_len: 0,
                 body_crc: 0,
             };
-            heads.push(encoder.push(head, records, from.cipher));
+            heads.push(encoder.push(head, records, put.append.checkpoint.as_ref(), from.cipher));
             first += records.len() as u64;
         }
         heads
@@ -117,22 +122,47 @@ impl Group {
         None
     }
 
+    /// Refuses a put by which a shard would keep checkpoints of more sources than it may. Those that the group is going to
+    /// forget still count.
+    pub(super) fn check_sources(&self, shard: &Shard, put: &Put) -> Result<()> {
+        let Some(source) = new_source(shard, put) else { return Ok(()) };
+        let mut kept = lock(&shard.view).checkpoints.len();
+        if let Some(place) = self.places.get(&put.shard) {
+            let new = &self.lanes[*place].new_sources;
+            if new.contains(source) {
+                return Ok(());
+            }
+            kept += new.len();
+        }
+        if kept < CHECKPOINT_SOURCES_MAX { Ok(()) } else { Err(too_many_sources(source)) }
+    }
+
     /// Takes a put that `bytes` were found for.
     pub(super) fn push(&mut self, shard: Arc<Shard>, put: Put, bytes: u64) {
         let lanes = &mut self.lanes;
         let place = *self.places.entry(put.shard).or_insert_with(|| {
             let encrypt = put.append.encrypt;
-            lanes.push(Lane { shard, encrypt, bytes_max: None, puts: Vec::new(), retries: Vec::new() });
+            let (puts, retries, new_sources) = (Vec::new(), Vec::new(), BTreeSet::new());
+            lanes.push(Lane { shard, encrypt, bytes_max: None, puts, retries, new_sources });
             lanes.len() - 1
         });
         let lane = &mut lanes[place];
         if let Some(call) = put.append.call {
             self.calls.insert((put.shard, call), lane.puts.len());
         }
+        if let Some(source) = new_source(&lane.shard, &put) {
+            lane.new_sources.insert(source.to_owned());
+        }
         lane.bytes_max = lane.bytes_max.into_iter().chain(put.append.bytes_max).min();
         lane.puts.push(put);
         self.bytes += bytes;
     }
+}
+
+/// The source of a put's checkpoint, if the shard does not keep it yet.
+fn new_source<'a>(shard: &Shard, put: &'a Put) -> Option<&'a str> {
+    let checkpoint = put.append.checkpoint.as_ref().filter(|checkpoint| !checkpoint.at.is_empty())?;
+    (!lock(&shard.view).checkpoints.contains_key(&checkpoint.source)).then_some(checkpoint.source.as_str())
 }
 
 /// The answer to a put that stands at `head`.

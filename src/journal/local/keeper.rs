@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::segment::{JOURNAL_DIR, Part, REMOVED, path_of, shard_dir, stream_dir};
+use super::segment::{JOURNAL_DIR, NEW, Part, REMOVED, path_of, shard_dir, stream_dir};
 use super::sidecar::Sidecar;
 use super::state::{Inner, Leftover, Shard, State, lock};
 use crate::disk::{Disk, Open};
@@ -102,12 +102,17 @@ fn seal(inner: &Inner, shard: &Shard, sidecar: &Sidecar) {
     }
 }
 
-/// Writes a small file anew and makes it and its name durable. A crash may leave it missing or torn.
+/// Writes a small file anew and makes it and its name durable. A crash leaves the old one or the new one: a sidecar may
+/// stand under the name of the next, and alone know the shard's checkpoints.
 pub(super) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    remove_if_there(disk, path)?;
-    let file = disk.open(path, Open::CreateNew)?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(NEW);
+    let new = Path::new(&new);
+    remove_if_there(disk, new)?;
+    let file = disk.open(new, Open::CreateNew)?;
     file.write_at(0, &[bytes])?;
     file.sync()?;
+    disk.rename(new, path)?;
     disk.sync_dir(path.parent().expect("a file of the journal lies in a folder"))
 }
 
@@ -131,7 +136,8 @@ fn tidy(inner: &Inner, shard: &Shard) {
     drop_leftovers(inner, shard);
 }
 
-/// Removes sidecars without a segment whose calls are too old, but never the one that alone knows the shard's end.
+/// Removes sidecars without a segment whose calls are too old, but never the one that alone knows the shard's end or its
+/// checkpoints.
 fn drop_leftovers(inner: &Inner, shard: &Shard) {
     let now_ms = inner.clock.now_ms();
     let old = |leftover: &Leftover| {
@@ -140,8 +146,7 @@ fn drop_leftovers(inner: &Inner, shard: &Shard) {
     loop {
         let (leftover, taken_over) = {
             let view = lock(&shard.view);
-            let last = view.segments.is_empty() && view.leftovers.len() == 1;
-            let Some(oldest) = view.leftovers.front().filter(|oldest| !last && old(oldest)) else { return };
+            let Some(oldest) = view.superseded().filter(|oldest| old(oldest)) else { return };
             // A segment that begins where an empty one did has taken the sidecar's name over.
             (*oldest, view.segments.iter().any(|segment| segment.first() == oldest.first))
         };

@@ -42,6 +42,7 @@ mod keeper;
 mod read;
 mod recover;
 mod scan;
+mod seek;
 mod segment;
 mod sidecar;
 mod space;
@@ -166,6 +167,17 @@ impl LocalJournal {
         Ok((LocalJournal { inner, queue, room, keeper, inline: true }, writer, jobs))
     }
 
+    /// Does what may wait for the disk.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T> + Send + 'static) -> Result<T> {
+        if self.inline {
+            return work(&self.inner);
+        }
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|error| Error::new(Kind::Internal, "a read of the journal has stopped").because(error))?
+    }
+
     async fn tell<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.queue.send(message(answer)).await.map_err(|_| closed())?;
@@ -181,7 +193,12 @@ impl Journal for LocalJournal {
         if put.encrypt && self.inner.master.is_none() {
             return Err(active::no_key());
         }
-        let bytes = frame::stored_bytes(&put.records, put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
+        if put.call.is_some() {
+            // Noted before it is queued: who asks for the call must not miss one in flight.
+            self.inner.find_or_make(shard)?.called(self.inner.clock.now_ms().max(put.records.arrived_ms));
+        }
+        let bytes =
+            frame::stored_bytes(&put.records, put.checkpoint.as_ref(), put.encrypt).min(APPEND_BYTES_QUEUED_MAX as u64);
         let permit = self.room.clone().acquire_many_owned(bytes as u32).await.map_err(|_| closed())?;
         self.tell(|answer| Message::Put(group::Put { shard, append: put, answer, _permit: permit })).await?
     }
@@ -193,13 +210,7 @@ impl Journal for LocalJournal {
         if let Quick::Batch(batch) = read::quick(&self.inner, &shard, start, bytes_max) {
             return Ok(batch);
         }
-        if self.inline {
-            return read::from_disk(&self.inner, &shard, start, bytes_max);
-        }
-        let inner = self.inner.clone();
-        tokio::task::spawn_blocking(move || read::from_disk(&inner, &shard, start, bytes_max))
-            .await
-            .map_err(|error| Error::new(Kind::Internal, "a read of the journal has stopped").because(error))?
+        self.blocking(move |inner| read::from_disk(inner, &shard, start, bytes_max)).await
     }
 
     async fn grown(&self, shard: ShardId, position: u64) -> Result<()> {
@@ -219,16 +230,25 @@ impl Journal for LocalJournal {
         Ok(Extent { start: view.start, end: view.end, disk_bytes: view.disk_bytes(), damaged: view.damaged })
     }
 
-    async fn position_at(&self, _shard: ShardId, _arrived_ms: u64) -> Result<u64> {
-        todo!("journal helper")
+    async fn position_at(&self, shard: ShardId, arrived_ms: u64) -> Result<u64> {
+        let Some(shard) = self.inner.find(shard)? else { return Ok(0) };
+        if let Some(position) = seek::quick(&shard, arrived_ms) {
+            return Ok(position);
+        }
+        self.blocking(move |inner| seek::from_disk(inner, &shard, arrived_ms)).await
     }
 
-    async fn recall(&self, _shard: ShardId, _call: CallId) -> Result<Option<Span>> {
-        todo!("journal helper")
+    async fn recall(&self, shard: ShardId, call: CallId) -> Result<Option<Span>> {
+        let Some(known) = self.inner.find(shard)? else { return Ok(None) };
+        if !known.has_calls(self.inner.clock.now_ms()) {
+            return Ok(None);
+        }
+        self.tell(|answer| Message::Recall(shard, call, answer)).await
     }
 
-    async fn checkpoints(&self, _shard: ShardId) -> Result<BTreeMap<String, Bytes>> {
-        todo!("journal helper")
+    async fn checkpoints(&self, shard: ShardId) -> Result<BTreeMap<String, Bytes>> {
+        let shard = self.inner.find(shard)?;
+        Ok(shard.map(|shard| lock(&shard.view).checkpoints.clone()).unwrap_or_default())
     }
 
     async fn trim(&self, shard: ShardId, end: u64) -> Result<()> {
@@ -270,7 +290,7 @@ fn trim(inner: &Inner, shard: &Shard, end: u64) -> (bool, bool) {
     let mut view = lock(&shard.view);
     view.start = view.start.max(end.min(view.end));
     lock(&inner.fresh).forget(shard.id, view.start);
-    let retire = view.spare().is_some_and(|bytes| bytes >= writer::spare_bytes(inner));
+    let retire = view.overdue(writer::spare_bytes(inner), inner.clock.instant());
     (view.freeable().is_some(), retire)
 }
 

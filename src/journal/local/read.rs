@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cipher::Cipher;
 use super::damage::Hole;
-use super::frame::{Fault, Ident};
+use super::frame::{Fault, HEAD_BYTES, Head, Ident};
 use super::segment::DATA_START;
 use super::state::{Inner, Shard, lock};
 use super::walk::Walk;
@@ -149,7 +149,7 @@ impl Piece {
     /// What is lost from a broken frame up to the next whole one.
     fn hole(&self, walk: &mut Walk<'_>, offset: u64, position: u64) -> io::Result<Hole> {
         let next = walk.resync(offset, position)?;
-        let (end_offset, end) = next.map_or((self.len, self.end), |head| (u64::from(head.offset), head.first));
+        let (end_offset, end) = next.map_or((self.len, self.end), |(head, _)| (u64::from(head.offset), head.first));
         Ok(Hole { offset, end_offset, start: position, end: end.min(self.end) })
     }
 }
@@ -172,15 +172,20 @@ fn step(
     if head.end() <= puts.from {
         return Ok(Ok(next));
     }
-    if !puts.records.is_empty() && puts.bytes + head.body_len as usize > bytes_max {
+    if !puts.records.is_empty() && puts.bytes + stored(&head) > bytes_max {
         return Ok(Ok(None));
     }
-    let records = match walk.records(&head)? {
-        Ok(records) => records,
+    let content = match walk.content(&head)? {
+        Ok(content) => content,
         Err(fault) => return Ok(Err(fault)),
     };
-    puts.take(position, records);
+    puts.take(&head, content.records);
     Ok(Ok(next))
+}
+
+/// Bytes of a frame: what is gathered is measured by them, so that it lies within one window.
+fn stored(head: &Head) -> usize {
+    HEAD_BYTES + head.body_len as usize
 }
 
 /// The puts that a read gathers.
@@ -192,7 +197,8 @@ struct Puts {
 }
 
 impl Puts {
-    fn take(&mut self, position: u64, records: Records) {
+    fn take(&mut self, head: &Head, records: Records) {
+        let position = head.first;
         let records = if position < self.from && self.records.is_empty() {
             records.slice((self.from - position) as usize, records.len())
         } else {
@@ -201,7 +207,7 @@ impl Puts {
         if self.records.is_empty() {
             self.from = position.max(self.from);
         }
-        self.bytes += records.data.len();
+        self.bytes += stored(head);
         self.records.push(records);
     }
 }

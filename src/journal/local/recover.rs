@@ -10,19 +10,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::calls::{Calls, expired};
 use super::cipher::Cipher;
 use super::damage::{self, Hole};
 use super::frame::Ident;
 use super::keeper::{remove_if_there, remove_stream, replace, shard_of};
 use super::scan::{Scan, orphans, scan};
-use super::segment::{DATA_START, Header, JOURNAL_DIR, Part, REMOVED, parse_name, path_of, shard_dir, stream_dir};
+use super::segment::{DATA_START, Header, JOURNAL_DIR, NEW, Part, REMOVED, parse_name, path_of, shard_dir, stream_dir};
 use super::sidecar::{Sidecar, Stored};
 use super::state::{Inner, Leftover, Segment, Shard, State, View, lock, report};
 use super::sync::Target;
 use super::walk::Walk;
 use crate::disk::{File, Open};
 use crate::error::{Error, Kind, Result};
+use crate::journal::Checkpoint;
 use crate::record::{ShardId, StreamId};
 
 /// More positions than one segment can hold: by so much a shard goes on where the sidecar that knew its end is lost.
@@ -93,6 +96,10 @@ struct Loader<'a> {
     inner: &'a Inner,
     id: ShardId,
     calls: Vec<Stored>,
+    /// The newest of each source, as of what was loaded by now; segments and sidecars are loaded in the order of positions.
+    checkpoints: BTreeMap<String, Bytes>,
+    /// There was one, be it forgotten by now.
+    checkpointed: bool,
     unsealed: Vec<(Arc<Shard>, Box<Sidecar>)>,
     targets: Vec<Target>,
 }
@@ -115,7 +122,15 @@ impl Files {
 
 impl<'a> Loader<'a> {
     fn new(inner: &'a Inner, id: ShardId) -> Self {
-        Loader { inner, id, calls: Vec::new(), unsealed: Vec::new(), targets: Vec::new() }
+        Loader {
+            inner,
+            id,
+            calls: Vec::new(),
+            checkpoints: BTreeMap::new(),
+            checkpointed: false,
+            unsealed: Vec::new(),
+            targets: Vec::new(),
+        }
     }
 
     fn load(mut self) -> Result<Self> {
@@ -124,23 +139,15 @@ impl<'a> Loader<'a> {
         let mut sidecars = Vec::new();
         // One past the last position that the disk tells of.
         let mut end = 0;
-        for (&first, &bytes) in &files.sidecars {
-            if files.segments.contains_key(&first) {
+        let firsts: BTreeSet<u64> = files.segments.keys().chain(files.sidecars.keys()).copied().collect();
+        for first in firsts {
+            let Some(&bytes) = files.segments.get(&first) else {
+                let (leftover, leftover_end) = self.leftover(first, &files)?;
+                end = end.max(leftover_end);
+                view.leftovers.push_back(leftover);
                 continue;
-            }
-            let (leftover_end, calls_ms) = match self.sidecar(first)? {
-                Some(sidecar) => {
-                    self.know(&sidecar.calls);
-                    (sidecar.end, newest(&sidecar.calls))
-                }
-                None if files.newest() == Some(first) => (first.saturating_add(POSITIONS_SKIPPED), 0),
-                None => (first, 0),
             };
-            end = end.max(leftover_end);
-            view.leftovers.push_back(Leftover { first, calls_ms, bytes });
-        }
-        for (&first, &bytes) in &files.segments {
-            let newest = files.segments.range(first + 1..).next().is_none();
+            let newest = files.segments.last_key_value().is_some_and(|(last, _)| *last == first);
             let sidecar_bytes = files.sidecars.get(&first).copied().unwrap_or(0);
             let Some((segment, unsealed)) = self.segment(first, bytes, sidecar_bytes, newest)? else { continue };
             end = end.max(segment.end);
@@ -163,6 +170,35 @@ impl<'a> Loader<'a> {
         self.calls.extend(calls.iter().filter(|stored| !expired(stored, now_ms)));
     }
 
+    /// Takes the checkpoints of a sidecar, which are all that there were at its end.
+    fn checkpoints_are(&mut self, sidecar: &Sidecar) {
+        self.checkpoints.clone_from(&sidecar.checkpoints);
+        self.checkpointed |= !sidecar.checkpoints.is_empty();
+    }
+
+    /// Takes those that came with the frames of an unsealed segment.
+    fn checkpoints_change(&mut self, changes: BTreeMap<String, Bytes>) {
+        self.checkpointed |= !changes.is_empty();
+        for (source, at) in changes {
+            Checkpoint { source, at }.enter(&mut self.checkpoints);
+        }
+    }
+
+    /// A sidecar without a segment, and the end of the shard as it tells it.
+    fn leftover(&mut self, first: u64, files: &Files) -> Result<(Leftover, u64)> {
+        let bytes = files.sidecars.get(&first).copied().unwrap_or(0);
+        let (end, calls_ms) = match self.sidecar(first)? {
+            Some(sidecar) => {
+                self.know(&sidecar.calls);
+                self.checkpoints_are(&sidecar);
+                (sidecar.end, newest(&sidecar.calls))
+            }
+            None if files.newest() == Some(first) => (first.saturating_add(POSITIONS_SKIPPED), 0),
+            None => (first, 0),
+        };
+        Ok((Leftover { first, calls_ms, bytes }, end))
+    }
+
     fn list(&self) -> Result<Files> {
         let dir = shard_dir(self.id);
         let mut files = Files::default();
@@ -171,6 +207,10 @@ impl<'a> Loader<'a> {
                 Some((first, Part::Segment)) => drop(files.segments.insert(first, entry.len)),
                 Some((first, Part::Sidecar)) => drop(files.sidecars.insert(first, entry.len)),
                 Some((first, Part::Note)) => drop(files.notes.insert(first)),
+                None if entry.name.ends_with(NEW) => {
+                    let path = dir.join(&entry.name);
+                    remove_if_there(&*self.inner.disk, &path).map_err(|error| failed(&path, error))?;
+                }
                 None => tracing::warn!(folder = %dir.display(), name = entry.name, "what is this in a shard's folder"),
             }
         }
@@ -184,7 +224,11 @@ impl<'a> Loader<'a> {
         let mut head = vec![0; bytes.min(DATA_START) as usize];
         file.read_at(0, &mut head).map_err(|error| failed(&path, error))?;
         let own = Header::decode_either(&head).filter(|header| header.belongs_to(self.id, first));
-        let sidecar = self.sidecar(first)?.filter(|sidecar| own.is_none_or(|own| own == sidecar.header));
+        let sidecar = self.sidecar(first)?;
+        sidecar.iter().for_each(|sidecar| self.checkpoints_are(sidecar));
+        // Without length it only kept the shard's end, before there was a segment.
+        let of_it = |sidecar: &Sidecar| sidecar.len > 0 && own.is_none_or(|own| own == sidecar.header);
+        let sidecar = sidecar.filter(of_it);
         let header = own.or_else(|| sidecar.as_ref().map(|sidecar| sidecar.header));
         if let Some(sidecar) = sidecar.as_ref().filter(|sidecar| sidecar.len == bytes) {
             let cipher = sidecar.header.cipher(self.inner.master.as_ref(), &path)?;
@@ -206,6 +250,7 @@ impl<'a> Loader<'a> {
     ) -> Result<Option<Loaded>> {
         let failed = |error| failed(path, error);
         let len = file.len().map_err(failed)?;
+        let was_sealed = sealed_end.is_some();
         let header = if let Some(header) = header {
             header
         } else {
@@ -243,7 +288,11 @@ impl<'a> Loader<'a> {
         if !found.holes.is_empty() {
             self.inner.write_note(self.id, first, &damage::encode(&found.holes));
         }
-        let (sidecar, holes) = sidecar_of(header, found);
+        // A sidecar of this very segment has told what came with these frames, and with those that are lost.
+        if !was_sealed {
+            self.checkpoints_change(std::mem::take(&mut found.checkpoints));
+        }
+        let (sidecar, holes) = sidecar_of(header, found, self.checkpoints.clone());
         self.know(&sidecar.calls);
         let mut segment = segment_of(&sidecar, cipher, State::Retired);
         segment.holes = holes;
@@ -332,7 +381,10 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         let header = self.header(end, 0);
-        let bytes = Sidecar { header, end, len: 0, oldest_ms: 0, newest_ms: 0, marks: vec![], calls: vec![] }.encode();
+        let checkpoints = self.checkpoints.clone();
+        let sidecar =
+            Sidecar { header, end, len: 0, oldest_ms: 0, newest_ms: 0, marks: vec![], calls: vec![], checkpoints };
+        let bytes = sidecar.encode();
         let path = path_of(self.id, end, Part::Sidecar);
         replace(&*self.inner.disk, &path, &bytes).map_err(|error| failed(&path, error))?;
         view.leftovers.push_back(Leftover { first: end, calls_ms: 0, bytes: bytes.len() as u64 });
@@ -358,6 +410,9 @@ impl<'a> Loader<'a> {
         let shard = self.inner.find_or_make(self.id)?;
         view.start = view.segments.front().map_or(end, Segment::first);
         view.end = end;
+        view.checkpoints = std::mem::take(&mut self.checkpoints);
+        view.checkpointed = self.checkpointed;
+        shard.called(newest(&self.calls));
         self.inner.add_bytes(&shard.stream_bytes, view.disk_bytes());
         *lock(&shard.view) = view;
         shard.tip.send_modify(|tip| tip.end = end);
@@ -391,9 +446,9 @@ fn failed(path: &Path, error: io::Error) -> Error {
     Error::new(Kind::Unavailable, format!("cannot recover {}", path.display())).because(error)
 }
 
-fn sidecar_of(header: Header, found: Scan) -> (Sidecar, Vec<Hole>) {
-    let Scan { end, len, oldest_ms, newest_ms, marks, calls, holes } = found;
-    (Sidecar { header, end, len, oldest_ms, newest_ms, marks, calls }, holes)
+fn sidecar_of(header: Header, found: Scan, checkpoints: BTreeMap<String, Bytes>) -> (Sidecar, Vec<Hole>) {
+    let Scan { end, len, oldest_ms, newest_ms, marks, calls, holes, checkpoints: _ } = found;
+    (Sidecar { header, end, len, oldest_ms, newest_ms, marks, calls, checkpoints }, holes)
 }
 
 fn segment_of(sidecar: &Sidecar, cipher: Option<Cipher>, state: State) -> Segment {

@@ -1,12 +1,16 @@
-//! Reading a whole segment to learn what it holds: what its sidecar would tell.
+//! Reading a whole segment to learn what it holds: what its sidecar would tell, but for checkpoints of before it.
 
+use std::collections::BTreeMap;
 use std::io;
+
+use bytes::Bytes;
 
 use super::damage::Hole;
 use super::frame::{Fault, HEAD_BYTES, Head, MAGIC};
 use super::sidecar::{Mark, Stored};
 use super::walk::Walk;
 use crate::disk::File;
+use crate::journal::Checkpoint;
 use crate::limits::SEGMENT_MARK_BYTES;
 use crate::record::ShardId;
 
@@ -22,6 +26,8 @@ pub(super) struct Scan {
     pub(super) marks: Vec<Mark>,
     pub(super) calls: Vec<Stored>,
     pub(super) holes: Vec<Hole>,
+    /// The newest checkpoint of each source in it; empty for one that was forgotten.
+    pub(super) checkpoints: BTreeMap<String, Bytes>,
 }
 
 /// Reads all frames. Whether a broken frame is damage or the torn tail: see [`recover`](super::recover).
@@ -31,18 +37,22 @@ pub(super) fn scan(walk: &mut Walk<'_>, first: u64) -> io::Result<Scan> {
     let mut suspects: Vec<(u64, Scan)> = Vec::new();
     loop {
         let offset = found.len;
-        let head = match walk.frame(offset, found.end)? {
-            Ok((head, _)) => head,
+        let (head, content) = match walk.frame(offset, found.end)? {
+            Ok(frame) => frame,
             Err(Fault::Short) if offset >= walk.len() => break,
             Err(_) => {
-                let Some(head) = walk.resync(offset, found.end)? else { break };
+                let Some((head, content)) = walk.resync(offset, found.end)? else { break };
                 suspects.push((offset, found.clone()));
                 found.skip_to(&head);
-                head
+                (head, content)
             }
         };
         suspects.retain(|(broken, _)| *broken >= u64::from(head.durable));
         found.take(&head);
+        if let Some(Checkpoint { source, at }) = content.checkpoint {
+            // A copy: the bytes are part of a whole window.
+            found.checkpoints.insert(source, Bytes::copy_from_slice(&at));
+        }
     }
     Ok(suspects.into_iter().next().map_or(found, |(_, before)| before))
 }

@@ -4,6 +4,7 @@
 //! journal/<stream id, 16 hexadecimal digits>/<shard>/<first position, 20 digits>.seg       a segment
 //!                                                                           .idx       its sidecar, once it is sealed
 //!                                                                           .damaged   what was lost in it
+//!                                                                           .idx.new   one that is being written
 //! journal/<stream id>/removed                                               the stream is being removed
 //! ```
 //! A segment holds frames of one shard at consecutive positions. It is written by one process life only: after a
@@ -37,6 +38,8 @@ use crate::record::{ShardId, StreamId};
 pub(super) const JOURNAL_DIR: &str = "journal";
 /// The file that says that a stream's folder is to vanish.
 pub(super) const REMOVED: &str = "removed";
+/// What the name of a small file ends with while it is being written.
+pub(super) const NEW: &str = ".new";
 /// Where frames begin.
 pub(super) const DATA_START: u64 = 1024;
 /// Bytes of one copy of the header.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::Options;
@@ -16,7 +17,8 @@ use super::sidecar::Mark;
 use crate::clock::{Clock, Instant};
 use crate::disk::Disk;
 use crate::error::{Error, Kind, Result};
-use crate::limits::WRITE_FAULT_MEMORY;
+use crate::journal::Checkpoint;
+use crate::limits::{CALL_MEMORY, SEGMENT_SPARE_IDLE, WRITE_FAULT_MEMORY};
 use crate::record::{ShardId, StreamId};
 
 /// Takes a lock that is never held across an await; a panic of another holder leaves nothing half done.
@@ -86,6 +88,7 @@ impl Inner {
             id,
             stream_bytes,
             view: Mutex::default(),
+            called_ms: AtomicU64::new(0),
             tip: watch::Sender::new(Tip { end: 0, over: None }),
         });
         shards.by_id.insert(id, shard.clone());
@@ -213,7 +216,22 @@ pub(super) struct Shard {
     /// Bytes on disk of its whole stream.
     pub(super) stream_bytes: Arc<AtomicU64>,
     pub(super) view: Mutex<View>,
+    /// When the newest put with a call came, milliseconds since 1970; 0 if none did.
+    called_ms: AtomicU64,
     pub(super) tip: watch::Sender<Tip>,
+}
+
+impl Shard {
+    /// Notes that a put with a call comes, or came, at that time.
+    pub(super) fn called(&self, at_ms: u64) {
+        self.called_ms.fetch_max(at_ms, Ordering::Relaxed);
+    }
+
+    /// Whether there may be a call that is remembered, or one in flight.
+    pub(super) fn has_calls(&self, now_ms: u64) -> bool {
+        let called_ms = self.called_ms.load(Ordering::Relaxed);
+        called_ms > 0 && called_ms.saturating_add(CALL_MEMORY.as_millis() as u64) >= now_ms
+    }
 }
 
 /// What readers at the tail wait for.
@@ -238,6 +256,12 @@ pub(super) struct View {
     pub(super) leftovers: VecDeque<Leftover>,
     /// Positions that were lost to damage.
     pub(super) damaged: u64,
+    /// The newest durable checkpoint of each source.
+    pub(super) checkpoints: BTreeMap<String, Bytes>,
+    /// It has, or had, checkpoints, so that some sidecar must tell of them.
+    pub(super) checkpointed: bool,
+    /// When the active segment was last written to.
+    pub(super) written: Option<Instant>,
 }
 
 impl View {
@@ -247,18 +271,44 @@ impl View {
         segments + self.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>()
     }
 
-    /// The oldest segment, if it can be freed: all of it was trimmed, nobody writes to it, and where it is the last one
-    /// its sidecar keeps the shard's end.
+    /// Shows what has become durable: records up to `end`, and what came with them.
+    pub(super) fn grow(&mut self, end: u64, checkpoints: &[Checkpoint]) {
+        self.end = end;
+        self.checkpointed |= !checkpoints.is_empty();
+        for checkpoint in checkpoints {
+            checkpoint.enter(&mut self.checkpoints);
+        }
+    }
+
+    /// The oldest segment, if it can be freed: all of it was trimmed, nobody writes to it, where it is the last one its
+    /// sidecar keeps the shard's end, and its sidecar or a newer one keeps the checkpoints.
     pub(super) fn freeable(&self) -> Option<&Segment> {
         let oldest = self.segments.front()?;
-        let kept_end = self.segments.len() > 1 || matches!(oldest.state, State::Sealed { .. });
-        (oldest.end <= self.start && oldest.state != State::Active && kept_end).then_some(oldest)
+        let kept = oldest.is_sealed() || self.segments.len() > 1 && (!self.checkpointed || self.has_sealed());
+        (oldest.end <= self.start && oldest.state != State::Active && kept).then_some(oldest)
+    }
+
+    /// The oldest sidecar whose segment is gone, if something newer tells all that it tells but its calls.
+    pub(super) fn superseded(&self) -> Option<&Leftover> {
+        let newer = self.has_sealed() || !self.segments.is_empty() && !self.checkpointed;
+        self.leftovers.front().filter(|_| newer || self.leftovers.len() > 1)
+    }
+
+    fn has_sealed(&self) -> bool {
+        self.segments.iter().any(Segment::is_sealed)
     }
 
     /// Whether the active segment holds nothing that is still wanted, and how long it is.
     pub(super) fn spare(&self) -> Option<u64> {
         let newest = self.segments.back()?;
         (newest.state == State::Active && newest.end <= self.start).then_some(newest.len)
+    }
+
+    /// Whether the active segment is spare and ought to be freed: because it is long (`bytes_min` or more), or because
+    /// nothing was written to it for [`SEGMENT_SPARE_IDLE`].
+    pub(super) fn overdue(&self, bytes_min: u64, now: Instant) -> bool {
+        let idle = self.written.is_none_or(|written| now - written >= SEGMENT_SPARE_IDLE);
+        self.spare().is_some_and(|bytes| idle || bytes >= bytes_min)
     }
 
     /// The segment that holds `position`, or the first one behind it.
@@ -305,6 +355,10 @@ impl Segment {
     /// Its file.
     pub(super) fn path(&self, shard: ShardId) -> PathBuf {
         path_of(shard, self.first(), Part::Segment)
+    }
+
+    fn is_sealed(&self) -> bool {
+        matches!(self.state, State::Sealed { .. })
     }
 
     pub(super) fn sidecar_bytes(&self) -> u64 {

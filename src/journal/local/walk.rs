@@ -5,9 +5,8 @@ use std::io;
 use bytes::Bytes;
 
 use super::cipher::Cipher;
-use super::frame::{Fault, HEAD_BYTES, Head, Ident, MAGIC};
+use super::frame::{Content, Fault, HEAD_BYTES, Head, Ident, MAGIC};
 use crate::disk::File;
-use crate::record::Records;
 
 /// A window over the bytes of one segment.
 pub(super) struct Walk<'a> {
@@ -41,31 +40,33 @@ impl<'a> Walk<'a> {
         Ok(if head.end_offset() <= self.len { Ok(head) } else { Err(Fault::Short) })
     }
 
-    /// The records of a frame, checked.
-    pub(super) fn records(&mut self, head: &Head) -> io::Result<Result<Records, Fault>> {
+    /// What is in a frame, checked.
+    pub(super) fn content(&mut self, head: &Head) -> io::Result<Result<Content, Fault>> {
         let body = self.bytes(u64::from(head.offset) + HEAD_BYTES as u64, head.body_len as usize)?;
-        Ok(body.ok_or(Fault::Short).and_then(|body| head.records(&body, self.cipher)))
+        Ok(body.ok_or(Fault::Short).and_then(|body| head.content(&body, self.cipher)))
     }
 
     /// The frame at `offset`, whole, if it begins at `position`.
-    pub(super) fn frame(&mut self, offset: u64, position: u64) -> io::Result<Result<(Head, Records), Fault>> {
+    pub(super) fn frame(&mut self, offset: u64, position: u64) -> io::Result<Result<(Head, Content), Fault>> {
         let head = match self.head(offset)? {
             Ok(head) if head.first == position => head,
             Ok(_) => return Ok(Err(Fault::Misplaced)),
             Err(fault) => return Ok(Err(fault)),
         };
-        Ok(self.records(&head)?.map(|records| (head, records)))
+        Ok(self.content(&head)?.map(|content| (head, content)))
     }
 
     /// The next whole frame at `offset` or behind it that begins at `position` or later.
-    pub(super) fn resync(&mut self, mut offset: u64, position: u64) -> io::Result<Option<Head>> {
+    pub(super) fn resync(&mut self, mut offset: u64, position: u64) -> io::Result<Option<(Head, Content)>> {
         while offset + (HEAD_BYTES as u64) <= self.len {
             let want = (self.len - offset).min(self.window.max(HEAD_BYTES) as u64) as usize;
             let Some(bytes) = self.bytes(offset, want)? else { return Ok(None) };
             for found in memchr::memmem::find_iter(&bytes, &MAGIC) {
                 let Ok(head) = self.head(offset + found as u64)? else { continue };
-                if head.first >= position && self.records(&head)?.is_ok() {
-                    return Ok(Some(head));
+                if head.first >= position
+                    && let Ok(content) = self.content(&head)?
+                {
+                    return Ok(Some((head, content)));
                 }
             }
             // A magic may lie across the windows' border.

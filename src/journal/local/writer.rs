@@ -25,7 +25,7 @@ use super::group::{Group, Lane, Put, Written, answer};
 use super::keeper::{Job, Keeper};
 use super::sidecar::Stored;
 use super::space::Room;
-use super::state::{Inner, Shard, lock};
+use super::state::{Inner, Shard, View, lock};
 use super::sync::{Syncer, Target};
 use crate::clock::Instant;
 use crate::error::{Error, Kind, Result};
@@ -34,12 +34,14 @@ use crate::limits::{
     FREE_CHECK_EVERY, GROUP_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_FILE_IDLE, SEGMENT_FILES_OPEN_MAX,
     SEGMENT_SPARE_BYTES,
 };
-use crate::record::{ShardId, StreamId};
+use crate::record::{CallId, ShardId, Span, StreamId};
 
 /// What the writer is told.
 pub(super) enum Message {
     /// Store this.
     Put(Put),
+    /// Where was this call stored? Asked behind the puts that are queued, so that one in flight is known.
+    Recall(ShardId, CallId, oneshot::Sender<Option<Span>>),
     /// The shard was trimmed to its end: free its active segment.
     Retire(ShardId, oneshot::Sender<()>),
     /// Forget a stream.
@@ -64,6 +66,8 @@ pub(super) struct Writer {
     /// For the keeper, once the group is answered.
     jobs: Vec<Job>,
     gave_back: Option<Instant>,
+    /// When it last looked for what is idle.
+    tended: Instant,
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -76,6 +80,7 @@ impl Writer {
         calls: Calls,
     ) -> Self {
         Writer {
+            tended: inner.clock.instant(),
             inner,
             queue,
             keeper,
@@ -105,6 +110,9 @@ impl Writer {
                     let group = self.gather(put);
                     self.commit(group);
                 }
+                Message::Recall(shard, call, answer) => {
+                    let _ = answer.send(self.calls.find(shard, call, self.inner.clock.now_ms()));
+                }
                 Message::Retire(shard, done) => self.retire_spare(shard, done),
                 Message::Remove(stream, done) => self.remove(stream, done),
                 Message::Close(done) => {
@@ -114,6 +122,7 @@ impl Writer {
                 }
             }
             self.close_surplus_files();
+            self.tend();
             self.give_jobs().await;
         }
         self.finish().await;
@@ -123,17 +132,29 @@ impl Writer {
         if let Some(message) = self.carried.take() {
             return Some(message);
         }
-        while self.files.open() > 0 {
+        while self.files.open() > 0 || self.active.values().any(|active| lock(&active.shard.view).spare().is_some()) {
             let clock = self.inner.clock.clone();
             if let Some(message) = clock.within(SEGMENT_FILE_IDLE, self.queue.recv()).await {
                 return message;
             }
-            let now = clock.instant();
-            for active in self.active.values_mut().filter(|active| now - active.used >= SEGMENT_FILE_IDLE) {
-                active.close();
-            }
+            self.tend();
+            self.give_jobs().await;
         }
         self.queue.recv().await
+    }
+
+    /// Closes the files of shards that are idle, and ends segments of which nothing is wanted for long.
+    fn tend(&mut self) {
+        let now = self.inner.clock.instant();
+        if now - self.tended < SEGMENT_FILE_IDLE {
+            return;
+        }
+        self.tended = now;
+        for active in self.active.values_mut().filter(|active| now - active.used >= SEGMENT_FILE_IDLE) {
+            active.close();
+        }
+        let bytes_min = spare_bytes(&self.inner);
+        self.retire_where(|view| view.overdue(bytes_min, now));
     }
 
     /// Takes what waits, up to the size of a group.
@@ -163,21 +184,22 @@ impl Writer {
             self.carried = Some(Message::Put(put));
             return;
         }
-        let bytes = stored_bytes(&put.append.records, encrypt);
-        match self.place(&put, bytes) {
+        let bytes = stored_bytes(&put.append.records, put.append.checkpoint.as_ref(), encrypt);
+        match self.place(group, &put, bytes) {
             Ok(Place::Stored(stored)) => drop(put.answer.send(Ok(stored))),
             Ok(Place::Room(shard)) => group.push(shard, put, bytes),
             Err(error) => drop(put.answer.send(Err(error))),
         }
     }
 
-    fn place(&mut self, put: &Put, bytes: u64) -> Result<Place> {
+    fn place(&mut self, group: &Group, put: &Put, bytes: u64) -> Result<Place> {
         self.inner.refusal()?;
         let shard = self.inner.find_or_make(put.shard)?;
         let now_ms = self.inner.clock.now_ms();
         if let Some(span) = put.append.call.and_then(|call| self.calls.find(put.shard, call, now_ms)) {
             return Ok(Place::Stored(Appended { span, repeated: true }));
         }
+        group.check_sources(&shard, put)?;
         let taken = self.room.take(&self.inner, &shard, bytes, put.append.bytes_max);
         if taken.is_err() {
             self.give_back();
@@ -300,6 +322,7 @@ impl Writer {
         }
         let now_ms = self.inner.clock.now_ms();
         let mut answers = Vec::with_capacity(lane.puts.len());
+        let mut checkpoints = Vec::new();
         let mut fresh = lock(&self.inner.fresh);
         for (put, head) in lane.puts.into_iter().zip(&wrote.heads) {
             if let Some(call) = head.call {
@@ -307,10 +330,11 @@ impl Writer {
                 self.calls.remember(id, stored, now_ms);
             }
             fresh.push(id, head.first, put.append.records);
+            checkpoints.extend(put.append.checkpoint);
             answers.push((put.answer, answer(id, head, false)));
         }
         drop(fresh);
-        lock(&lane.shard.view).end = end;
+        lock(&lane.shard.view).grow(end, &checkpoints);
         for (waiting, answer) in answers {
             let _ = waiting.send(Ok(answer));
         }
@@ -327,9 +351,17 @@ impl Writer {
     }
 
     fn retire_spare(&mut self, id: ShardId, done: oneshot::Sender<()>) {
-        let spare = self.active.get(&id).and_then(|active| lock(&active.shard.view).spare());
-        if spare.is_some_and(|bytes| bytes >= spare_bytes(&self.inner)) {
+        let (bytes_min, now) = (spare_bytes(&self.inner), self.inner.clock.instant());
+        if self.active.get(&id).is_some_and(|active| lock(&active.shard.view).overdue(bytes_min, now)) {
             self.retire(id, Some(done));
+        }
+    }
+
+    fn retire_where(&mut self, ended: impl Fn(&View) -> bool) {
+        let ended = |(id, active): (&ShardId, &Active)| ended(&lock(&active.shard.view)).then_some(*id);
+        let ids: Vec<ShardId> = self.active.iter().filter_map(ended).collect();
+        for id in ids {
+            self.retire(id, None);
         }
     }
 
@@ -340,11 +372,7 @@ impl Writer {
             return;
         }
         self.gave_back = Some(now);
-        let spare = |(id, active): (&ShardId, &Active)| lock(&active.shard.view).spare().map(|_| *id);
-        let spare: Vec<ShardId> = self.active.iter().filter_map(spare).collect();
-        for id in spare {
-            self.retire(id, None);
-        }
+        self.retire_where(|view| view.spare().is_some());
     }
 
     fn remove(&mut self, stream: StreamId, done: oneshot::Sender<Result<()>>) {

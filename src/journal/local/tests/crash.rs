@@ -1,16 +1,20 @@
 //! Random lives of a journal that end in a power cut, a killed process or a clean end, by seed, against a model.
 //!
-//! After each life every acknowledged put is there, whole, once and in order; a put whose answer was lost is there whole
+//! After each life every acknowledged put is there, whole with its keys, once and in order, and the checkpoints are those
+//! that came with the puts that are there, or were there before they were freed; a put whose answer was lost is there whole
 //! or not at all, and a retry of its call finds out which; a put that was refused is never there.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::*;
 use crate::disk::sim::Op;
 use crate::error::Kind;
+use crate::journal::conformance::sources::{copied, keyed};
 use crate::journal::conformance::{put, shard};
+use crate::limits::CALL_MEMORY;
 use crate::record::CallId;
 
 /// A put whose answer was lost.
@@ -27,6 +31,8 @@ struct Model {
     records: BTreeMap<ShardId, Vec<String>>,
     lost: Vec<Lost>,
     stored: Vec<(ShardId, Append, Appended)>,
+    /// What came with the stored puts.
+    checkpoints: BTreeMap<ShardId, BTreeMap<String, Bytes>>,
     names: u64,
 }
 
@@ -67,6 +73,13 @@ impl Life {
             })
             .collect();
         let mut append = put(&records.join(" "));
+        if self.below(2) == 0 {
+            append.records.keys = keyed(&records.join(" ")).records.keys;
+        }
+        if self.below(3) == 0 {
+            let at = if self.below(4) == 0 { String::new() } else { self.model.names.to_string() };
+            append.checkpoint = copied("", ["north", "south", "west"][self.below(3) as usize], &at).checkpoint;
+        }
         append.records.arrived_ms = self.clock.now_ms();
         append.encrypt = self.below(12) == 0;
         if self.below(2) == 0 {
@@ -90,6 +103,14 @@ impl Life {
                 Err(error) => assert_eq!(error.kind(), Kind::Unavailable, "seed {}: {error}", self.seed),
             }
         }
+        self.compare_checkpoints(journal).await;
+    }
+
+    /// In one life only what was acknowledged is seen.
+    async fn compare_checkpoints(&self, journal: &LocalJournal) {
+        for (&shard, checkpoints) in &self.model.checkpoints {
+            assert_eq!(journal.checkpoints(shard).await.unwrap(), *checkpoints, "seed {} {shard:?}", self.seed);
+        }
     }
 
     fn stored(&mut self, shard: ShardId, append: Append, appended: Appended) {
@@ -97,6 +118,8 @@ impl Life {
         assert_eq!(appended.span.start, records.len() as u64, "seed {}: positions are dense", self.seed);
         assert!(!appended.repeated);
         records.extend(texts_of(&append));
+        let checkpoints = self.model.checkpoints.entry(shard).or_default();
+        append.checkpoint.iter().for_each(|checkpoint| checkpoint.enter(checkpoints));
         self.model.stored.push((shard, append, appended));
     }
 
@@ -125,7 +148,10 @@ impl Life {
                     let end = self.model.records.get(&shard).map_or(0, Vec::len) as u64;
                     journal.trim(shard, self.below(end + 1)).await.unwrap();
                 }
-                2 => self.clock.sleep(std::time::Duration::from_secs(self.below(40))).await,
+                2 => {
+                    let seconds = if self.below(8) == 0 { 310 } else { self.below(40) };
+                    self.clock.sleep(Duration::from_secs(seconds)).await;
+                }
                 _ => self.puts(journal).await,
             }
         }
@@ -162,6 +188,7 @@ impl Life {
             }
             assert_eq!(self.model.records.get(&shard).map_or(0, Vec::len) as u64, extent.end, "seed {seed}");
         }
+        self.compare_checkpoints(journal).await;
         self.retry(journal).await;
     }
 
@@ -188,7 +215,9 @@ impl Life {
     /// Retries of stored calls are known; those of lost ones are stored now.
     async fn retry(&mut self, journal: &LocalJournal) {
         for (shard, append, appended) in self.model.stored.iter().rev().take(10) {
-            if append.call.is_some() {
+            let age_ms = self.clock.now_ms() - append.records.arrived_ms;
+            if append.call.is_some() && age_ms < CALL_MEMORY.as_millis() as u64 {
+                assert_eq!(journal.recall(*shard, append.call.unwrap()).await.unwrap(), Some(appended.span));
                 let again = journal.append(*shard, append.clone()).await.unwrap();
                 assert_eq!(again, Appended { repeated: true, ..*appended }, "seed {}", self.seed);
             }

@@ -31,7 +31,7 @@ fn clock() -> Clock {
 fn offsets(puts: &[&str], encrypted: bool) -> Vec<usize> {
     let mut offsets = vec![segment::DATA_START as usize];
     for text in puts {
-        offsets.push(offsets.last().unwrap() + frame::stored_bytes(&put(text).records, encrypted) as usize);
+        offsets.push(offsets.last().unwrap() + frame::stored_bytes(&put(text).records, None, encrypted) as usize);
     }
     offsets
 }

@@ -197,10 +197,17 @@ async fn idle_shards_hold_no_file_and_many_hold_few() {
         tokio::task::yield_now().await;
         assert!(files.open() <= SEGMENT_FILES_OPEN_MAX);
     }
+    let begun = clock.instant();
+    while clock.instant() - begun < SEGMENT_FILE_IDLE * 3 {
+        journal.append(shard(1, 0), put("x")).await.unwrap();
+        clock.sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(files.open(), 1, "also while another shard is busy");
+    journal.trim(shard(1, 0), 1 + 18).await.unwrap();
     clock.sleep(SEGMENT_FILE_IDLE * 3).await;
     assert_eq!(files.open(), 0);
-    assert_eq!(journal.append(shard(1, 0), put("b")).await.unwrap().span.start, 1);
-    assert_eq!(texts(&journal, shard(1, 0), 0, 100).await, ["a", "b"]);
+    assert_eq!(journal.append(shard(1, 0), put("b")).await.unwrap().span.start, 19);
+    assert_eq!(texts(&journal, shard(1, 0), 0, 100).await, ["b"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::RealDisk;
 use crate::disk::sim::SimDisk;
+use crate::journal::conformance::sources::sources_are_bounded;
 use crate::journal::conformance::suite;
 use crate::record::{Records, Span};
 
@@ -12,6 +13,7 @@ mod crash;
 mod damage;
 mod faults;
 mod life;
+mod sources;
 
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 
@@ -43,6 +45,23 @@ async fn it_conforms_on_a_real_disk_with_threads() {
         let journal = LocalJournal::open(disk, Clock::real(), options).unwrap();
         suite(Arc::new(journal), &Clock::real()).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sources_of_a_shard_are_bounded_also_after_a_restart() {
+    let (disk, clock) = (SimDisk::new(1), Clock::simulated(1, START_MS));
+    let journal = open(&disk, &clock, Options::default()).await.unwrap();
+    sources_are_bounded(&journal).await;
+    let checkpoints = journal.checkpoints(shard_of_sources()).await.unwrap();
+    journal.close().await;
+    drop(journal);
+    disk.crash();
+    let journal = open(&disk, &clock, Options::default()).await.unwrap();
+    assert_eq!(journal.checkpoints(shard_of_sources()).await.unwrap(), checkpoints);
+}
+
+fn shard_of_sources() -> ShardId {
+    crate::journal::conformance::shard(26, 0)
 }
 
 /// The files whose names end so.

@@ -10,6 +10,8 @@ use crate::error::Kind;
 use crate::limits::{INGEST_RECORDS_BYTES_MAX, INGEST_RECORDS_MAX};
 use crate::record::{CallId, Records, ShardId, Span, StreamId};
 
+pub(super) mod sources;
+
 /// Runs the whole suite; every test has streams of its own.
 pub(super) async fn suite(journal: Arc<dyn Journal>, clock: &Clock) {
     puts_are_read_back_whole_and_in_order(&*journal).await;
@@ -20,6 +22,7 @@ pub(super) async fn suite(journal: Arc<dyn Journal>, clock: &Clock) {
     trimmed_records_are_gone(&*journal).await;
     a_stream_has_its_own_budget(&*journal).await;
     a_retried_call_is_stored_once(&journal, clock).await;
+    sources::suite(&*journal, clock).await;
     concurrent_puts_are_all_there(&journal).await;
     readers_are_woken(&journal, clock).await;
     a_removed_stream_stays_away(&journal, clock).await;
@@ -251,6 +254,9 @@ async fn a_removed_stream_stays_away(journal: &Arc<dyn Journal>, clock: &Clock) 
     assert_eq!(journal.append(gone, put("a")).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(journal.read(gone, 0, 10).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(journal.extent(gone).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(journal.position_at(gone, 0).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(journal.recall(gone, CallId([1; 16])).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(journal.checkpoints(gone).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(journal.grown(gone, 0).await.unwrap_err().kind(), Kind::NotFound);
     journal.remove(gone.stream).await.unwrap();
     assert_eq!(texts(&**journal, kept, 0, 10).await, ["b"]);
@@ -277,4 +283,5 @@ async fn a_closed_journal_refuses(journal: &Arc<dyn Journal>, clock: &Clock) {
 async fn the_journal_in_memory_conforms() {
     let clock = Clock::simulated(1, 1_700_000_000_000);
     suite(Arc::new(MemoryJournal::new(clock.clone())), &clock).await;
+    sources::sources_are_bounded(&MemoryJournal::new(clock)).await;
 }

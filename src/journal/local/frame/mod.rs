@@ -5,7 +5,7 @@
 //! | offset | bytes | field | meaning |
 //! |---:|---:|---|---|
 //! | 0 | 4 | magic | `SPF1` |
-//! | 4 | 4 | flags | bit 0: the body is encrypted; bit 1: `call` is set. Bits 2 (a column of keys) and 3 (a source's checkpoint) are reserved; a frame with any other bit than 0 and 1 is refused |
+//! | 4 | 4 | flags | bit 0: the body is encrypted; bit 1: `call` is set; bit 2: the records have keys; bit 3: a source's checkpoint is there. A frame with any other bit is refused |
 //! | 8 | 8 | nonce | the random number of its segment |
 //! | 16 | 8 | stream | |
 //! | 24 | 4 | shard | |
@@ -20,8 +20,19 @@
 //! | 84 | 4 | body crc | crc32c of the body as stored |
 //! | 88 | 4 | head crc | crc32c of the 88 bytes before |
 //!
-//! The body is `count` ends (u32 each: one past the last byte of each record within the data), then the data. An
-//! encrypted body is the AES-256-GCM sealing of those bytes with its tag of 16 bytes behind it; the first 84 bytes of
+//! The body is these parts, one behind the other:
+//!
+//! | part | bytes | there | meaning |
+//! |---|---|---|---|
+//! | ends | 4 * count | always | one past the last byte of each record within the data; they never fall |
+//! | key ends | 4 * count | bit 2 | one past the last byte of each key within the keys; they never fall |
+//! | keys | the last key end | bit 2 | the bytes of all keys |
+//! | lengths | 2 + 2 | bit 3 | of the next two |
+//! | source | | bit 3 | the name of the source that was copied from: UTF-8, not empty |
+//! | at | | bit 3 | how far it has been copied with this frame; empty: the source is forgotten |
+//! | data | the last end | always | the bytes of all records |
+//!
+//! An encrypted body is the AES-256-GCM sealing of those bytes with its tag of 16 bytes behind it; the first 84 bytes of
 //! the head are authenticated with it.
 //!
 //! `nonce`, `stream`, `shard` and `offset` make a frame valid in one place of one file only, so that a misplaced block
@@ -33,7 +44,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::cipher::Cipher;
+use crate::journal::Checkpoint;
 use crate::record::{CallId, Records, StreamId};
+
+mod body;
 
 /// Bytes of a frame's head.
 pub(super) const HEAD_BYTES: usize = 92;
@@ -43,6 +57,9 @@ pub(super) const MAGIC: [u8; 4] = *b"SPF1";
 const SEALED_HEAD_BYTES: usize = 84;
 const ENCRYPTED: u32 = 1;
 const HAS_CALL: u32 = 2;
+const HAS_KEYS: u32 = 4;
+const HAS_CHECKPOINT: u32 = 8;
+const KNOWN_FLAGS: u32 = ENCRYPTED | HAS_CALL | HAS_KEYS | HAS_CHECKPOINT;
 
 /// What makes a frame belong to its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +77,10 @@ pub(super) struct Ident {
 pub(super) struct Head {
     pub(super) ident: Ident,
     pub(super) encrypted: bool,
+    /// Its records have keys.
+    pub(super) keys: bool,
+    /// It carries a checkpoint.
+    pub(super) checkpoint: bool,
     pub(super) call: Option<CallId>,
     pub(super) count: u32,
     pub(super) first: u64,
@@ -69,6 +90,13 @@ pub(super) struct Head {
     pub(super) seal: u64,
     pub(super) body_len: u32,
     pub(super) body_crc: u32,
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) records: Records,
+    pub(super) checkpoint: Option<Checkpoint>,
 }
 
 /// Why bytes are not the frame that should be there.
@@ -109,12 +137,19 @@ impl Head {
         u64::from(self.offset) + HEAD_BYTES as u64 + u64::from(self.body_len)
     }
 
+    fn flags(&self) -> u32 {
+        let bit = |set: bool, flag: u32| if set { flag } else { 0 };
+        bit(self.encrypted, ENCRYPTED)
+            | bit(self.call.is_some(), HAS_CALL)
+            | bit(self.keys, HAS_KEYS)
+            | bit(self.checkpoint, HAS_CHECKPOINT)
+    }
+
     /// The head's bytes.
     pub(super) fn encode(&self) -> [u8; HEAD_BYTES] {
         let mut bytes = [0; HEAD_BYTES];
-        let flags = if self.encrypted { ENCRYPTED } else { 0 } | if self.call.is_some() { HAS_CALL } else { 0 };
         bytes[0..4].copy_from_slice(&MAGIC);
-        bytes[4..8].copy_from_slice(&flags.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.flags().to_le_bytes());
         bytes[8..16].copy_from_slice(&self.ident.nonce.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.ident.stream.0.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.ident.shard.to_le_bytes());
@@ -143,7 +178,7 @@ impl Head {
     pub(super) fn decode_anywhere(bytes: &[u8]) -> Option<Head> {
         let bytes: &[u8; HEAD_BYTES] = bytes.get(..HEAD_BYTES)?.try_into().ok()?;
         let flags = u32_at(bytes, 4);
-        let known = bytes[0..4] == MAGIC && flags & !(ENCRYPTED | HAS_CALL) == 0;
+        let known = bytes[0..4] == MAGIC && flags & !KNOWN_FLAGS == 0;
         if !known || crc32c::crc32c(&bytes[..88]) != u32_at(bytes, 88) {
             return None;
         }
@@ -151,6 +186,8 @@ impl Head {
         let head = Head {
             ident: Ident { stream: StreamId(u64_at(bytes, 16)), shard: u32_at(bytes, 24), nonce: u64_at(bytes, 8) },
             encrypted: flags & ENCRYPTED != 0,
+            keys: flags & HAS_KEYS != 0,
+            checkpoint: flags & HAS_CHECKPOINT != 0,
             call: (flags & HAS_CALL != 0).then_some(CallId(call)),
             count: u32_at(bytes, 28),
             first: u64_at(bytes, 32),
@@ -165,8 +202,8 @@ impl Head {
         sensible.then_some(head)
     }
 
-    /// The records in `body`, which is checked, and decrypted if need be. Shares the bytes unless they are encrypted.
-    pub(super) fn records(&self, body: &Bytes, cipher: Option<&Cipher>) -> Result<Records, Fault> {
+    /// What is in `body`, which is checked, and decrypted if need be. Shares the bytes unless they are encrypted.
+    pub(super) fn content(&self, body: &Bytes, cipher: Option<&Cipher>) -> Result<Content, Fault> {
         if body.len() != self.body_len as usize {
             return Err(Fault::Short);
         }
@@ -174,25 +211,11 @@ impl Head {
             return Err(Fault::Body);
         }
         if !self.encrypted {
-            return self.columns(body);
+            return body::decode(self, body.clone()).ok_or(Fault::Content);
         }
         let head = self.encode();
         let plain = cipher.and_then(|cipher| cipher.open(self.seal, &head[..SEALED_HEAD_BYTES], body));
-        self.columns(&plain.ok_or(Fault::Content)?)
-    }
-
-    fn columns(&self, plain: &Bytes) -> Result<Records, Fault> {
-        let table = (self.count as usize).checked_mul(4).ok_or(Fault::Content)?;
-        if plain.len() < table {
-            return Err(Fault::Content);
-        }
-        let (ends, _) = plain[..table].as_chunks::<4>();
-        let ends: Vec<u32> = ends.iter().map(|end| u32::from_le_bytes(*end)).collect();
-        let data = plain.slice(table..);
-        if !ends.is_sorted() || ends.last().map(|end| *end as usize) != Some(data.len()) {
-            return Err(Fault::Content);
-        }
-        Ok(Records::new(self.arrived_ms, ends, data))
+        plain.and_then(|plain| body::decode(self, plain)).ok_or(Fault::Content)
     }
 }
 
@@ -210,23 +233,30 @@ impl Encoder {
         Encoder { small: prefix.to_vec(), parts: vec![(0..prefix.len(), Bytes::new())], len: prefix.len() as u64 }
     }
 
-    /// Adds one frame. Of `head`, body length and crc are filled in here.
-    pub(super) fn push(&mut self, mut head: Head, records: &Records, cipher: Option<&Cipher>) -> Head {
+    /// Adds one frame. Of `head`, body length and crc are filled in here, and the flags of what the body has.
+    pub(super) fn push(
+        &mut self,
+        mut head: Head,
+        records: &Records,
+        checkpoint: Option<&Checkpoint>,
+        cipher: Option<&Cipher>,
+    ) -> Head {
+        (head.keys, head.checkpoint) = (records.keys.is_some(), checkpoint.is_some());
         let start = self.small.len();
         self.small.resize(start + HEAD_BYTES, 0);
         let data = if let Some(cipher) = cipher {
-            let mut body = Vec::with_capacity(stored_bytes(records, true) as usize - HEAD_BYTES);
-            put_ends(&mut body, &records.ends);
+            let mut body = Vec::with_capacity(stored_bytes(records, checkpoint, true) as usize - HEAD_BYTES);
+            body::put_columns(&mut body, records, checkpoint);
             body.extend_from_slice(&records.data);
             head.body_len = (body.len() + Cipher::TAG_BYTES) as u32;
             cipher.seal(head.seal, &head.encode()[..SEALED_HEAD_BYTES], &mut body);
             head.body_crc = crc32c::crc32c(&body);
             Bytes::from(body)
         } else {
-            put_ends(&mut self.small, &records.ends);
-            let ends = &self.small[start + HEAD_BYTES..];
-            head.body_len = (ends.len() + records.data.len()) as u32;
-            head.body_crc = crc32c::crc32c_append(crc32c::crc32c(ends), &records.data);
+            body::put_columns(&mut self.small, records, checkpoint);
+            let columns = &self.small[start + HEAD_BYTES..];
+            head.body_len = (columns.len() + records.data.len()) as u32;
+            head.body_crc = crc32c::crc32c_append(crc32c::crc32c(columns), &records.data);
             records.data.clone()
         };
         self.small[start..start + HEAD_BYTES].copy_from_slice(&head.encode());
@@ -248,15 +278,9 @@ impl Encoder {
 }
 
 /// How many bytes the frame of `records` takes.
-pub(super) fn stored_bytes(records: &Records, encrypt: bool) -> u64 {
-    (HEAD_BYTES + 4 * records.len() + records.data.len() + if encrypt { Cipher::TAG_BYTES } else { 0 }) as u64
-}
-
-fn put_ends(into: &mut Vec<u8>, ends: &[u32]) {
-    into.reserve(4 * ends.len());
-    for end in ends {
-        into.extend_from_slice(&end.to_le_bytes());
-    }
+pub(super) fn stored_bytes(records: &Records, checkpoint: Option<&Checkpoint>, encrypt: bool) -> u64 {
+    let body = body::columns_bytes(records, checkpoint) + records.data.len();
+    (HEAD_BYTES + body + if encrypt { Cipher::TAG_BYTES } else { 0 }) as u64
 }
 
 /// The number at `offset`, which the caller knows to be within `bytes`.
@@ -270,103 +294,4 @@ pub(super) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::clock::Clock;
-
-    const IDENT: Ident = Ident { stream: StreamId(9), shard: 3, nonce: 0xfeed };
-
-    fn head(offset: u32, encrypted: bool, call: Option<CallId>, count: usize) -> Head {
-        Head {
-            ident: IDENT,
-            encrypted,
-            call,
-            count: count as u32,
-            first: 100,
-            offset,
-            durable: 7,
-            arrived_ms: 1_700_000_000_123,
-            seal: 5,
-            body_len: 0,
-            body_crc: 0,
-        }
-    }
-
-    fn encoded(records: &Records, cipher: Option<&Cipher>, call: Option<CallId>) -> Vec<u8> {
-        let mut encoder = Encoder::default();
-        encoder.push(head(1024, cipher.is_some(), call, records.len()), records, cipher);
-        assert_eq!(encoder.len(), stored_bytes(records, cipher.is_some()));
-        encoder.parts().concat()
-    }
-
-    fn decode(bytes: &[u8], cipher: Option<&Cipher>) -> Result<(Head, Records), Fault> {
-        let head = Head::decode(bytes, IDENT, 1024)?;
-        let body = bytes.get(HEAD_BYTES..HEAD_BYTES + head.body_len as usize).ok_or(Fault::Short)?;
-        Ok((head, head.records(&Bytes::copy_from_slice(body), cipher)?))
-    }
-
-    proptest! {
-        #[test]
-        fn a_frame_reads_back(records in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..20),
-                              encrypt: bool, call: Option<[u8; 16]>) {
-            let records = Records::from_slices(1_700_000_000_123, &records);
-            let cipher = encrypt.then(|| Cipher::new(&[7; 32]));
-            let call = call.map(CallId);
-            let bytes = encoded(&records, cipher.as_ref(), call);
-            let (head, read) = decode(&bytes, cipher.as_ref()).unwrap();
-            prop_assert_eq!(read, records);
-            prop_assert_eq!((head.call, head.end_offset()), (call, 1024 + bytes.len() as u64));
-        }
-
-        #[test]
-        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(decode(&bytes, None).is_err());
-        }
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_cut_is_seen() {
-        let records = Records::from_slices(1_700_000_000_123, &["one", "", "three"]);
-        for cipher in [None, Some(Cipher::new(&[1; 32]))] {
-            let bytes = encoded(&records, cipher.as_ref(), Some(CallId([4; 16])));
-            for bit in 0..bytes.len() * 8 {
-                let mut bad = bytes.clone();
-                bad[bit / 8] ^= 1 << (bit % 8);
-                assert!(decode(&bad, cipher.as_ref()).is_err(), "bit {bit}");
-            }
-            for len in 0..bytes.len() {
-                assert!(decode(&bytes[..len], cipher.as_ref()).is_err(), "cut at {len}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_frame_is_valid_in_one_place_only() {
-        let bytes = encoded(&Records::from_slices(0, &["x"]), None, None);
-        assert!(Head::decode(&bytes, IDENT, 1024).is_ok());
-        assert_eq!(Head::decode(&bytes, IDENT, 1025), Err(Fault::Misplaced));
-        for ident in [Ident { stream: StreamId(8), ..IDENT }, Ident { shard: 0, ..IDENT }, Ident { nonce: 1, ..IDENT }]
-        {
-            assert_eq!(Head::decode(&bytes, ident, 1024), Err(Fault::Misplaced));
-        }
-    }
-
-    #[test]
-    fn another_key_or_a_changed_head_opens_nothing() {
-        let mut key = [0; 32];
-        Clock::real().fill(&mut key);
-        let (right, wrong) = (Cipher::new(&key), Cipher::new(&[0; 32]));
-        let bytes = encoded(&Records::from_slices(0, &["secret"]), Some(&right), None);
-        assert!(decode(&bytes, Some(&right)).is_ok());
-        assert_eq!(decode(&bytes, Some(&wrong)).unwrap_err(), Fault::Content);
-        assert_eq!(decode(&bytes, None).unwrap_err(), Fault::Content);
-        // Forged: the checksum is right again, the authentication is not.
-        let mut forged = bytes;
-        forged[48] ^= 1;
-        let crc = crc32c::crc32c(&forged[..88]).to_le_bytes();
-        forged[88..92].copy_from_slice(&crc);
-        assert_eq!(decode(&forged, Some(&right)).unwrap_err(), Fault::Content);
-    }
-}
+mod tests;

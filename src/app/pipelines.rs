@@ -66,8 +66,7 @@ impl Shared {
         if let Source::DataStream { name, .. } = &entry.stream.source
             && let Ok(stream) = self.data_streams.get(name)
         {
-            // MERGE: .release()
-            drop(self.data_streams.pin(stream.id(), entry.id));
+            self.data_streams.pin(stream.id(), entry.id).release();
         }
     }
 }
@@ -129,7 +128,7 @@ impl Pipelines {
         // Also when the order to stop is there already: it is the pipelines that say what is left.
         self.reconcile(Stop::No);
         // Every delivery stream holds its data stream by now: what it has not delivered is not trimmed.
-        // MERGE: self.shared.data_streams.settled();
+        self.shared.data_streams.settled();
         loop {
             let stopping = *stop.borrow_and_update();
             self.reconcile(stopping);

@@ -25,7 +25,7 @@ pub(super) struct Following {
     known: BTreeMap<ShardId, u64>,
     /// Shards whose beginning is being found out, or made durable.
     beginning: BTreeSet<ShardId>,
-    /// Shards whose beginning is to be found out, and when they were made.
+    /// Shards whose beginning is to be found out, and when they were opened.
     fresh: Vec<(ShardId, u64)>,
     /// Data streams that are gone, and how far their shards were read.
     lost: Vec<(StreamId, BTreeMap<ShardId, u64>)>,
@@ -109,9 +109,9 @@ impl Following {
         self.ahead.clone()
     }
 
-    /// Whether `shard` was made so late that all its records are wanted.
-    fn is_wanted_whole(&self, created_ms: u64) -> bool {
-        self.from_ms.is_some_and(|from_ms| created_ms >= from_ms)
+    /// Whether a shard was opened so late that all its records are wanted.
+    fn is_wanted_whole(&self, opened_ms: u64) -> bool {
+        self.from_ms.is_some_and(|from_ms| opened_ms >= from_ms)
     }
 }
 
@@ -182,7 +182,7 @@ impl Feed {
         let Some(following) = &mut self.following else { return };
         let is_ahead = |shard: &&Shard| {
             let id = id_of(&now, shard);
-            following.is_wanted_whole(shard.created_ms)
+            following.is_wanted_whole(shard.opened_ms)
                 && !self.shards.contains_key(&id)
                 && !following.known.contains_key(&id)
         };
@@ -232,7 +232,7 @@ impl Feed {
         if let Some(position) = following.known.remove(&id) {
             self.open_at(id, position, shard.closed.map(|closed| closed.end));
         } else if following.beginning.insert(id) {
-            following.fresh.push((id, shard.created_ms));
+            following.fresh.push((id, shard.opened_ms));
         }
     }
 
@@ -263,7 +263,7 @@ impl Feed {
             return None;
         }
         let from_ms = following.from_ms;
-        let is_whole: Vec<bool> = fresh.iter().map(|(_, created_ms)| following.is_wanted_whole(*created_ms)).collect();
+        let is_whole: Vec<bool> = fresh.iter().map(|(_, opened_ms)| following.is_wanted_whole(*opened_ms)).collect();
         Some(Box::pin(async move {
             let mut begins = Vec::with_capacity(fresh.len());
             for ((shard, _), is_whole) in fresh.into_iter().zip(is_whole) {

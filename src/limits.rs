@@ -285,6 +285,9 @@ pub const ENCODE_CHUNK_RECORDS_MAX: usize = 32 << 10;
 pub const COMPRESSORS_KEPT_MAX: usize = 8;
 /// Encoded bytes kept while buffers fill, over all pipelines; beyond it a buffer is encoded when it is delivered.
 pub const ENCODED_BYTES_MAX: usize = 48 << 20;
+/// Bytes that the chunks of one pipeline may hold that are not whole yet, of all shards that it reads; beyond it a buffer is
+/// encoded when it is delivered. One shard never gets there.
+pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
 /// Bytes of one read from the journal.
 pub const READ_BYTES: usize = 2 << 20;
 /// Objects of one pipeline that may be under way at once.
@@ -359,8 +362,11 @@ pub const LEDGER_FILE_BYTES: u64 = 16 << 20;
 pub const LEDGER_BYTES_KEPT_MAX: u64 = 64 * LEDGER_FILE_BYTES;
 /// Files of the ledger that are kept: a start makes one however small the last one is, so more than 64.
 pub const LEDGER_FILES_KEPT_MAX: usize = 1_024;
-/// Bytes of one line of the ledger: two keys, their JSON escapes and a generous target.
-pub const LEDGER_LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one line of the ledger: two keys, their JSON escapes, a generous target, and [`PLAN_SPANS_MAX`] spans of at
+/// most 72 bytes each.
+pub const LEDGER_LINE_BYTES_MAX: usize = 1 << 20;
+/// Shards whose records one object may hold; a buffer of so many is full.
+pub const PLAN_SPANS_MAX: usize = 10_000;
 /// Calls waiting for the ledger's writer; further ones wait for room. A plan is about a kilobyte.
 pub const LEDGER_CALLS_QUEUED_MAX: usize = 1_024;
 /// Calls that share one sync.
@@ -403,3 +409,5 @@ const _: () = assert!(SEGMENT_BYTES + ((GROUP_BYTES_MAX + 2 * APPEND_BYTES_QUEUE
 const _: () = assert!(S3_PART_BYTES >= 5 << 20);
 // Each of the objects under way needs room for one part, or one would wait for the end of another.
 const _: () = assert!(S3_PARTS_MAX >= UPLOADS_PER_PIPELINE_MAX);
+// Whatever a target takes, the spans of a plan fit into its line.
+const _: () = assert!(PLAN_SPANS_MAX * 72 + (256 << 10) <= LEDGER_LINE_BYTES_MAX);

@@ -10,24 +10,65 @@ use tokio::task::JoinSet;
 
 use crate::catalog::{Catalog, Entry, Status};
 use crate::clock::Clock;
+use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::Kind;
 use crate::ledger::Ledger;
 use crate::pipeline::{Capacity, Ended, Orders, Parts, Pipeline, State, Until};
 use crate::record::StreamId;
-use crate::stream::Streams;
+use crate::stream::data::DataStreams;
+use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
+
+use super::status::backlog;
 
 /// What every pipeline is made of.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub catalog: Catalog,
     pub streams: Streams,
+    pub data_streams: DataStreams,
     pub ledger: Arc<dyn Ledger>,
     pub stores: Stores,
     pub clock: Clock,
     pub capacity: Capacity,
     pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// What a delivery stream reads from, which was made at `made_ms`.
+    fn feed(&self, id: StreamId, made_ms: u64, stream: &DeliveryStream) -> Feed {
+        match &stream.source {
+            // What is copied from Kinesis is put into the delivery stream.
+            Source::Direct | Source::Kinesis(_) => Feed::direct(&self.streams.get(id)),
+            Source::DataStream { name, start } => {
+                let from_ms = match start {
+                    StartAt::Latest => Some(made_ms),
+                    StartAt::Horizon => None,
+                    StartAt::Time(ms) => Some(*ms),
+                };
+                Feed::data(&self.streams, &self.data_streams, name, id, from_ms)
+            }
+        }
+    }
+
+    /// Holds the records of the data stream that a delivery stream reads, before its pipeline says how far it is.
+    fn hold(&self, entry: &Entry) {
+        if let Source::DataStream { name, .. } = &entry.stream.source
+            && let Ok(stream) = self.data_streams.get(name)
+        {
+            drop(self.data_streams.pin(stream.id(), entry.id));
+        }
+    }
+
+    /// Lets them go again.
+    fn let_go(&self, entry: &Entry) {
+        if let Source::DataStream { name, .. } = &entry.stream.source
+            && let Ok(stream) = self.data_streams.get(name)
+        {
+            self.data_streams.pin(stream.id(), entry.id).release();
+        }
+    }
 }
 
 /// The visible states of all pipelines, by stream.
@@ -86,6 +127,8 @@ impl Pipelines {
         let mut left = Vec::new();
         // Also when the order to stop is there already: it is the pipelines that say what is left.
         self.reconcile(Stop::No);
+        // Every delivery stream holds its data stream by now: what it has not delivered is not trimmed.
+        self.shared.data_streams.settled();
         loop {
             let stopping = *stop.borrow_and_update();
             self.reconcile(stopping);
@@ -129,11 +172,13 @@ impl Pipelines {
     }
 
     fn start(&mut self, entry: &Arc<Entry>, first: Orders) {
+        self.shared.hold(entry);
         let (orders, receiver) = watch::channel(first);
         let (shared, state, id) = (self.shared.clone(), self.states.of(entry.id), entry.id);
         self.running.insert(id, Running { entry: entry.clone(), orders });
         self.open_store(entry);
-        self.tasks.spawn(async move { (id, keep(shared, id, state, receiver).await) });
+        let made_ms = entry.created_ms;
+        self.tasks.spawn(async move { (id, keep(shared, (id, made_ms), state, receiver).await) });
     }
 
     /// Opens and probes a new stream's store before its first object, so that what is wrong is said early.
@@ -155,7 +200,8 @@ impl Pipelines {
         if matches!(until, Until::Flushed | Until::Left) {
             return (ended.left > 0).then(|| (name.clone(), ended.left));
         }
-        if ended.left > 0 {
+        let is_kept = matches!(running.entry.stream.source, Source::DataStream { .. });
+        if ended.left > 0 && !is_kept {
             self.shared.metrics.discarded_records.inc_by(ended.left);
             tracing::warn!(
                 stream = name,
@@ -174,6 +220,7 @@ impl Pipelines {
         if let Err(error) = cleared.await {
             tracing::error!(stream = name, %error, "a deleted stream could not be cleared away, will be tried again");
         }
+        self.shared.let_go(&running.entry);
         self.shared.metrics.forget(name);
         self.states.forget(id);
         None
@@ -207,11 +254,16 @@ fn is_ending(until: Until) -> bool {
 }
 
 /// Keeps one pipeline running: recovery from a failure is the same as start-up.
-async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch::Receiver<Orders>) -> Ended {
+async fn keep(
+    shared: Shared,
+    (id, made_ms): (StreamId, u64),
+    state: Arc<State>,
+    mut orders: watch::Receiver<Orders>,
+) -> Ended {
     loop {
         let stream = orders.borrow_and_update().stream.clone();
         let parts = Parts {
-            stream: shared.streams.get(id),
+            feed: shared.feed(id, made_ms, &stream),
             ledger: shared.ledger.clone(),
             stores: shared.stores.clone(),
             clock: shared.clock.clone(),
@@ -236,8 +288,7 @@ async fn keep(shared: Shared, id: StreamId, state: Arc<State>, mut orders: watch
         }
         if matches!(until(&orders), Until::Flushed | Until::Left) {
             // What is left cannot be known from a pipeline that failed; the journal can tell.
-            let end = shared.streams.get(id).extent().await.map_or(0, |extent| extent.end);
-            return Ended { left: end.saturating_sub(state.seen().committed) };
+            return Ended { left: backlog(&shared.streams, id, &state.seen()).await.records };
         }
         tokio::select! {
             () = shared.clock.sleep(RESTART_PAUSE) => {}

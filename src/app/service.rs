@@ -27,7 +27,6 @@ use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
-use crate::record::ShardId;
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
 use crate::telemetry::metrics::Metrics;
@@ -69,11 +68,7 @@ impl Service {
         let options = local_journal::Options {
             disk_max: DiskMax::Bytes(budget),
             encryption_key: config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal())),
-            ends_min: ledger
-                .ends_at_start()
-                .iter()
-                .map(|(&(stream, index), end)| (ShardId { stream, index }, *end))
-                .collect(),
+            ends_min: ledger.ends_at_start().clone(),
             ..local_journal::Options::default()
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
@@ -96,6 +91,7 @@ impl Service {
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
+            data_streams: data_streams.clone(),
             ledger: ledger.clone(),
             stores,
             clock: clock.clone(),

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, Entry, Origin, Status as StreamState};
 use crate::clock::{Clock, Instant};
 use crate::journal::Journal;
+use crate::ledger::Stands;
+use crate::pipeline::Seen;
+use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
 use crate::telemetry::status::{JournalStatus, ServiceStatus, Status, StreamStatus};
 
@@ -46,16 +49,17 @@ impl Gatherer {
     async fn stream(&self, entry: &Entry) -> StreamStatus {
         // What is past is read before what is there, so that the backlog is never negative.
         let seen = self.states.of(entry.id).seen();
-        let extent = self.streams.get(entry.id).extent().await.unwrap_or_default();
-        let accepted = extent.end.max(seen.committed);
+        let backlog = backlog(&self.streams, entry.id, &seen).await;
+        let past = seen.retired + seen.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>();
         let total = seen.total;
-        let state = match (&seen.last_error, seen.running) {
+        let seen_error = seen.last_error.or(seen.fault);
+        let state = match (&seen_error, seen.running) {
             (Some(_), _) => "failing",
             (None, true) => "delivering",
             (None, false) => "starting",
         };
         let (last_object, last_object_ms) = seen.last_object.unzip();
-        let (last_error, last_error_ms) = seen.last_error.unzip();
+        let (last_error, last_error_ms) = seen_error.unzip();
         StreamStatus {
             name: entry.stream.name.clone(),
             status: match entry.status {
@@ -67,7 +71,7 @@ impl Gatherer {
                 Origin::Api => "api".to_owned(),
             },
             version: entry.version,
-            accepted,
+            accepted: past + backlog.records,
             delivered: total.delivered,
             delivered_bytes: total.delivered_bytes,
             failed: total.failed,
@@ -75,8 +79,8 @@ impl Gatherer {
             expired: total.expired,
             discarded: total.discarded,
             damaged: total.damaged,
-            backlog_records: accepted - seen.committed,
-            backlog_bytes: extent.disk_bytes,
+            backlog_records: backlog.records,
+            backlog_bytes: backlog.bytes,
             objects: total.objects,
             object_bytes: total.object_bytes,
             under_way: seen.under_way as u64,
@@ -88,4 +92,31 @@ impl Gatherer {
             state: state.to_owned(),
         }
     }
+}
+
+/// What a delivery stream has not delivered.
+pub(super) struct Backlog {
+    /// Records.
+    pub records: u64,
+    /// What they take on disk, about.
+    pub bytes: u64,
+}
+
+/// What is in the journal beyond what the delivery stream `id` has seen pass.
+pub(super) async fn backlog(streams: &Streams, id: StreamId, seen: &Seen) -> Backlog {
+    let own = ShardId { stream: id, index: 0 };
+    // What is put into the stream itself is its backlog also while its pipeline has not begun.
+    let unseen = std::iter::once(&own).chain(seen.ahead.iter()).filter(|shard| !seen.shards.contains_key(*shard));
+    let all = seen.shards.iter().map(|(shard, stands)| (*shard, *stands));
+    let all: Vec<_> = all.chain(unseen.map(|shard| (*shard, Stands::default()))).collect();
+    let (reader, mut backlog) = (streams.reader(), Backlog { records: 0, bytes: 0 });
+    for (shard, Stands { committed, .. }) in all {
+        let extent = reader.extent(shard).await.unwrap_or_default();
+        let records = extent.end.saturating_sub(committed);
+        backlog.records += records;
+        // A data stream's records stay on disk for its other readers.
+        let share = if shard == own { 1.0 } else { records as f64 / (extent.end - extent.start).max(1) as f64 };
+        backlog.bytes += (extent.disk_bytes as f64 * share.min(1.0)) as u64;
+    }
+    backlog
 }

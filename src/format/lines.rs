@@ -9,22 +9,22 @@ use crate::record::Records;
 pub fn append(buffer: &mut Vec<u8>, records: &Records, delimiter: Delimiter) {
     match delimiter {
         Delimiter::Never => buffer.extend_from_slice(contiguous(records)),
-        Delimiter::Always => {
+        Delimiter::Always | Delimiter::IfMissing => {
             buffer.reserve(joined_bytes_max(records));
             for record in records.iter() {
-                buffer.extend_from_slice(record);
-                buffer.push(b'\n');
+                append_record(buffer, record, delimiter);
             }
         }
-        Delimiter::IfMissing => {
-            buffer.reserve(joined_bytes_max(records));
-            for record in records.iter() {
-                buffer.extend_from_slice(record);
-                if record.last() != Some(&b'\n') {
-                    buffer.push(b'\n');
-                }
-            }
-        }
+    }
+}
+
+/// Appends one record, with the line feed that `delimiter` asks for.
+pub fn append_record(buffer: &mut Vec<u8>, record: &[u8], delimiter: Delimiter) {
+    buffer.extend_from_slice(record);
+    match delimiter {
+        Delimiter::Never => {}
+        Delimiter::IfMissing if record.last() == Some(&b'\n') => {}
+        Delimiter::Always | Delimiter::IfMissing => buffer.push(b'\n'),
     }
 }
 

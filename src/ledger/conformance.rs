@@ -11,6 +11,9 @@ use crate::error::{Error, Kind};
 /// Runs the whole suite; `make` gives a new, empty ledger each time.
 pub(super) async fn all(make: impl Fn() -> Arc<dyn Ledger>) {
     plans_are_contiguous(&*make()).await;
+    a_plan_of_several_shards_is_one(&*make()).await;
+    a_shard_begins_once_and_before_its_first_plan(&*make()).await;
+    a_retired_shard_leaves_its_totals(&*make()).await;
     commits_come_in_order(&*make()).await;
     tallies_must_add_up(&*make()).await;
     skips_need_a_quiet_shard(&*make()).await;
@@ -27,12 +30,21 @@ async fn the_model_conforms() {
     all(|| Arc::new(Model::default())).await;
 }
 
-pub(super) fn plan(stream: u64, shard: u32, start: u64, end: u64) -> Plan {
+/// A shard of a data stream, whose identity is that of no delivery stream.
+pub(super) fn shard(index: u32) -> ShardId {
+    ShardId { stream: StreamId(0x1000), index }
+}
+
+/// A plan of one span.
+pub(super) fn plan(stream: u64, index: u32, start: u64, end: u64) -> Plan {
+    plan_of(stream, &[(index, start, end)])
+}
+
+pub(super) fn plan_of(stream: u64, spans: &[(u32, u64, u64)]) -> Plan {
+    let start = spans.first().map_or(0, |(_, start, _)| *start);
     Plan {
         stream: StreamId(stream),
-        shard,
-        start,
-        end,
+        spans: spans.iter().map(|&(index, start, end)| Span { shard: shard(index), start, end }).collect(),
         planned_ms: 1_700_000_000_000 + start,
         object_ms: 1_700_000_000_000,
         version: 3,
@@ -56,21 +68,77 @@ fn kind<T>(result: Result<T>) -> Kind {
 
 async fn plans_are_contiguous(ledger: &dyn Ledger) {
     let stream = StreamId(7);
-    assert!(ledger.standing(stream).await.unwrap().is_empty(), "never planned");
+    let never = Standing::default();
+    assert_eq!(ledger.standing(stream).await.unwrap(), never, "never planned");
     assert_eq!(kind(ledger.plan(plan(7, 0, 5, 9)).await), Kind::Conflict);
-    assert!(ledger.standing(stream).await.unwrap().is_empty(), "refused plans leave nothing");
+    assert_eq!(ledger.standing(stream).await.unwrap(), never, "refused plans leave nothing");
     let first = ledger.plan(plan(7, 0, 0, 5)).await.unwrap();
     assert_eq!(kind(ledger.plan(plan(7, 0, 0, 5)).await), Kind::Conflict);
     assert_eq!(kind(ledger.plan(plan(7, 0, 4, 6)).await), Kind::Conflict);
     assert_eq!(kind(ledger.plan(plan(7, 0, 6, 7)).await), Kind::Conflict);
-    assert_eq!(kind(ledger.plan(plan(7, 0, 5, 5)).await), Kind::Invalid);
-    assert_eq!(kind(ledger.plan(plan(7, 0, 5, 4)).await), Kind::Invalid);
+    for wrong in [&[][..], &[(0, 5, 5)], &[(0, 5, 4)], &[(1, 0, 2), (0, 5, 6)], &[(0, 5, 6), (0, 6, 7)]] {
+        assert_eq!(kind(ledger.plan(plan_of(7, wrong)).await), Kind::Invalid, "{wrong:?}");
+    }
     let second = ledger.plan(plan(7, 0, 5, 9)).await.unwrap();
     let third = ledger.plan(plan(7, 2, 0, 1)).await.unwrap();
     let standing = ledger.standing(stream).await.unwrap();
-    assert_eq!(standing[&0].unfinished, [(first, plan(7, 0, 0, 5)), (second, plan(7, 0, 5, 9))]);
-    assert_eq!(standing[&2].unfinished, [(third, plan(7, 2, 0, 1))]);
-    assert_eq!((standing.len(), standing[&0].committed), (2, 0));
+    let expected = [(first, plan(7, 0, 0, 5)), (second, plan(7, 0, 5, 9)), (third, plan(7, 2, 0, 1))];
+    assert_eq!(standing.unfinished, expected);
+    assert_eq!(standing.ends_of_plans(), BTreeMap::from([(shard(0), 9), (shard(2), 1)]));
+    assert_eq!((standing.past(), standing.end_of_plans(shard(1))), (0, 0));
+}
+
+async fn a_plan_of_several_shards_is_one(ledger: &dyn Ledger) {
+    let stream = StreamId(7);
+    let first = ledger.plan(plan_of(7, &[(0, 0, 5), (3, 0, 2)])).await.unwrap();
+    let half_wrong = plan_of(7, &[(0, 5, 6), (3, 3, 4)]);
+    assert_eq!(kind(ledger.plan(half_wrong).await), Kind::Conflict);
+    let second = ledger.plan(plan_of(7, &[(1, 0, 1), (3, 2, 4)])).await.unwrap();
+    assert_eq!(kind(ledger.commit(second, delivered(3)).await), Kind::Conflict, "the first is not done");
+    assert_eq!(kind(ledger.commit(first, delivered(5)).await), Kind::Internal, "it has 7 positions");
+    ledger.commit(first, delivered(7)).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    let past = |committed| Stands { began: 0, committed };
+    assert_eq!(standing.shards, BTreeMap::from([(shard(0), past(5)), (shard(3), past(2))]));
+    assert_eq!((standing.past(), standing.total.positions()), (7, 7));
+    assert_eq!(kind(ledger.skip(stream, shard(3), 5, expired(1)).await), Kind::Conflict, "a plan holds it");
+    ledger.skip(stream, shard(0), 6, expired(1)).await.unwrap();
+    let other = plan_of(7, &[(1, 0, 1)]);
+    assert_eq!(kind(ledger.replan(second, other).await), Kind::Conflict, "other spans");
+    let again = Plan { key: "again".into(), ..plan_of(7, &[(1, 0, 1), (3, 2, 4)]) };
+    let third = ledger.replan(second, again).await.unwrap();
+    ledger.commit(third, delivered(3)).await.unwrap();
+    assert_eq!(ledger.standing(stream).await.unwrap().past(), 11);
+}
+
+async fn a_shard_begins_once_and_before_its_first_plan(ledger: &dyn Ledger) {
+    let stream = StreamId(7);
+    ledger.begin(stream, shard(0), 100).await.unwrap();
+    assert_eq!(kind(ledger.begin(stream, shard(0), 100).await), Kind::Conflict);
+    assert_eq!(kind(ledger.plan(plan(7, 0, 0, 101)).await), Kind::Conflict);
+    ledger.begin(stream, shard(1), 0).await.unwrap();
+    let id = ledger.plan(plan_of(7, &[(0, 100, 104), (1, 0, 1), (2, 0, 1)])).await.unwrap();
+    assert_eq!(kind(ledger.begin(stream, shard(2), 0).await), Kind::Conflict, "it is planned");
+    ledger.commit(id, delivered(6)).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!(standing.shards[&shard(0)], Stands { began: 100, committed: 104 });
+    assert_eq!((standing.past(), standing.total.positions()), (6, 6));
+    ledger.begin(StreamId(8), shard(0), 3).await.unwrap();
+    assert_eq!(ledger.standing(stream).await.unwrap(), standing, "another reads the same shard");
+}
+
+async fn a_retired_shard_leaves_its_totals(ledger: &dyn Ledger) {
+    let stream = StreamId(7);
+    ledger.retire(stream, shard(0)).await.unwrap();
+    ledger.begin(stream, shard(0), 10).await.unwrap();
+    let id = ledger.plan(plan_of(7, &[(0, 10, 15), (1, 0, 2)])).await.unwrap();
+    assert_eq!(kind(ledger.retire(stream, shard(0)).await), Kind::Conflict, "a plan holds it");
+    ledger.commit(id, delivered(7)).await.unwrap();
+    ledger.retire(stream, shard(0)).await.unwrap();
+    ledger.retire(stream, shard(0)).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!(standing.shards.keys().collect::<Vec<_>>(), [&shard(1)]);
+    assert_eq!((standing.retired, standing.past(), standing.total.positions()), (5, 7, 7));
 }
 
 async fn commits_come_in_order(ledger: &dyn Ledger) {
@@ -81,12 +149,13 @@ async fn commits_come_in_order(ledger: &dyn Ledger) {
     ledger.commit(first, delivered(5)).await.unwrap();
     assert_eq!(kind(ledger.commit(first, delivered(5)).await), Kind::Conflict);
     let standing = ledger.standing(StreamId(1)).await.unwrap();
-    assert_eq!(standing[&0].committed, 5);
-    assert_eq!(standing[&0].unfinished, [(second, plan(1, 0, 5, 9))]);
+    assert_eq!(standing.shards[&shard(0)].committed, 5);
+    assert_eq!(standing.unfinished, [(second, plan(1, 0, 5, 9))]);
     let mixed = Tally { delivered: 1, delivered_bytes: 7, failed: 2, dropped: 1, objects: 2, ..Tally::default() };
-    ledger.commit(second, mixed).await.unwrap();
-    let total = ledger.standing(StreamId(1)).await.unwrap()[&0].total;
+    ledger.commit(second, Tally { unpacked: 9, unpacked_failed: 8, ..mixed }).await.unwrap();
+    let total = ledger.standing(StreamId(1)).await.unwrap().total;
     assert_eq!((total.delivered, total.delivered_bytes, total.failed, total.dropped, total.objects), (6, 57, 2, 1, 3));
+    assert_eq!((total.unpacked, total.unpacked_failed), (9, 8), "they count beside the positions");
     ledger.plan(plan(1, 0, 9, 10)).await.unwrap();
 }
 
@@ -97,35 +166,35 @@ async fn tallies_must_add_up(ledger: &dyn Ledger) {
         assert_eq!(kind(ledger.commit(id, wrong).await), Kind::Internal, "{wrong:?}");
     }
     ledger.commit(id, Tally { delivered: 4, damaged: 1, ..Tally::default() }).await.unwrap();
-    assert_eq!(kind(ledger.skip(StreamId(1), 0, 9, expired(3)).await), Kind::Internal);
-    assert_eq!(kind(ledger.skip(StreamId(1), 0, 9, delivered(4)).await), Kind::Internal);
+    assert_eq!(kind(ledger.skip(StreamId(1), shard(0), 9, expired(3)).await), Kind::Internal);
+    assert_eq!(kind(ledger.skip(StreamId(1), shard(0), 9, delivered(4)).await), Kind::Internal);
 }
 
 async fn skips_need_a_quiet_shard(ledger: &dyn Ledger) {
-    let stream = StreamId(1);
-    ledger.skip(stream, 0, 10, expired(10)).await.unwrap();
-    assert_eq!(kind(ledger.skip(stream, 0, 10, expired(0)).await), Kind::Conflict);
-    assert_eq!(kind(ledger.skip(stream, 0, 9, expired(1)).await), Kind::Conflict);
+    let (stream, shard) = (StreamId(1), shard(0));
+    ledger.skip(stream, shard, 10, expired(10)).await.unwrap();
+    assert_eq!(kind(ledger.skip(stream, shard, 10, expired(0)).await), Kind::Conflict);
+    assert_eq!(kind(ledger.skip(stream, shard, 9, expired(1)).await), Kind::Conflict);
     let id = ledger.plan(plan(1, 0, 10, 12)).await.unwrap();
-    assert_eq!(kind(ledger.skip(stream, 0, 13, expired(1)).await), Kind::Conflict);
+    assert_eq!(kind(ledger.skip(stream, shard, 13, expired(1)).await), Kind::Conflict);
     ledger.commit(id, delivered(2)).await.unwrap();
     let mixed = Tally { expired: 1, discarded: 2, damaged: 3, ..Tally::default() };
-    ledger.skip(stream, 0, 18, mixed).await.unwrap();
-    let standing = &ledger.standing(stream).await.unwrap()[&0];
-    assert_eq!((standing.committed, standing.total.expired, standing.total.damaged), (18, 11, 3));
+    ledger.skip(stream, shard, 18, mixed).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!((standing.past(), standing.total.expired, standing.total.damaged), (18, 11, 3));
 }
 
 async fn a_removed_stream_is_forgotten_and_no_other(ledger: &dyn Ledger) {
     for stream in [1, 2] {
-        ledger.skip(StreamId(stream), 0, 10, expired(10)).await.unwrap();
+        ledger.skip(StreamId(stream), shard(0), 10, expired(10)).await.unwrap();
         ledger.plan(plan(stream, 1, 0, 4)).await.unwrap();
     }
-    let gone = ledger.standing(StreamId(1)).await.unwrap()[&1].unfinished[0].0;
+    let gone = ledger.standing(StreamId(1)).await.unwrap().unfinished[0].0;
     let other = ledger.standing(StreamId(2)).await.unwrap();
     ledger.remove(StreamId(1)).await.unwrap();
     ledger.remove(StreamId(1)).await.unwrap();
     ledger.remove(StreamId(99)).await.unwrap();
-    assert!(ledger.standing(StreamId(1)).await.unwrap().is_empty());
+    assert_eq!(ledger.standing(StreamId(1)).await.unwrap(), Standing::default());
     assert_eq!(ledger.standing(StreamId(2)).await.unwrap(), other);
     assert_eq!(kind(ledger.commit(gone, delivered(4)).await), Kind::Conflict);
 }
@@ -165,10 +234,12 @@ async fn random_calls_are_answered_as_by_the_model(ledger: &dyn Ledger, seed: u6
 /// One call, for tests that make them by chance.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
+    Begin(StreamId, ShardId, u64),
     Plan(Plan),
     Replan(PlanId, Plan),
     Commit(PlanId, Tally),
-    Skip(StreamId, u32, u64, Tally),
+    Skip(StreamId, ShardId, u64, Tally),
+    Retire(StreamId, ShardId),
     Remove(StreamId),
 }
 
@@ -180,29 +251,39 @@ impl Step {
 
     /// The same, for this stream.
     pub(super) fn random_for(clock: &crate::clock::Clock, model: &Model, stream: u64) -> Step {
-        let shard = (clock.random() % 2) as u32;
-        let standing = model.shard(StreamId(stream), shard);
-        let tail = standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end);
+        let index = (clock.random() % 2) as u32;
+        let standing = model.of(StreamId(stream));
+        let tail = |index| standing.end_of_plans(shard(index));
         let few = clock.random() % 5;
-        match (clock.random() % 23, standing.unfinished.first()) {
+        let both = || plan_of(stream, &[(0, tail(0), tail(0) + 1 + few), (1, tail(1), tail(1) + 2)]);
+        match (clock.random() % 29, standing.unfinished.first()) {
             (0, _) => Step::Remove(StreamId(stream)),
-            (1, _) => Step::Plan(plan(stream, shard, tail + few, tail + 3)),
+            (1, _) => Step::Plan(plan(stream, index, tail(index) + few, tail(index) + 3)),
             // Never another stream's plan, whose call may be under way at the same time.
             (2, Some((id, _))) => Step::Commit(*id + 1_000 * few, delivered(few)),
             (20, Some((id, plan))) => Step::Replan(*id, Plan { key: format!("{}-again", plan.key), ..plan.clone() }),
-            (21, Some((id, plan))) => Step::Replan(*id, Plan { end: plan.end + few, ..plan.clone() }),
-            (3..=5, _) => Step::Skip(StreamId(stream), shard, tail + few, expired(few)),
-            (6..=13, Some((id, plan))) => Step::Commit(*id, delivered(plan.end - plan.start)),
-            _ => Step::Plan(plan(stream, shard, tail, tail + 1 + few)),
+            (21, Some((id, plan))) => {
+                let mut other = plan.clone();
+                other.spans[0].end += few;
+                Step::Replan(*id, other)
+            }
+            (3..=5, _) => Step::Skip(StreamId(stream), shard(index), tail(index) + few, expired(few)),
+            (6..=13, Some((id, plan))) => Step::Commit(*id, delivered(plan.positions())),
+            (22..=23, _) => Step::Begin(StreamId(stream), shard(index), few),
+            (24, _) => Step::Retire(StreamId(stream), shard(index)),
+            (25..=28, _) => Step::Plan(both()),
+            _ => Step::Plan(plan(stream, index, tail(index), tail(index) + 1 + few)),
         }
     }
 
     pub(super) async fn run(&self, ledger: &dyn Ledger) -> Result<Option<PlanId>> {
         match self.clone() {
+            Step::Begin(stream, shard, position) => ledger.begin(stream, shard, position).await.map(|()| None),
             Step::Plan(plan) => ledger.plan(plan).await.map(Some),
             Step::Replan(old, plan) => ledger.replan(old, plan).await.map(Some),
             Step::Commit(id, tally) => ledger.commit(id, tally).await.map(|()| None),
             Step::Skip(stream, shard, end, tally) => ledger.skip(stream, shard, end, tally).await.map(|()| None),
+            Step::Retire(stream, shard) => ledger.retire(stream, shard).await.map(|()| None),
             Step::Remove(stream) => ledger.remove(stream).await.map(|()| None),
         }
     }
@@ -214,14 +295,14 @@ pub(super) struct Model(Mutex<Inner>);
 
 #[derive(Default, Clone)]
 struct Inner {
-    shards: BTreeMap<(StreamId, u32), Standing>,
+    streams: BTreeMap<StreamId, Standing>,
     last: PlanId,
     closed: bool,
 }
 
 impl Model {
-    pub(super) fn shard(&self, stream: StreamId, shard: u32) -> Standing {
-        self.0.lock().unwrap().shards.get(&(stream, shard)).cloned().unwrap_or_default()
+    pub(super) fn of(&self, stream: StreamId) -> Standing {
+        self.0.lock().unwrap().streams.get(&stream).cloned().unwrap_or_default()
     }
 
     /// Makes the next plan's number greater than `id`.
@@ -241,6 +322,15 @@ impl Model {
     }
 }
 
+/// Where the last plan of a shard ended, and whether one is unfinished.
+fn tail(standing: &Standing, shard: ShardId) -> (u64, bool) {
+    let mut tail = (standing.shards.get(&shard).map_or(0, |stands| stands.committed), false);
+    for span in standing.unfinished.iter().flat_map(|(_, plan)| &plan.spans).filter(|span| span.shard == shard) {
+        tail = (span.end, true);
+    }
+    tail
+}
+
 fn count(tally: Tally) -> u128 {
     let Tally { delivered, failed, dropped, expired, discarded, damaged, .. } = tally;
     [delivered, failed, dropped, expired, discarded, damaged].into_iter().map(u128::from).sum()
@@ -249,8 +339,10 @@ fn count(tally: Tally) -> u128 {
 fn sum(a: Tally, b: Tally) -> Tally {
     Tally {
         delivered: a.delivered + b.delivered,
+        unpacked: a.unpacked + b.unpacked,
         delivered_bytes: a.delivered_bytes + b.delivered_bytes,
         failed: a.failed + b.failed,
+        unpacked_failed: a.unpacked_failed + b.unpacked_failed,
         dropped: a.dropped + b.dropped,
         expired: a.expired + b.expired,
         discarded: a.discarded + b.discarded,
@@ -262,30 +354,40 @@ fn sum(a: Tally, b: Tally) -> Tally {
 
 #[async_trait]
 impl Ledger for Model {
+    async fn begin(&self, stream: StreamId, shard: ShardId, position: u64) -> Result<()> {
+        self.change(|inner| {
+            let standing = inner.streams.get(&stream).cloned().unwrap_or_default();
+            if standing.shards.contains_key(&shard) || tail(&standing, shard).1 {
+                return Err(Kind::Conflict);
+            }
+            let stands = Stands { began: position, committed: position };
+            inner.streams.entry(stream).or_default().shards.insert(shard, stands);
+            Ok(())
+        })
+    }
+
     async fn plan(&self, plan: Plan) -> Result<PlanId> {
         self.change(|inner| {
-            let key = (plan.stream, plan.shard);
-            let standing = inner.shards.get(&key).cloned().unwrap_or_default();
-            let tail = standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end);
-            match plan {
-                _ if plan.end <= plan.start => Err(Kind::Invalid),
-                _ if plan.start != tail => Err(Kind::Conflict),
-                _ => {
-                    inner.last += 1;
-                    inner.shards.entry(key).or_default().unfinished.push((inner.last, plan));
-                    Ok(inner.last)
-                }
+            let standing = inner.streams.get(&plan.stream).cloned().unwrap_or_default();
+            let ascends = plan.spans.windows(2).all(|two| two[0].shard < two[1].shard);
+            if plan.spans.is_empty() || !ascends || plan.spans.iter().any(|span| span.end <= span.start) {
+                return Err(Kind::Invalid);
             }
+            if plan.spans.iter().any(|span| span.start != tail(&standing, span.shard).0) {
+                return Err(Kind::Conflict);
+            }
+            inner.last += 1;
+            inner.streams.entry(plan.stream).or_default().unfinished.push((inner.last, plan));
+            Ok(inner.last)
         })
     }
 
     async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId> {
         self.change(|inner| {
             let id = inner.last + 1;
-            let standing = inner.shards.get_mut(&(plan.stream, plan.shard)).ok_or(Kind::Conflict)?;
-            let (start, end) = (plan.start, plan.end);
-            let same =
-                |(known, before): &&mut (PlanId, Plan)| *known == old && before.start == start && before.end == end;
+            let standing = inner.streams.get_mut(&plan.stream).ok_or(Kind::Conflict)?;
+            let spans = plan.spans.clone();
+            let same = |(known, before): &&mut (PlanId, Plan)| *known == old && before.spans == spans;
             *standing.unfinished.iter_mut().find(same).ok_or(Kind::Conflict)? = (id, plan);
             inner.last = id;
             Ok(id)
@@ -295,44 +397,56 @@ impl Ledger for Model {
     async fn commit(&self, plan: PlanId, tally: Tally) -> Result<()> {
         self.change(|inner| {
             let is_first = |standing: &&mut Standing| standing.unfinished.first().is_some_and(|(id, _)| *id == plan);
-            let standing = inner.shards.values_mut().find(is_first).ok_or(Kind::Conflict)?;
-            let (start, end) = (standing.unfinished[0].1.start, standing.unfinished[0].1.end);
-            if count(tally) != u128::from(end - start) {
+            let standing = inner.streams.values_mut().find(is_first).ok_or(Kind::Conflict)?;
+            let spans = standing.unfinished[0].1.spans.clone();
+            if count(tally) != spans.iter().map(|span| u128::from(span.end - span.start)).sum() {
                 return Err(Kind::Internal);
             }
             standing.unfinished.remove(0);
-            standing.committed = end;
+            for span in spans {
+                standing.shards.entry(span.shard).or_default().committed = span.end;
+            }
             standing.total = sum(standing.total, tally);
             Ok(())
         })
     }
 
-    async fn skip(&self, stream: StreamId, shard: u32, end: u64, tally: Tally) -> Result<()> {
+    async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()> {
         self.change(|inner| {
-            let mut standing = inner.shards.get(&(stream, shard)).cloned().unwrap_or_default();
-            if end <= standing.committed || !standing.unfinished.is_empty() {
+            let mut standing = inner.streams.get(&stream).cloned().unwrap_or_default();
+            let (committed, is_under_way) = tail(&standing, shard);
+            if end <= committed || is_under_way {
                 return Err(Kind::Conflict);
             }
-            if tally.delivered + tally.failed > 0 || count(tally) != u128::from(end - standing.committed) {
+            if tally.delivered + tally.failed > 0 || count(tally) != u128::from(end - committed) {
                 return Err(Kind::Internal);
             }
-            standing.committed = end;
+            standing.shards.entry(shard).or_default().committed = end;
             standing.total = sum(standing.total, tally);
-            inner.shards.insert((stream, shard), standing);
+            inner.streams.insert(stream, standing);
             Ok(())
         })
     }
 
-    async fn standing(&self, stream: StreamId) -> Result<BTreeMap<u32, Standing>> {
+    async fn retire(&self, stream: StreamId, shard: ShardId) -> Result<()> {
         self.change(|inner| {
-            let of_stream = inner.shards.iter().filter(|(key, _)| key.0 == stream);
-            Ok(of_stream.map(|(key, standing)| (key.1, standing.clone())).collect())
+            let Some(standing) = inner.streams.get_mut(&stream) else { return Ok(()) };
+            if tail(standing, shard).1 {
+                return Err(Kind::Conflict);
+            }
+            let Stands { began, committed } = standing.shards.remove(&shard).unwrap_or_default();
+            standing.retired += committed - began;
+            Ok(())
         })
+    }
+
+    async fn standing(&self, stream: StreamId) -> Result<Standing> {
+        self.change(|inner| Ok(inner.streams.get(&stream).cloned().unwrap_or_default()))
     }
 
     async fn remove(&self, stream: StreamId) -> Result<()> {
         self.change(|inner| {
-            inner.shards.retain(|key, _| key.0 != stream);
+            inner.streams.remove(&stream);
             Ok(())
         })
     }

@@ -1,6 +1,6 @@
 //! The ledger in append-only files, which an operator can read with `less` and check line by line.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! The files are `ledger/<number, 20 digits>.jsonl`; the one with the greatest number is appended to. A line is
 //!
 //! ```text
@@ -9,8 +9,9 @@
 //!
 //! Each object has `kind`, and `synced`: how many bytes of the file were on disk for sure when the line was written.
 //! The kinds and their fields are those of [`Entry`]. A file begins with a `header`, then a snapshot of what was true
-//! when it was begun: a `shard` line for each shard followed by an `open` line for each of its unfinished plans; `begin` ends
-//! the snapshot. Then comes what happened: `plan`, `replan`, `commit`, `skip`, `remove`. An orderly stop leaves `end`.
+//! when it was begun: for each delivery stream a `stream` line, followed by a `shard` line for each of its shards and an
+//! `open` line for each of its unfinished plans; `begin` ends the snapshot. Then comes what happened: `start`, `plan`,
+//! `replan`, `commit`, `skip`, `retire`, `remove`. An orderly stop leaves `end`.
 //!
 //! # Rules
 //! - A call returns after the sync of its line. Calls that wait at the same time share one sync.
@@ -33,7 +34,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{LEDGER_BYTES_KEPT_MAX, LEDGER_CALLS_QUEUED_MAX, LEDGER_FILE_BYTES, LEDGER_FILES_KEPT_MAX};
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
 
 #[cfg(test)]
 mod crash;
@@ -88,7 +89,7 @@ impl Default for Options {
 pub struct LocalLedger {
     calls: mpsc::Sender<Call>,
     poison: Poison,
-    ends_at_start: BTreeMap<(StreamId, u32), u64>,
+    ends_at_start: BTreeMap<ShardId, u64>,
 }
 
 impl LocalLedger {
@@ -114,7 +115,7 @@ impl LocalLedger {
     }
 
     /// Where the plans of each shard ended when the ledger was opened: positions before it have been given out.
-    pub fn ends_at_start(&self) -> &BTreeMap<(StreamId, u32), u64> {
+    pub fn ends_at_start(&self) -> &BTreeMap<ShardId, u64> {
         &self.ends_at_start
     }
 
@@ -145,11 +146,19 @@ impl Ledger for LocalLedger {
         self.change(Change::Commit(plan, tally)).await.map(drop)
     }
 
-    async fn skip(&self, stream: StreamId, shard: u32, end: u64, tally: Tally) -> Result<()> {
+    async fn begin(&self, stream: StreamId, shard: ShardId, position: u64) -> Result<()> {
+        self.change(Change::Begin { stream, shard, position }).await.map(drop)
+    }
+
+    async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()> {
         self.change(Change::Skip { stream, shard, end, tally }).await.map(drop)
     }
 
-    async fn standing(&self, stream: StreamId) -> Result<BTreeMap<u32, Standing>> {
+    async fn retire(&self, stream: StreamId, shard: ShardId) -> Result<()> {
+        self.change(Change::Retire { stream, shard }).await.map(drop)
+    }
+
+    async fn standing(&self, stream: StreamId) -> Result<Standing> {
         self.call(|reply| Call::Standing(stream, reply)).await?
     }
 

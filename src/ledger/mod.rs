@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::record::StreamId;
+use crate::error::{Error, Result};
+use crate::record::{ShardId, Span, StreamId};
 
 pub mod local;
+mod words;
 
 #[cfg(test)]
 mod conformance;
@@ -24,15 +25,13 @@ pub type PlanId = u64;
 /// Where one plan's records come from and what they become. All that an object's key and bytes depend on is in here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The stream.
-    #[serde(with = "stream_id")]
+    /// The delivery stream.
+    #[serde(with = "words::stream")]
     pub stream: StreamId,
-    /// Its shard.
-    pub shard: u32,
-    /// First position.
-    pub start: u64,
-    /// One past the last position.
-    pub end: u64,
+    /// The positions whose records it holds: at least one span, none empty, in order of their shards, each shard once.
+    /// Direct puts stand in shard 0 of the delivery stream itself, records of a data stream in that stream's shards.
+    #[serde(with = "words::spans")]
+    pub spans: Vec<Span>,
     /// When the plan was made, milliseconds since 1970.
     pub planned_ms: u64,
     /// Arrival of the oldest record, milliseconds since 1970: the object's timestamp.
@@ -47,25 +46,63 @@ pub struct Plan {
     pub target: serde_json::Value,
 }
 
-/// What a committed plan did, counted in records and in bytes as they were put by the producer.
+impl Plan {
+    /// How many positions it covers.
+    pub fn positions(&self) -> u64 {
+        self.spans.iter().map(Span::len).sum()
+    }
+
+    /// Its positions in `shard`.
+    pub fn span(&self, shard: ShardId) -> Option<&Span> {
+        let at = self.spans.binary_search_by_key(&shard, |span| span.shard).ok()?;
+        self.spans.get(at)
+    }
+
+    /// Refuses spans that are none.
+    fn check(&self) -> Result<()> {
+        if self.spans.is_empty() {
+            return Err(Error::invalid("plan.spans must not be empty"));
+        }
+        if let Some(Span { start, end, .. }) = self.spans.iter().find(|span| span.end <= span.start) {
+            let message = format!("the end of each of plan.spans must be greater than its start {start}, it is {end}");
+            return Err(Error::invalid(message));
+        }
+        if !self.spans.is_sorted_by(|one, next| one.shard < next.shard) {
+            return Err(Error::invalid("plan.spans must be in order of their shards, each shard once"));
+        }
+        Ok(())
+    }
+}
+
+/// What a committed plan did, counted in positions (records as they were put) and in bytes of records.
+///
+/// A record that aggregates several user records (see `format::kpl`) is one position. It counts as delivered when any of its user
+/// records is in the object, as failed when all of them are in the error output, and as dropped when it holds none; what
+/// it brings beside its own position is in `unpacked` and `unpacked_failed`, which [`positions`](Tally::positions) leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Records in the object.
+    /// Records of which something is in the object.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivered: u64,
-    /// Bytes of those.
+    /// User records in the object beyond `delivered`: the object holds `delivered + unpacked`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpacked: u64,
+    /// Bytes of those that are in the object.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivered_bytes: u64,
     /// Records in the error output object.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// Records dropped by a transform.
+    /// User records in the error output beyond `failed`: that object holds `failed + unpacked_failed`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpacked_failed: u64,
+    /// Records that became nothing: dropped by a transform, or aggregates without user records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
     /// Records that outlived the stream's retention.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub expired: u64,
-    /// Records given up with their deleted stream.
+    /// Records given up with a deleted stream: the delivery stream itself, or the data stream that it reads.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub discarded: u64,
     /// Positions lost to damage on disk.
@@ -83,8 +120,10 @@ impl Tally {
     /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Tally) {
         self.delivered += other.delivered;
+        self.unpacked += other.unpacked;
         self.delivered_bytes += other.delivered_bytes;
         self.failed += other.failed;
+        self.unpacked_failed += other.unpacked_failed;
         self.dropped += other.dropped;
         self.expired += other.expired;
         self.discarded += other.discarded;
@@ -99,41 +138,110 @@ impl Tally {
     }
 }
 
-/// Where a stream's shard stands.
+/// Where delivery of one shard stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stands {
+    /// The position at which delivery of the shard began.
+    pub began: u64,
+    /// Everything from there up to this position is past: delivered, failed, dropped, expired, discarded or damaged.
+    pub committed: u64,
+}
+
+/// Where a delivery stream stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Everything before this position is past: delivered, failed, dropped, expired or damaged, as `total` counts.
-    pub committed: u64,
-    /// Plans made and not committed, in order of position; the first starts at `committed`, each at the last one's end.
+    /// Its shards: those whose delivery began, and those of which something is past.
+    pub shards: BTreeMap<ShardId, Stands>,
+    /// Plans made and not committed, in their order. In each shard the first starts at `committed`, each at the last
+    /// one's end.
     pub unfinished: Vec<(PlanId, Plan)>,
-    /// The sum over everything that is past. Its record counts add up to `committed`.
+    /// The sum over everything that is past. Its positions are those between `began` and `committed` of all shards, and
+    /// `retired`.
     pub total: Tally,
+    /// The positions that were past in shards that are retired.
+    pub retired: u64,
+}
+
+impl Standing {
+    /// Where the last plan of `shard` ended: where its next one starts.
+    pub fn end_of_plans(&self, shard: ShardId) -> u64 {
+        let planned = self.unfinished.iter().rev().find_map(|(_, plan)| plan.span(shard));
+        planned.map_or_else(|| self.shards.get(&shard).map_or(0, |stands| stands.committed), |span| span.end)
+    }
+
+    /// The same of each of its shards.
+    pub fn ends_of_plans(&self) -> BTreeMap<ShardId, u64> {
+        let mut ends: BTreeMap<_, _> = self.shards.iter().map(|(shard, stands)| (*shard, stands.committed)).collect();
+        ends.extend(self.unfinished.iter().flat_map(|(_, plan)| &plan.spans).map(|span| (span.shard, span.end)));
+        ends
+    }
+
+    /// Whether an unfinished plan holds positions of `shard`.
+    pub fn is_under_way(&self, shard: ShardId) -> bool {
+        self.unfinished.iter().any(|(_, plan)| plan.span(shard).is_some())
+    }
+
+    /// The positions that are past.
+    pub fn past(&self) -> u64 {
+        self.retired + self.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>()
+    }
+
+    /// Takes in that a shard is past up to `end` without an object.
+    pub fn skip(&mut self, shard: ShardId, end: u64, tally: &Tally) {
+        self.shards.entry(shard).or_default().committed = end;
+        self.total.add(tally);
+    }
+
+    /// Forgets a shard, but not what it added to the totals.
+    pub fn retire(&mut self, shard: ShardId) {
+        if let Some(Stands { began, committed }) = self.shards.remove(&shard) {
+            self.retired += committed - began;
+        }
+    }
+
+    /// Takes in that the oldest unfinished plan is done.
+    pub fn finish_first(&mut self, tally: &Tally) -> Plan {
+        let (_, plan) = self.unfinished.remove(0);
+        for span in &plan.spans {
+            self.shards.entry(span.shard).or_default().committed = span.end;
+        }
+        self.total.add(tally);
+        plan
+    }
 }
 
 /// The memory of delivery. See the module for its guarantee.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Writes a plan down; durable when it returns. It must start where the shard's last plan (or commit) ended:
-    /// [`Kind::Conflict`](crate::error::Kind::Conflict) otherwise, and nothing is written.
+    /// Writes a plan down; durable when it returns. Every span must start where its shard's last plan (or commit, or the
+    /// shard's beginning) ended: [`Kind::Conflict`](crate::error::Kind::Conflict) otherwise, and nothing is written.
     async fn plan(&self, plan: Plan) -> Result<PlanId>;
 
-    /// Puts a new plan in the place of an unfinished one with the same span; durable when it returns. Only for a plan
+    /// Puts a new plan in the place of an unfinished one with the same spans; durable when it returns. Only for a plan
     /// whose object is sure not to exist, for instance because its bucket does not: the old plan is never carried
     /// out again. [`Kind::Conflict`](crate::error::Kind::Conflict) when `old` is not unfinished or the spans differ.
     async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId>;
 
-    /// Writes down that the oldest unfinished plan of its shard is done; durable when it returns. Committing a plan
-    /// out of order or twice is [`Kind::Conflict`](crate::error::Kind::Conflict).
+    /// Writes down that the oldest unfinished plan of its delivery stream is done; durable when it returns. Committing a
+    /// plan out of order or twice is [`Kind::Conflict`](crate::error::Kind::Conflict).
     async fn commit(&self, plan: PlanId, tally: Tally) -> Result<()>;
 
-    /// Writes down that `committed..end` is past without an object: expired, damaged, discarded. Only while no plan is
-    /// unfinished. The tally's record counts add up to the positions skipped.
-    async fn skip(&self, stream: StreamId, shard: u32, end: u64, tally: Tally) -> Result<()>;
+    /// Writes down where delivery of a shard begins; durable when it returns. Once, and before its first plan:
+    /// [`Kind::Conflict`](crate::error::Kind::Conflict) otherwise. A shard that is planned without it begins at 0.
+    async fn begin(&self, stream: StreamId, shard: ShardId, position: u64) -> Result<()>;
 
-    /// Where each shard of a stream stands; a shard that was never planned is absent.
-    async fn standing(&self, stream: StreamId) -> Result<BTreeMap<u32, Standing>>;
+    /// Writes down that `committed..end` of a shard is past without an object: expired, damaged, discarded. Only while no
+    /// plan of the shard is unfinished. The tally's record counts add up to the positions skipped.
+    async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()>;
 
-    /// Forgets a stream.
+    /// Forgets where a shard stands that is gone for good and will never be planned again; what it added to the totals
+    /// stays. [`Kind::Conflict`](crate::error::Kind::Conflict) while a plan of it is unfinished; nothing happens to one that is not known.
+    async fn retire(&self, stream: StreamId, shard: ShardId) -> Result<()>;
+
+    /// Where a delivery stream stands; empty for one that was never planned.
+    async fn standing(&self, stream: StreamId) -> Result<Standing>;
+
+    /// Forgets a delivery stream.
     async fn remove(&self, stream: StreamId) -> Result<()>;
 
     /// Whether it can take anything at all until a restart; the error says why not.
@@ -148,19 +256,4 @@ pub trait Ledger: Send + Sync {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-mod stream_id {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::record::StreamId;
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(id: &StreamId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StreamId, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }

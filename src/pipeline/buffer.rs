@@ -1,25 +1,24 @@
 //! Where an object ends: by size or by time, whichever is first. Pure: it holds numbers, not records, and is told the time.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::Buffering;
-use crate::record::Records;
+use crate::limits::PLAN_SPANS_MAX;
+use crate::record::{Records, ShardId, Span};
 
-/// What stands between the last cut and the read position of one shard.
+/// What stands between the last cut and the read positions of all shards.
 ///
 /// The size trigger counts bytes as they were put, before compression, and is met by the record that reaches it: an
 /// object holds less than one record more than the size asked for, and never two objects where one would do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Buffer {
-    /// First position.
-    pub start: u64,
-    /// One past the last position.
-    pub end: u64,
+    /// The positions of each shard.
+    spans: BTreeMap<ShardId, Range<u64>>,
     /// Bytes of the records in it.
     pub bytes: u64,
-    /// Positions in it that have no record: damaged, or trimmed before they were read.
-    pub missing: u64,
     /// Arrival of the oldest record in it, milliseconds since 1970.
     pub oldest_ms: Option<u64>,
     /// Arrival of the newest record in it, milliseconds since 1970.
@@ -29,37 +28,52 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty buffer at `start`.
-    pub(super) fn new(start: u64) -> Self {
-        Buffer { start, end: start, bytes: 0, missing: 0, oldest_ms: None, newest_ms: 0, deadline: None }
-    }
-
     /// Whether no position has been taken in.
     pub(super) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.spans.is_empty()
     }
 
-    /// Whether the size trigger is met.
+    /// Whether the size trigger is met, or there are as many shards in it as one object may have.
     pub(super) fn is_full(&self, buffering: &Buffering) -> bool {
-        self.bytes >= buffering.size_bytes
+        self.bytes >= buffering.size_bytes || self.spans.len() >= PLAN_SPANS_MAX
     }
 
-    /// Notes that `count` positions hold nothing.
-    pub(super) fn skip(&mut self, count: u64, now: Instant) {
-        self.end += count;
-        self.missing += count;
+    /// Whether it has positions of `shard`.
+    pub(super) fn holds(&self, shard: ShardId) -> bool {
+        self.spans.contains_key(&shard)
+    }
+
+    /// Its positions, in order of the shards.
+    pub(super) fn spans(&self) -> Vec<Span> {
+        self.spans
+            .iter()
+            .map(|(shard, Range { start, end })| Span { shard: *shard, start: *start, end: *end })
+            .collect()
+    }
+
+    /// Notes that `count` positions from `first` on hold nothing.
+    pub(super) fn skip(&mut self, shard: ShardId, first: u64, count: u64, now: Instant) {
+        self.extend(shard, first, count);
         self.deadline.get_or_insert(now);
     }
 
-    /// Takes in as many of `records` as the size trigger allows, at least one, and says how many. It must not be full.
-    pub(super) fn take(&mut self, records: &Records, buffering: &Buffering, now: Instant, now_ms: u64) -> usize {
+    /// Takes in as many of `records`, which stand at `first`, as the size trigger allows, at least one, and says how many.
+    /// It must not be full.
+    pub(super) fn take(
+        &mut self,
+        (shard, first): (ShardId, u64),
+        records: &Records,
+        buffering: &Buffering,
+        now: Instant,
+        now_ms: u64,
+    ) -> usize {
         assert!(!self.is_full(buffering), "a full buffer is cut before it is filled on");
         let wanted = buffering.size_bytes - self.bytes;
         let taken = records.ends.partition_point(|end| u64::from(*end) < wanted).saturating_add(1).min(records.len());
         if taken == 0 {
             return 0;
         }
-        self.end += taken as u64;
+        self.extend(shard, first, taken as u64);
         self.bytes += u64::from(records.ends[taken - 1]);
         self.oldest_ms = Some(self.oldest_ms.map_or(records.arrived_ms, |oldest| oldest.min(records.arrived_ms)));
         self.newest_ms = self.newest_ms.max(records.arrived_ms);
@@ -70,6 +84,12 @@ impl Buffer {
         self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
         taken
     }
+
+    fn extend(&mut self, shard: ShardId, first: u64, count: u64) {
+        let span = self.spans.entry(shard).or_insert(first..first);
+        assert_eq!(span.end, first, "a shard is taken in without holes");
+        span.end += count;
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +99,12 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
+    use crate::record::StreamId;
+
+    fn shard(index: u32) -> ShardId {
+        ShardId { stream: StreamId(1), index }
+    }
+
     fn buffering(size_bytes: u64, seconds: u64) -> Buffering {
         Buffering { size_bytes, interval: Duration::from_secs(seconds) }
     }
@@ -86,27 +112,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_record_that_reaches_the_size_is_the_last() {
         let now = Clock::simulated(1, 0).instant();
-        let mut buffer = Buffer::new(5);
+        let mut buffer = Buffer::default();
         let records = Records::from_slices(100, &["aaaa", "bbbb", "cccc"]);
-        assert_eq!(buffer.take(&records, &buffering(8, 60), now, 100), 2);
+        assert_eq!(buffer.take((shard(0), 5), &records, &buffering(8, 60), now, 100), 2);
         assert!(buffer.is_full(&buffering(8, 60)));
-        assert_eq!((buffer.start, buffer.end, buffer.bytes, buffer.oldest_ms), (5, 7, 8, Some(100)));
+        assert_eq!(buffer.spans(), [Span { shard: shard(0), start: 5, end: 7 }]);
+        assert_eq!((buffer.bytes, buffer.oldest_ms), (8, Some(100)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shards_share_the_size_and_stand_in_their_order() {
+        let now = Clock::simulated(1, 0).instant();
+        let (mut buffer, hints) = (Buffer::default(), buffering(6, 60));
+        let two = Records::from_slices(100, &["aa", "bb"]);
+        assert_eq!(buffer.take((shard(3), 9), &two, &hints, now, 100), 2);
+        buffer.skip(shard(1), 40, 2, now);
+        assert_eq!(buffer.take((shard(1), 42), &two, &hints, now, 100), 1);
+        assert!(buffer.is_full(&hints) && buffer.holds(shard(1)) && !buffer.holds(shard(2)));
+        let span = |index, start, end| Span { shard: shard(index), start, end };
+        assert_eq!(buffer.spans(), [span(1, 40, 43), span(3, 9, 11)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_record_larger_than_the_size_is_taken_alone_and_empty_ones_ride_along() {
         let now = Clock::simulated(1, 0).instant();
-        let mut buffer = Buffer::new(0);
+        let mut buffer = Buffer::default();
         let records = Records::from_slices(0, &["", "", "0123456789", ""]);
-        assert_eq!(buffer.take(&records, &buffering(4, 60), now, 0), 3);
+        assert_eq!(buffer.take((shard(0), 0), &records, &buffering(4, 60), now, 0), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn age_from_a_backlog_counts_and_a_jumping_clock_does_no_harm() {
         let now = Clock::simulated(1, 0).instant();
         let due = |arrived, now_ms| {
-            let mut buffer = Buffer::new(0);
-            buffer.take(&Records::from_slices(arrived, &["x"]), &buffering(100, 60), now, now_ms);
+            let mut buffer = Buffer::default();
+            buffer.take((shard(0), 0), &Records::from_slices(arrived, &["x"]), &buffering(100, 60), now, now_ms);
             buffer.deadline.unwrap() - now
         };
         assert_eq!(due(1_000, 21_000), Duration::from_secs(40));
@@ -123,13 +163,13 @@ mod tests {
             let hints = buffering(size, 60);
             let bodies: Vec<Vec<u8>> = lens.iter().map(|len| vec![b'x'; *len]).collect();
             let all = Records::from_slices(0, &bodies);
-            let (mut buffer, mut at, mut objects) = (Buffer::new(0), 0, 0u64);
+            let (mut buffer, mut at, mut objects) = (Buffer::default(), 0, 0u64);
             while at < all.len() {
-                at += buffer.take(&all.slice(at, all.len()), &hints, now, 0);
-                prop_assert_eq!(buffer.end, at as u64);
+                at += buffer.take((shard(0), at as u64), &all.slice(at, all.len()), &hints, now, 0);
+                prop_assert_eq!(buffer.spans().last().unwrap().end, at as u64);
                 if buffer.is_full(&hints) {
                     objects += 1;
-                    buffer = Buffer::new(buffer.end);
+                    buffer = Buffer::default();
                 }
             }
             let total: u64 = lens.iter().map(|len| *len as u64).sum();

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::again::Source;
 use super::capacity::Capacity;
 use super::outage::Outage;
-use super::prepare::{Chunker, Prepared, Recipe};
+use super::prepare::{Prepared, Recipe};
 use super::state::State;
 use super::target::Target;
 use super::{Orders, Until};
@@ -22,13 +23,13 @@ use crate::format::Container;
 use crate::ledger::{Plan, PlanId, Tally};
 use crate::limits;
 use crate::record::Records;
-use crate::stream::Stream;
+use crate::stream::Reader;
 use crate::telemetry::metrics::StreamMetrics;
 
 /// What the deliveries of one pipeline share.
 pub(super) struct Courier {
     pub name: String,
-    pub stream: Stream,
+    pub reader: Reader,
     pub stores: Stores,
     pub clock: Clock,
     pub capacity: Capacity,
@@ -131,7 +132,7 @@ impl Courier {
             Some(ready) => self.put_ready(&*destination, plan, &target, facts, ready).await?,
             None => self.put_again(&*destination, plan, &target, facts, &recipe).await?,
         };
-        if tally.failed > 0 {
+        if tally.failed + tally.unpacked_failed > 0 {
             let (sender, body) = Body::channel(1);
             let lines = produce(sender, async |sender| self.read_failures(plan, &recipe, sender).await);
             let created = destination.create(&plan.error_key, body, ObjectFacts::default());
@@ -156,11 +157,14 @@ impl Courier {
         let mut pieces = vec![container.head()];
         for prepared in ready.chunks {
             tally.add(&prepared.tally);
+            if prepared.tally.delivered == 0 {
+                continue;
+            }
             container.add(&prepared.chunk);
             pieces.push(prepared.chunk.bytes);
         }
         pieces.push(container.tail());
-        tally.damaged = (plan.end - plan.start) - tally.delivered - tally.failed;
+        tally.damaged = plan.positions() - tally.positions();
         if tally.delivered > 0 {
             let bytes: usize = pieces.iter().map(Bytes::len).sum();
             let created = destination.create(&plan.key, Body::ready(pieces), facts).await?;
@@ -172,7 +176,7 @@ impl Courier {
         Ok(tally)
     }
 
-    /// Reads the plan's span from the journal and puts what it becomes; memory is bound by a few chunks.
+    /// Reads the plan's spans from the journal and puts what it becomes; memory is bound by a few chunks.
     async fn put_again(
         &self,
         destination: &dyn Destination,
@@ -225,7 +229,8 @@ impl Courier {
             // An encoder may owe no byte at all (uncompressed empty records): the empty piece still says "an object".
             send(out, tail).await?;
         }
-        tally.damaged = (plan.end - plan.start) - tally.delivered - tally.failed;
+        tally.discarded = source.discarded();
+        tally.damaged = plan.positions() - tally.positions();
         Ok(tally)
     }
 
@@ -248,7 +253,7 @@ impl Courier {
     }
 
     fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {
-        Source { courier: self, position: plan.start, end: plan.end, chunker: Chunker::default(), whole: Vec::new() }
+        Source::of(&self.reader, plan)
     }
 
     /// Whether the settings in force name another store than the plan.
@@ -295,11 +300,11 @@ impl Courier {
         if u128::from(age_ms) <= retention.as_millis() {
             return None;
         }
-        let expired = plan.end - plan.start;
+        let expired = plan.positions();
         tracing::error!(
             stream = self.name,
             key = plan.key,
-            first_position = plan.start,
+            first_position = plan.spans.first().map_or(0, |span| span.start),
             records = expired,
             retention_seconds = retention.as_secs(),
             "records outlived the stream's retention and are given up"
@@ -324,43 +329,6 @@ async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) 
 
 async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
     if out.send(piece).await { Ok(()) } else { Err(Error::unavailable("the upload ended before its body")) }
-}
-
-/// Whole chunks of a plan's span, read from the journal.
-struct Source<'a> {
-    courier: &'a Courier,
-    position: u64,
-    end: u64,
-    chunker: Chunker,
-    whole: Vec<Vec<Records>>,
-}
-
-impl Source<'_> {
-    async fn next(&mut self) -> Result<Option<Vec<Records>>> {
-        while self.whole.is_empty() {
-            if self.position >= self.end {
-                return Ok(self.chunker.finish());
-            }
-            let batch = self.courier.stream.read(self.position, limits::READ_BYTES).await?;
-            if batch.span.end <= self.position {
-                let message = format!(
-                    "the plan's records up to position {} are not in the journal, which ends at {}",
-                    self.end, batch.span.end
-                );
-                return Err(Error::corrupt(message));
-            }
-            let mut at = batch.span.start;
-            for put in batch.puts {
-                let wanted = put.len().min(self.end.saturating_sub(at) as usize);
-                at += put.len() as u64;
-                let put = if wanted == put.len() { put } else { put.slice(0, wanted) };
-                self.whole.extend(self.chunker.push(put));
-            }
-            self.whole.reverse();
-            self.position = batch.span.end;
-        }
-        Ok(self.whole.pop())
-    }
 }
 
 /// Waits until what is under way is to be left at once.

@@ -1,33 +1,38 @@
 //! Delivery: from a position in a stream to committed objects.
 //!
-//! A [`Pipeline`] is one task that owns one stream's way out. It reads the journal on from where the ledger says,
-//! fills a buffer, and when the size or the time trigger is met it writes a plan into the ledger, lets the object be
+//! A [`Pipeline`] is one task that owns one delivery stream's way out. It reads on from where the ledger says, from one
+//! shard or from several, fills a buffer, and when the size or the time trigger is met it writes a plan into the ledger, lets the object be
 //! put, commits, and lets the journal trim. Several objects may be under way at once; they are committed in order.
 //!
 //! ```text
-//! stream.read -> buffer -> (cut) -> ledger.plan -> deliver -> ledger.commit -> stream.delivered
-//!                   \-> prepare (other threads, while the buffer fills) --/
+//! feed.next -> buffer -> (cut) -> ledger.plan -> deliver -> ledger.commit -> feed.delivered
+//!                 \-> prepare (other threads, while the buffer fills) --/
 //! ```
+//! One object holds records of all shards, shard by shard in the order of their numbers: so its bytes do not depend on
+//! which shard was read when, and a shard's records stand behind those of its parents.
+//!
 //! Recovery is start-up: unfinished plans are carried out exactly as written before a new one is made.
 
+mod again;
 mod buffer;
 mod capacity;
 mod deliver;
 mod encoders;
+mod encoding;
 mod failed;
 mod outage;
 mod prepare;
 mod state;
 mod target;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{self, Future};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
@@ -37,16 +42,16 @@ use crate::clock::Clock;
 use crate::config::DeliveryStream;
 use crate::destination::Stores;
 use crate::error::Result;
-use crate::ledger::{Ledger, Plan, PlanId, Standing, Tally};
+use crate::ledger::{Ledger, Plan, PlanId, Standing, Stands, Tally};
 use crate::limits;
-use crate::record::{Batch, Records};
-use crate::stream::Stream;
+use crate::record::{Records, ShardId, StreamId};
+use crate::stream::{Arrival, Event, Feed};
 use crate::telemetry::metrics::StreamMetrics;
 
 use buffer::Buffer;
 use deliver::{Courier, Outcome, Ready};
-use encoders::Encoded;
-use prepare::{Chunker, Prepared, Recipe};
+use encoding::Encoding;
+use prepare::Recipe;
 use target::Target;
 
 /// How long a pipeline is to go on.
@@ -79,7 +84,7 @@ pub struct Orders {
 /// What a pipeline is made of.
 pub struct Parts {
     /// Where records come from.
-    pub stream: Stream,
+    pub feed: Feed,
     /// Where plans and commits are written down.
     pub ledger: Arc<dyn Ledger>,
     /// Where objects go.
@@ -106,45 +111,38 @@ pub struct Ended {
 /// The task that owns one stream's way out.
 pub struct Pipeline {
     courier: Arc<Courier>,
+    feed: Feed,
     ledger: Arc<dyn Ledger>,
     orders: watch::Receiver<Orders>,
     standing: Standing,
     buffer: Buffer,
-    chunker: Chunker,
-    /// Records that were read and not yet taken in.
-    unread: VecDeque<Records>,
+    /// Records that were read and not yet taken in, and where they stand.
+    unread: VecDeque<(ShardId, u64, Records)>,
     /// Chunks of the buffer that are being encoded; `None` when the buffer is to be encoded at delivery instead.
     encoding: Option<Encoding>,
+    /// Where each shard ended when the buffer's time was over: up to there it is filled on.
+    tips: Option<BTreeMap<ShardId, u64>>,
     under_way: FuturesOrdered<Delivery>,
     /// Oldest arrival and bytes of each plan under way, in order.
     carried: VecDeque<(Option<u64>, u64)>,
-    reading: Option<Pin<Box<dyn Future<Output = Result<Batch>> + Send>>>,
-    read_at: u64,
+    /// Shards that are no more, to be forgotten when nothing of them is on its way; of those whose stream was deleted, where
+    /// they ended.
+    leaving: BTreeMap<ShardId, Option<u64>>,
 }
 
 type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-/// The chunks of the open buffer on their way through the encoder.
-struct Encoding {
-    version: u64,
-    recipe: Recipe,
-    /// Each ends with its chunk and the memory that it holds, or with nothing when there was no room for it.
-    jobs: Vec<Encoded<Option<(Prepared, OwnedSemaphorePermit)>>>,
-    /// Set by a job that found no room: the rest need not be encoded now.
-    no_room: Arc<AtomicBool>,
-}
-
 impl Pipeline {
     /// Takes up where the ledger stands: unfinished plans are under way when this returns.
     pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { stream, ledger, stores, clock, capacity, metrics, state, orders } = parts;
-        let shard = stream.shard();
-        let standing = ledger.standing(shard.stream).await?.remove(&shard.index).unwrap_or_default();
-        state.stands(standing.committed, standing.total);
+        let Parts { mut feed, ledger, stores, clock, capacity, metrics, state, orders } = parts;
+        let standing = ledger.standing(feed.by()).await?;
+        state.stands(&standing);
+        feed.resume(standing.ends_of_plans()).await?;
         let name = orders.borrow().stream.name.clone();
         let courier = Arc::new(Courier {
             name,
-            stream,
+            reader: feed.reader(),
             stores,
             clock,
             capacity,
@@ -154,26 +152,27 @@ impl Pipeline {
             outage: outage::Outage::default(),
             one_at_a_time: tokio::sync::Mutex::new(()),
         });
-        let end = standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end);
         let mut pipeline = Pipeline {
             courier,
+            feed,
             ledger,
             orders,
-            buffer: Buffer::new(end),
-            chunker: Chunker::default(),
+            standing,
+            buffer: Buffer::default(),
             unread: VecDeque::new(),
             encoding: None,
+            tips: None,
             under_way: FuturesOrdered::new(),
             carried: VecDeque::new(),
-            reading: None,
-            read_at: end,
-            standing,
+            leaving: BTreeMap::new(),
         };
         for (id, plan) in pipeline.standing.unfinished.clone() {
             pipeline.send(id, plan, None, 0, None);
         }
         // What was committed just before a crash may not have been trimmed.
-        pipeline.courier.stream.delivered(pipeline.standing.committed).await?;
+        for (shard, stands) in &pipeline.standing.shards {
+            pipeline.feed.delivered(*shard, stands.committed).await?;
+        }
         Ok(pipeline)
     }
 
@@ -191,8 +190,11 @@ impl Pipeline {
             // While there is more in the journal the time trigger waits: an object of a backlog is as large as one of fresh
             // records.
             let ending = until != Until::Forever;
+            if ending {
+                self.feed.freeze().await?;
+            }
             let asks = (ending || self.is_late()) && !self.is_full();
-            let caught_up = asks && self.is_caught_up().await?;
+            let caught_up = asks && self.is_caught_up(ending).await?;
             let last = ending && caught_up;
             if self.is_due(caught_up) && self.has_room() {
                 self.cut().await?;
@@ -205,20 +207,14 @@ impl Pipeline {
                 break;
             }
         }
-        let extent = self.courier.stream.extent().await?;
-        Ok(Ended { left: extent.end.saturating_sub(self.standing.committed) })
+        let ends = self.feed.ends().await?;
+        let committed = |shard| self.standing.shards.get(shard).map_or(0, |stands| stands.committed);
+        Ok(Ended { left: ends.iter().map(|(shard, end)| end.saturating_sub(committed(shard))).sum() })
     }
 
     /// Waits for the next thing to happen and does it. `false` when a delivery was left undone.
     async fn step(&mut self) -> Result<bool> {
         let reads = self.unread.is_empty() && !self.is_full();
-        if reads && self.reading.is_none() {
-            let (stream, at) = (self.courier.stream.clone(), self.read_at);
-            self.reading = Some(Box::pin(async move {
-                stream.grown(at).await?;
-                stream.read(at, limits::READ_BYTES).await
-            }));
-        }
         // A deadline that is over already waits for something else: room, or the rest of a backlog.
         let deadline = self.buffer.deadline.filter(|_| self.has_room() && !self.is_late());
         let clock = &self.courier.clock;
@@ -238,53 +234,113 @@ impl Pipeline {
                     None => future::pending().await,
                 }
             } => {}
-            batch = async { self.reading.as_mut().expect("guarded by the precondition").await }, if self.reading.is_some() => {
-                self.reading = None;
-                self.take_in(batch?);
+            event = self.feed.next(), if reads => match event? {
+                Event::Arrival(arrival) => self.take_in(arrival),
+                Event::Begins(shards) => self.begin(shards).await?,
+                Event::Retired(shards) => {
+                    self.leaving.extend(shards.into_iter().map(|shard| (shard, None)));
+                    self.part().await?;
+                }
+                Event::Gone(stream, ends) => self.lose(stream, ends).await?,
             }
         }
         Ok(true)
     }
 
-    fn take_in(&mut self, batch: Batch) {
-        let missing = batch.span.start.saturating_sub(self.read_at);
+    fn take_in(&mut self, arrival: Arrival) {
+        let Arrival { shard, first, missing, puts } = arrival;
         if missing > 0 {
             tracing::error!(
                 stream = self.courier.name,
-                first_position = self.read_at,
+                shard = shard.index,
+                first_position = first,
                 records = missing,
                 "records are missing from the journal and are counted as damaged"
             );
-            self.buffer.skip(missing, self.courier.clock.instant());
+            self.buffer.skip(shard, first, missing, self.courier.clock.instant());
         }
-        self.read_at = batch.span.end.max(self.read_at);
-        self.unread.extend(batch.puts);
+        let mut position = first + missing;
+        for records in puts {
+            let next = position + records.len() as u64;
+            self.unread.push_back((shard, position, records));
+            position = next;
+        }
+    }
+
+    /// Has shards read from where they begin, once that is written down.
+    async fn begin(&mut self, shards: Vec<(ShardId, u64)>) -> Result<()> {
+        let by = self.feed.by();
+        try_join_all(shards.iter().map(|(shard, position)| self.ledger.begin(by, *shard, *position))).await?;
+        for (shard, position) in shards {
+            self.standing.shards.insert(shard, Stands { began: position, committed: position });
+            self.feed.open(shard, position);
+        }
+        self.courier.state.stands(&self.standing);
+        Ok(())
+    }
+
+    /// Gives up what a deleted data stream still held.
+    async fn lose(&mut self, stream: StreamId, ends: BTreeMap<ShardId, u64>) -> Result<()> {
+        tracing::warn!(stream = self.courier.name, "the data stream that is delivered was deleted");
+        let known = self.standing.shards.keys().filter(|shard| shard.stream == stream);
+        self.leaving.extend(known.map(|shard| (*shard, None)));
+        self.leaving.extend(ends.into_iter().map(|(shard, end)| (shard, Some(end))));
+        self.part().await
+    }
+
+    /// Forgets shards that are no more and of which nothing is on its way.
+    async fn part(&mut self) -> Result<()> {
+        let is_held = |shard: &ShardId| {
+            self.standing.is_under_way(*shard)
+                || self.buffer.holds(*shard)
+                || self.unread.iter().any(|(unread, ..)| unread == shard)
+        };
+        let free: Vec<_> =
+            self.leaving.iter().filter(|(shard, _)| !is_held(shard)).map(|(s, end)| (*s, *end)).collect();
+        let by = self.feed.by();
+        for (shard, end) in &free {
+            let committed = self.standing.end_of_plans(*shard);
+            if let Some(end) = end.filter(|end| *end > committed) {
+                let tally = Tally { discarded: end - committed, ..Tally::default() };
+                tracing::error!(
+                    stream = self.courier.name,
+                    shard = shard.index,
+                    records = tally.discarded,
+                    "records are given up with their deleted data stream"
+                );
+                self.ledger.skip(by, *shard, end, tally).await?;
+                self.standing.skip(*shard, end, &tally);
+            }
+            self.ledger.retire(by, *shard).await?;
+            self.standing.retire(*shard);
+            self.leaving.remove(shard);
+        }
+        if !free.is_empty() {
+            self.courier.state.stands(&self.standing);
+        }
+        Ok(())
     }
 
     /// Takes records that were read into the buffer, until it is full, and sends whole chunks to be encoded.
     async fn fill(&mut self) -> Result<()> {
         let orders = self.orders.borrow().clone();
         let hints = orders.stream.buffer;
-        while let Some(records) = self.unread.pop_front() {
+        while let Some((shard, position, records)) = self.unread.pop_front() {
             if self.buffer.is_full(&hints) {
-                self.unread.push_front(records);
+                self.unread.push_front((shard, position, records));
                 break;
             }
             self.choose_encoding(&orders);
             let clock = &self.courier.clock;
-            let taken = self.buffer.take(&records, &hints, clock.instant(), clock.now_ms());
-            let (now, rest) = if taken == records.len() {
-                (records, None)
+            let taken = self.buffer.take((shard, position), &records, &hints, clock.instant(), clock.now_ms());
+            let now = if taken == records.len() {
+                records
             } else {
-                (records.slice(0, taken), Some(records.slice(taken, records.len())))
+                self.unread.push_front((shard, position + taken as u64, records.slice(taken, records.len())));
+                records.slice(0, taken)
             };
-            if let Some(rest) = rest {
-                self.unread.push_front(rest);
-            }
-            if self.encoding.is_some() {
-                for chunk in self.chunker.push(now) {
-                    self.encode(chunk).await;
-                }
+            if let Some(encoding) = &mut self.encoding {
+                encoding.push(shard, now).await;
             }
         }
         Ok(())
@@ -294,65 +350,27 @@ impl Pipeline {
     /// have changed or there is no memory for the result.
     fn choose_encoding(&mut self, orders: &Orders) {
         if self.buffer.oldest_ms.is_none() {
-            self.encoding = Some(Encoding {
-                version: orders.version,
-                recipe: Recipe::of(&Target::of(&orders.stream)),
-                jobs: Vec::new(),
-                no_room: Arc::default(),
-            });
+            let recipe = Recipe::of(&Target::of(&orders.stream));
+            self.encoding = Some(Encoding::new(orders.version, recipe, self.courier.capacity.clone()));
         }
-        let stale =
-            |encoding: &Encoding| encoding.version != orders.version || encoding.no_room.load(Ordering::Relaxed);
-        if self.encoding.as_ref().is_some_and(stale) {
-            self.encoding = None;
-            self.chunker = Chunker::default();
-        }
-    }
-
-    /// Starts encoding a chunk of the open buffer; waits while all processors are busy, which holds back reading.
-    async fn encode(&mut self, chunk: Vec<Records>) {
-        let Some(encoding) = &mut self.encoding else { return };
-        let (recipe, no_room) = (encoding.recipe.clone(), encoding.no_room.clone());
-        let (courier, capacity) = (&self.courier, self.courier.capacity.clone());
-        let job = move || {
-            let prepared = recipe.prepare(&chunk);
-            drop(chunk);
-            let Some(memory) = capacity.encoded(prepared.chunk.bytes.len()) else {
-                no_room.store(true, Ordering::Relaxed);
-                return None;
-            };
-            Some((prepared, memory))
-        };
-        encoding.jobs.push(courier.capacity.encode(job).await);
+        self.encoding.take_if(|encoding| encoding.is_stale(orders.version));
     }
 
     /// The encoded chunks of the buffer, unless settings changed or memory was short: then they are made at delivery.
     async fn ready(&mut self, version: u64) -> Result<Option<Ready>> {
-        if let Some(last) = self.chunker.finish() {
-            self.encode(last).await;
+        match self.encoding.take() {
+            Some(encoding) if !encoding.is_stale(version) => encoding.ready().await,
+            _ => Ok(None),
         }
-        let Some(encoding) = self.encoding.take() else { return Ok(None) };
-        if encoding.version != version {
-            return Ok(None);
-        }
-        let mut ready = Ready { chunks: Vec::with_capacity(encoding.jobs.len()), memory: Vec::new() };
-        for job in encoding.jobs {
-            let encoded = job.done().await?;
-            let Some((prepared, memory)) = encoded else { return Ok(None) };
-            ready.memory.push(memory);
-            ready.chunks.push(prepared);
-        }
-        Ok(Some(ready))
     }
 
     /// Writes the plan for what is in the buffer, and sends its object on the way.
     async fn cut(&mut self) -> Result<()> {
         let orders = self.orders.borrow().clone();
-        let shard = self.courier.stream.shard();
         let ready = self.ready(orders.version).await?;
-        let next = Buffer::new(self.buffer.end);
-        let buffer = std::mem::replace(&mut self.buffer, next);
-        let plan = target::plan(shard, orders.version, &orders.stream, &buffer, &self.courier.clock);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.tips = None;
+        let plan = target::plan(self.feed.by(), orders.version, &orders.stream, &buffer, &self.courier.clock);
         let id = self.ledger.plan(plan.clone()).await?;
         self.standing.unfinished.push((id, plan.clone()));
         self.send(id, plan, Some(buffer.newest_ms), buffer.bytes, ready);
@@ -400,14 +418,15 @@ impl Pipeline {
 
     async fn commit(&mut self, id: PlanId, tally: Tally) -> Result<()> {
         self.ledger.commit(id, tally).await?;
-        let (first, plan) = self.standing.unfinished.remove(0);
-        assert_eq!(first, id, "deliveries come back in the order in which they were sent");
+        assert_eq!(self.standing.unfinished[0].0, id, "deliveries come back in the order in which they were sent");
+        let plan = self.standing.finish_first(&tally);
         self.carried.pop_front();
-        self.standing.committed = plan.end;
-        self.standing.total.add(&tally);
-        self.courier.state.stands(plan.end, self.standing.total);
+        self.courier.state.stands(&self.standing);
         tracing::debug!(stream = self.courier.name, key = plan.key, records = tally.delivered, "object committed");
-        self.courier.stream.delivered(plan.end).await
+        for span in &plan.spans {
+            self.feed.delivered(span.shard, span.end).await?;
+        }
+        if self.leaving.is_empty() { Ok(()) } else { self.part().await }
     }
 
     /// Whether the buffer is to be cut: by size, or, with nothing more to read, by time or because it is the last.
@@ -428,9 +447,19 @@ impl Pipeline {
         self.under_way.len() < limits::UPLOADS_PER_PIPELINE_MAX
     }
 
-    /// Whether everything that is in the journal is in the buffer or under way.
-    async fn is_caught_up(&mut self) -> Result<bool> {
-        Ok(self.unread.is_empty() && self.courier.stream.extent().await?.end <= self.read_at)
+    /// Whether everything that is in the journal is in the buffer or under way; unless the pipeline is `ending`, all that
+    /// was there when the buffer's time was over: in busy shards there is always something more.
+    async fn is_caught_up(&mut self, ending: bool) -> Result<bool> {
+        if !self.unread.is_empty() {
+            return Ok(false);
+        }
+        if ending {
+            return self.feed.is_caught_up().await;
+        }
+        if self.tips.is_none() {
+            self.tips = Some(self.feed.ends().await?);
+        }
+        Ok(self.tips.as_ref().is_none_or(|tips| self.feed.has_reached(tips)))
     }
 
     fn publish(&self) {
@@ -438,5 +467,6 @@ impl Pipeline {
         let oldest = carried.or(self.buffer.oldest_ms);
         let bytes = self.buffer.bytes + self.carried.iter().map(|(_, bytes)| bytes).sum::<u64>();
         self.courier.state.holds(oldest, bytes, self.under_way.len());
+        self.courier.state.reads(self.feed.ahead(), self.feed.fault(), self.courier.clock.now_ms());
     }
 }

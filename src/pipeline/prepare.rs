@@ -1,17 +1,15 @@
 //! The CPU part of delivery, pure: records are cut into chunks, each chunk is processed, joined and encoded on its own,
 //! and the encoded chunks one after the other are the object.
 //!
-//! Where a chunk ends depends on the records alone, counted from the plan's first position, so a repeat makes the same
-//! chunks whatever sizes the journal reads them in.
-
-use std::borrow::Cow;
+//! Where a chunk ends depends on the records alone, counted from the first position of each span of the plan, so a
+//! repeat makes the same chunks whatever sizes the journal reads them in, and however reads of several shards came in turn.
 
 use bytes::Bytes;
 
 use super::failed::{self, Failure};
 use super::target::{Step, Target};
 use crate::config::Delimiter;
-use crate::format::{Chunk, Encoding, lines};
+use crate::format::{Chunk, Encoding, kpl, lines};
 use crate::ledger::Tally;
 use crate::limits::{ENCODE_CHUNK_BYTES, ENCODE_CHUNK_RECORDS_MAX};
 use crate::record::Records;
@@ -48,7 +46,38 @@ impl Chunker {
         whole
     }
 
+    /// About so much memory do the records take that are in no whole chunk yet.
+    pub(super) fn held(&self) -> usize {
+        self.bytes + size_of::<u32>() * self.records + 2 * size_of::<Records>() * self.open.len()
+    }
+
     /// The last chunk, if any records are left.
+    pub(super) fn finish(&mut self) -> Option<Vec<Records>> {
+        (self.bytes, self.records) = (0, 0);
+        (!self.open.is_empty()).then(|| std::mem::take(&mut self.open))
+    }
+}
+
+/// Joins what is left of spans that follow each other and do not fill a chunk: without it an object of many shards, each
+/// of which has a few records, would be as many little chunks.
+#[derive(Default)]
+pub(super) struct Tails {
+    open: Vec<Records>,
+    bytes: usize,
+    records: usize,
+}
+
+impl Tails {
+    /// Takes the last chunk of a span in; gives one back that is large enough.
+    pub(super) fn push(&mut self, tail: Vec<Records>) -> Option<Vec<Records>> {
+        self.bytes += tail.iter().map(|records| records.data.len()).sum::<usize>();
+        self.records += tail.iter().map(Records::len).sum::<usize>();
+        self.open.extend(tail);
+        let is_large = self.bytes >= ENCODE_CHUNK_BYTES || self.records >= ENCODE_CHUNK_RECORDS_MAX;
+        if is_large { self.finish() } else { None }
+    }
+
+    /// What stands before a whole chunk of the next span, or at the end.
     pub(super) fn finish(&mut self) -> Option<Vec<Records>> {
         (self.bytes, self.records) = (0, 0);
         (!self.open.is_empty()).then(|| std::mem::take(&mut self.open))
@@ -58,6 +87,7 @@ impl Chunker {
 /// What is done to each chunk.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
+    unpack: bool,
     process: Vec<Step>,
     delimiter: Delimiter,
     encoding: Encoding,
@@ -72,7 +102,12 @@ pub(super) struct Prepared {
 impl Recipe {
     /// The recipe of a target.
     pub(super) fn of(target: &Target) -> Self {
-        Recipe { process: target.process.clone(), delimiter: target.delimiter, encoding: target.encoding() }
+        Recipe {
+            unpack: target.unpack,
+            process: target.process.clone(),
+            delimiter: target.delimiter,
+            encoding: target.encoding(),
+        }
     }
 
     /// Processes, joins and encodes one chunk.
@@ -80,35 +115,77 @@ impl Recipe {
         let mut joined = Vec::with_capacity(chunk.iter().map(|records| records.data.len() + records.len()).sum());
         let mut tally = Tally::default();
         for records in chunk {
-            let kept = self.keep(records);
-            tally.failed += (records.len() - kept.len()) as u64;
-            tally.delivered += kept.len() as u64;
-            tally.delivered_bytes += kept.data.len() as u64;
-            lines::append(&mut joined, &kept, self.delimiter);
+            if self.is_untouched(records) {
+                tally.delivered += records.len() as u64;
+                tally.delivered_bytes += records.data.len() as u64;
+                lines::append(&mut joined, records, self.delimiter);
+                continue;
+            }
+            for record in records.iter() {
+                self.sort(
+                    record,
+                    &mut tally,
+                    |record| lines::append_record(&mut joined, record, self.delimiter),
+                    |_, _| {},
+                );
+            }
         }
         Prepared { chunk: self.encoding.encode_chunk(&joined), tally }
     }
 
-    /// The records that no processor refuses.
-    fn keep<'a>(&self, records: &'a Records) -> Cow<'a, Records> {
-        if self.process.is_empty() {
-            return Cow::Borrowed(records);
-        }
-        let kept: Vec<_> = records.iter().filter(|record| self.failure(record).is_none()).collect();
-        Cow::Owned(Records::from_slices(records.arrived_ms, &kept))
-    }
-
-    /// The error output of one chunk: a line for each record that fails.
+    /// The error output of one chunk: a line for each user record that fails.
     pub(super) fn failures(&self, chunk: &[Records], ended_ms: u64) -> Bytes {
-        let mut out = Vec::new();
+        let (mut out, mut tally) = (Vec::new(), Tally::default());
         for records in chunk {
             for record in records.iter() {
-                if let Some(failure) = self.failure(record) {
+                let failed = |record: &[u8], failure: Failure| {
                     failed::write_line(&mut out, record, records.arrived_ms, ended_ms, &failure);
-                }
+                };
+                self.sort(record, &mut tally, |_| {}, failed);
             }
         }
         out.into()
+    }
+
+    /// Whether all records are delivered just as they are.
+    fn is_untouched(&self, records: &Records) -> bool {
+        self.process.is_empty() && !(self.unpack && records.iter().any(kpl::may_be_aggregate))
+    }
+
+    /// Hands each user record of `record` to where it belongs, and counts the position as [`Tally`] says.
+    fn sort(
+        &self,
+        record: &[u8],
+        tally: &mut Tally,
+        mut deliver: impl FnMut(&[u8]),
+        mut fail: impl FnMut(&[u8], Failure),
+    ) {
+        let (mut delivered, mut failed) = (0, 0);
+        let mut one = |record: &[u8]| match self.failure(record) {
+            None => {
+                delivered += 1;
+                tally.delivered_bytes += record.len() as u64;
+                deliver(record);
+            }
+            Some(failure) => {
+                failed += 1;
+                fail(record, failure);
+            }
+        };
+        match if self.unpack { kpl::user_records(record) } else { None } {
+            Some(records) => records.for_each(&mut one),
+            None => one(record),
+        }
+        if delivered > 0 {
+            tally.delivered += 1;
+            tally.unpacked += delivered - 1;
+            tally.unpacked_failed += failed;
+        } else if failed > 0 {
+            tally.failed += 1;
+            tally.unpacked_failed += failed - 1;
+        } else {
+            tally.dropped += 1;
+        }
     }
 
     fn failure(&self, record: &[u8]) -> Option<Failure> {
@@ -142,6 +219,45 @@ mod tests {
         all.iter().map(|chunk| chunk.iter().flat_map(|records| records.data.to_vec()).collect()).collect()
     }
 
+    fn recipe(unpack: bool) -> Recipe {
+        let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
+        Recipe { unpack, process: vec![Step::RequireJson], delimiter, encoding }
+    }
+
+    #[test]
+    fn user_records_of_an_aggregate_are_sorted_one_by_one_and_it_counts_as_one_position() {
+        use crate::format::kpl::tests::aggregate;
+
+        let mixed = aggregate(&["1", "{", "2", "["]);
+        let bad = aggregate(&["{", "["]);
+        let none = aggregate(&[""; 0]);
+        let chunk = [Records::from_slices(5, &[&mixed[..], b"3", &bad, &none, b"]"])];
+        let prepared = recipe(true).prepare(&chunk);
+        let Tally { delivered, unpacked, failed, unpacked_failed, dropped, delivered_bytes, .. } = prepared.tally;
+        assert_eq!((delivered, unpacked, delivered_bytes), (2, 1, 3));
+        assert_eq!((failed, unpacked_failed, dropped), (2, 3, 1));
+        assert_eq!(prepared.tally.positions(), 5);
+        assert_eq!(prepared.chunk.bytes, "1\n2\n3\n");
+        let errors = recipe(true).failures(&chunk, 9);
+        assert_eq!(errors.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 5);
+
+        let as_it_is = Recipe { process: Vec::new(), ..recipe(false) }.prepare(&chunk);
+        assert_eq!((as_it_is.tally.delivered, as_it_is.tally.unpacked), (5, 0));
+    }
+
+    #[test]
+    fn little_tails_are_joined_and_large_ones_are_not_held() {
+        let mut tails = Tails::default();
+        let tail = |bytes| vec![Records::from_slices(0, &[vec![b'x'; bytes]])];
+        assert!(tails.push(tail(ENCODE_CHUNK_BYTES / 2)).is_none());
+        assert_eq!(tails.push(tail(ENCODE_CHUNK_BYTES / 2)).unwrap().len(), 2);
+        assert!(tails.push(tail(1)).is_none());
+        assert_eq!(tails.finish().unwrap().len(), 1);
+        assert!(tails.finish().is_none());
+        let empties = vec![Records::from_slices(0, &vec![""; ENCODE_CHUNK_RECORDS_MAX])];
+        assert!(tails.push(empties).is_some(), "records without bytes are counted too");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
@@ -170,8 +286,7 @@ mod tests {
 
     #[test]
     fn a_record_that_is_not_json_is_counted_and_written_to_the_errors_alone() {
-        let recipe =
-            Recipe { process: vec![Step::RequireJson], delimiter: Delimiter::Always, encoding: Encoding::default() };
+        let recipe = recipe(false);
         let chunk = [Records::from_slices(5, &["{\"a\":1}", "{\"a\":", "2 3", "null"])];
         let prepared = recipe.prepare(&chunk);
         assert_eq!((prepared.tally.delivered, prepared.tally.failed, prepared.tally.delivered_bytes), (2, 2, 11));

@@ -1,9 +1,11 @@
 //! What a pipeline lets others see: where it stands, what it did last, what went wrong last.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
-use crate::ledger::Tally;
+use crate::ledger::{Standing, Stands, Tally};
+use crate::record::ShardId;
 
 /// The visible state of one pipeline; read by status and metrics.
 #[derive(Default)]
@@ -14,8 +16,12 @@ pub struct State(Mutex<Seen>);
 pub struct Seen {
     /// Whether it has read the ledger and runs.
     pub running: bool,
-    /// Everything before this position is past.
-    pub committed: u64,
+    /// Where its shards stand: everything before `committed` is past.
+    pub shards: BTreeMap<ShardId, Stands>,
+    /// Positions that were past in shards that are no more.
+    pub retired: u64,
+    /// Shards that are not read yet, since their parents are not, but will be from their first record on.
+    pub ahead: Arc<[ShardId]>,
     /// The sum over everything that is past.
     pub total: Tally,
     /// Bytes of records in the open buffer and under way.
@@ -28,6 +34,8 @@ pub struct Seen {
     pub last_object: Option<(String, u64)>,
     /// The last failure and when; gone after the next success.
     pub last_error: Option<(String, u64)>,
+    /// Why nothing can be read, and since when; gone when something can.
+    pub fault: Option<(String, u64)>,
 }
 
 impl State {
@@ -36,9 +44,17 @@ impl State {
         self.lock().clone()
     }
 
-    pub(super) fn stands(&self, committed: u64, total: Tally) {
+    pub(super) fn stands(&self, standing: &Standing) {
         let mut seen = self.lock();
-        (seen.running, seen.committed, seen.total) = (true, committed, total);
+        seen.running = true;
+        (seen.total, seen.retired) = (standing.total, standing.retired);
+        seen.shards.clone_from(&standing.shards);
+    }
+
+    pub(super) fn reads(&self, ahead: Arc<[ShardId]>, fault: Option<Error>, now_ms: u64) {
+        let mut seen = self.lock();
+        seen.ahead = ahead;
+        seen.fault = fault.map(|fault| (fault.to_string(), seen.fault.as_ref().map_or(now_ms, |(_, since)| *since)));
     }
 
     pub(super) fn holds(&self, oldest_ms: Option<u64>, buffered_bytes: u64, under_way: usize) {

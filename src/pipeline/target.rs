@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Sse, Store,
+    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Source, Sse, Store,
 };
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
 use crate::ledger::Plan;
-use crate::record::ShardId;
+use crate::record::StreamId;
 
 use super::buffer::Buffer;
 
@@ -25,6 +25,9 @@ pub(super) struct Target {
     /// How objects are stored there; for where the settings in force are another place's.
     #[serde(default, skip_serializing_if = "Stored::is_plain")]
     pub stored: Stored,
+    /// Whether aggregated records are taken apart first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpack: bool,
     /// What becomes of records before they are joined, by name, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<Step>,
@@ -117,6 +120,8 @@ impl Target {
         Target {
             place: Place::of(&destination.store),
             stored: Stored::of(&destination.store),
+            // As Firehose does with what it reads from Kinesis; what is put into it directly is left as it is.
+            unpack: stream.source != Source::Direct,
             process: stream.process.iter().map(|Processor::RequireJson| Step::RequireJson).collect(),
             delimiter: destination.delimiter,
             compression: destination.compression,
@@ -168,12 +173,10 @@ impl Target {
 }
 
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
-pub(super) fn plan(shard: ShardId, version: u64, stream: &DeliveryStream, buffer: &Buffer, clock: &Clock) -> Plan {
+pub(super) fn plan(id: StreamId, version: u64, stream: &DeliveryStream, buffer: &Buffer, clock: &Clock) -> Plan {
     let plan = Plan {
-        stream: shard.stream,
-        shard: shard.index,
-        start: buffer.start,
-        end: buffer.end,
+        stream: id,
+        spans: buffer.spans(),
         planned_ms: 0,
         object_ms: buffer.oldest_ms.unwrap_or_else(|| clock.now_ms()),
         version,
@@ -184,7 +187,7 @@ pub(super) fn plan(shard: ShardId, version: u64, stream: &DeliveryStream, buffer
     replan(&plan, version, stream, clock)
 }
 
-/// The plan for the span of `plan` under other settings, with keys of its own.
+/// The plan for the spans of `plan` under other settings, with keys of its own.
 pub(super) fn replan(plan: &Plan, version: u64, stream: &DeliveryStream, clock: &Clock) -> Plan {
     let destination = &stream.destination;
     let (nonce, random) = (clock.uuid(), clock.uuid().replace('-', ""));
@@ -233,6 +236,6 @@ mod tests {
         let now = Store::S3(Box::new(S3Store::new("new", S3Connection::default())));
         assert_eq!(planned.store(&now), Store::S3(Box::new(old)));
         let plain = serde_json::to_value(Target::of(&stream(S3Store::new("b", S3Connection::default())))).unwrap();
-        assert!(plain.get("stored").is_none(), "{plain}");
+        assert!(plain.get("stored").is_none() && plain.get("unpack").is_none(), "{plain}");
     }
 }

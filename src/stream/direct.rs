@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Reader;
 use crate::error::Result;
 use crate::journal::{Append, Appended, Extent, Journal};
 use crate::record::{Batch, ShardId, StreamId};
@@ -12,7 +13,7 @@ use crate::record::{Batch, ShardId, StreamId};
 /// One stream of direct puts: one shard, one reader. Cheap to clone.
 #[derive(Clone)]
 pub struct Stream {
-    journal: Arc<dyn Journal>,
+    pub(super) journal: Arc<dyn Journal>,
     shard: ShardId,
 }
 
@@ -65,7 +66,7 @@ impl Stream {
 
 /// All streams of one journal.
 #[derive(Clone)]
-pub struct Streams(Arc<dyn Journal>);
+pub struct Streams(pub(super) Arc<dyn Journal>);
 
 impl Streams {
     /// The streams of `journal`.
@@ -76,6 +77,11 @@ impl Streams {
     /// The stream with this id.
     pub fn get(&self, id: StreamId) -> Stream {
         Stream::new(self.0.clone(), id)
+    }
+
+    /// Reads the shards of all of them.
+    pub fn reader(&self) -> Reader {
+        Reader::of(self.0.clone())
     }
 
     /// Whether puts can be taken at all; the error says why not.

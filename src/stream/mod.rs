@@ -2,8 +2,11 @@
 //!
 //! - [`Stream`]: one delivery stream's own records (direct puts, and what importers copy): one shard, one reader.
 //! - [`data`]: data streams: many shards, many readers, retention by time.
+//! - [`Feed`]: what a pipeline reads from, be it the one or the other.
 
 pub mod data;
 mod direct;
+mod feed;
 
 pub use direct::{Stream, Streams};
+pub use feed::{Arrival, Event, Feed, Reader};

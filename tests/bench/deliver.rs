@@ -23,7 +23,7 @@ use standpipe::ledger::local::{LocalLedger, Options as LedgerOptions};
 use standpipe::limits::ENCODE_CHUNK_BYTES;
 use standpipe::pipeline::{Capacity, Orders, Parts, Pipeline, Until};
 use standpipe::record::{Records, StreamId};
-use standpipe::stream::Stream;
+use standpipe::stream::{Feed, Stream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -81,7 +81,7 @@ impl Bench {
         let orders = Orders { stream: self.settings.clone(), version: 1, until: Until::Flushed };
         let (_changes, orders) = watch::channel(orders);
         let parts = Parts {
-            stream: self.stream.clone(),
+            feed: Feed::direct(&self.stream),
             ledger: self.ledger.clone(),
             stores: Stores::new(),
             clock: self.clock.clone(),

@@ -11,6 +11,7 @@ use crate::disk::RealDisk;
 use crate::error::{Error, Result};
 use crate::ledger::local::{Entry, Recorded, read_history};
 use crate::ledger::{Plan, PlanId, Tally};
+use crate::record::ShardId;
 
 /// Prints the entries of the ledger in `data_dir`, a line for each; as JSON objects if asked so. Damage is told on
 /// standard error in its place, and is an error at the end.
@@ -42,20 +43,23 @@ fn line(recorded: &Recorded) -> String {
     match &recorded.entry {
         Entry::Plan { id, plan } => planned("PLAN  ", *id, plan),
         Entry::Replan { old, id, plan } => format!("{}  in place of #{old}", planned("REPLAN", *id, plan)),
-        Entry::Commit { id, stream, shard, end, ms, tally } => {
-            format!("{}  COMMIT  #{id}  {stream}/{shard}  ..{end}  {}", time(*ms), sums(tally))
+        Entry::Commit { id, stream, ms, tally } => {
+            format!("{}  COMMIT  #{id}  {stream}  {}", time(*ms), sums(tally))
+        }
+        Entry::Start { stream, shard, position, ms } => {
+            format!("{}  START   {stream}  {}  {position}..", time(*ms), place(*shard))
         }
         Entry::Skip { stream, shard, end, ms, tally } => {
-            format!("{}  SKIP    {stream}/{shard}  ..{end}  {}", time(*ms), sums(tally))
+            format!("{}  SKIP    {stream}  {}  ..{end}  {}", time(*ms), place(*shard), sums(tally))
         }
+        Entry::Retire { stream, shard, ms } => format!("{}  RETIRE  {stream}  {}", time(*ms), place(*shard)),
         Entry::Remove { stream, ms } => format!("{}  REMOVE  {stream}", time(*ms)),
-        Entry::Shard { stream, shard, committed, total } => {
-            format!("{:24}  BEFORE  {stream}/{shard}  ..{committed}  {}", "", sums(total))
+        Entry::Stream { stream, total, .. } => format!("{:24}  BEFORE  {stream}  {}", "", sums(total)),
+        Entry::Shard { stream, shard, began, committed } => {
+            format!("{:24}  BEFORE  {stream}  {}  {began}..{committed}", "", place(*shard))
         }
         Entry::Open { id, plan } => {
-            let (stream, shard) = (plan.stream, plan.shard);
-            let key = harmless(&plan.key);
-            format!("{:24}  OPEN    #{id}  {stream}/{shard}  {}..{}  {key}", "", plan.start, plan.end)
+            format!("{:24}  OPEN    #{id}  {}  {}  {}", "", plan.stream, spans(plan), harmless(&plan.key))
         }
         Entry::Header { .. } | Entry::Begin { .. } | Entry::End { .. } => {
             format!("{:24}  {} line {}", "", recorded.file, recorded.line)
@@ -64,8 +68,19 @@ fn line(recorded: &Recorded) -> String {
 }
 
 fn planned(what: &str, id: PlanId, plan: &Plan) -> String {
-    let Plan { stream, shard, start, end, .. } = plan;
-    format!("{}  {what}  #{id}  {stream}/{shard}  {start}..{end}  {}", time(plan.planned_ms), harmless(&plan.key))
+    let (at, stream, key) = (time(plan.planned_ms), plan.stream, harmless(&plan.key));
+    format!("{at}  {what}  #{id}  {stream}  {}  {key}", spans(plan))
+}
+
+/// Where a plan's records stand: each of its shards with its positions.
+fn spans(plan: &Plan) -> String {
+    let spans: Vec<String> =
+        plan.spans.iter().map(|span| format!("{} {}..{}", place(span.shard), span.start, span.end)).collect();
+    spans.join(", ")
+}
+
+fn place(shard: ShardId) -> String {
+    format!("{}/{}", shard.stream, shard.index)
 }
 
 /// The counts that are not zero.
@@ -73,7 +88,9 @@ fn sums(tally: &Tally) -> String {
     let mut text = String::new();
     let records = [
         ("delivered", tally.delivered),
+        ("unpacked", tally.unpacked),
         ("failed", tally.failed),
+        ("unpacked failed", tally.unpacked_failed),
         ("dropped", tally.dropped),
         ("expired", tally.expired),
         ("discarded", tally.discarded),
@@ -107,11 +124,10 @@ mod tests {
     fn entries_read_as_what_happened() {
         let tally =
             Tally { delivered: 1_500, delivered_bytes: 4_096, objects: 1, object_bytes: 1_024, ..Tally::default() };
-        let commit =
-            Entry::Commit { id: 7, stream: StreamId(0xab), shard: 0, end: 1_500, ms: 1_700_000_000_123, tally };
+        let commit = Entry::Commit { id: 7, stream: StreamId(0xab), ms: 1_700_000_000_123, tally };
         assert_eq!(
             line(&recorded(commit)),
-            "2023-11-14T22:13:20.123Z  COMMIT  #7  00000000000000ab/0  ..1500  delivered 1,500 objects 1 (1.00 KiB from 4.00 KiB)"
+            "2023-11-14T22:13:20.123Z  COMMIT  #7  00000000000000ab  delivered 1,500 objects 1 (1.00 KiB from 4.00 KiB)"
         );
         let remove = Entry::Remove { stream: StreamId(1), ms: 0 };
         assert_eq!(line(&recorded(remove)), "1970-01-01T00:00:00.000Z  REMOVE  0000000000000001");

@@ -12,7 +12,7 @@ use crate::disk::{Disk, File, Lock, Open};
 use crate::error::{Error, Kind, Result};
 
 /// The version of the format that is written and read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const DIR: &str = "ledger";
 
 /// Why nothing could be appended.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Plan, PlanId, Tally};
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
 
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ use crate::record::StreamId;
 pub enum Entry {
     /// The first line of a file.
     Header {
-        /// The format's version: 1.
+        /// The format's version: 2.
         format: u32,
         /// The file's own number.
         file: u64,
@@ -19,17 +19,28 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<After>,
     },
-    /// Snapshot: where a shard stands.
-    Shard {
-        /// The stream.
-        #[serde(with = "crate::ledger::stream_id")]
+    /// Snapshot: what a delivery stream has done.
+    Stream {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
         stream: StreamId,
-        /// Its shard.
-        shard: u32,
-        /// Everything before this position is past.
-        committed: u64,
-        /// The sum over it.
+        /// The positions that were past in shards that are retired.
+        retired: u64,
+        /// The sum over all that is past.
         total: Tally,
+    },
+    /// Snapshot: where one of its shards stands.
+    Shard {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// The shard.
+        #[serde(with = "crate::ledger::words::shard")]
+        shard: ShardId,
+        /// Where its delivery began.
+        began: u64,
+        /// Everything from there up to this position is past.
+        committed: u64,
     },
     /// Snapshot: a plan that is not committed yet.
     Open {
@@ -42,6 +53,19 @@ pub enum Entry {
     Begin {
         /// The number of the next plan.
         next: PlanId,
+    },
+    /// Delivery of a shard begins.
+    Start {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// The shard.
+        #[serde(with = "crate::ledger::words::shard")]
+        shard: ShardId,
+        /// Where.
+        position: u64,
+        /// When, in milliseconds since 1970.
+        ms: u64,
     },
     /// A plan was made.
     Plan {
@@ -63,13 +87,9 @@ pub enum Entry {
     Commit {
         /// Its number.
         id: PlanId,
-        /// The stream.
-        #[serde(with = "crate::ledger::stream_id")]
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
         stream: StreamId,
-        /// Its shard.
-        shard: u32,
-        /// One past the last position.
-        end: u64,
         /// When, in milliseconds since 1970.
         ms: u64,
         /// What it did.
@@ -77,11 +97,12 @@ pub enum Entry {
     },
     /// Positions are past without an object.
     Skip {
-        /// The stream.
-        #[serde(with = "crate::ledger::stream_id")]
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
         stream: StreamId,
-        /// Its shard.
-        shard: u32,
+        /// The shard.
+        #[serde(with = "crate::ledger::words::shard")]
+        shard: ShardId,
         /// One past the last position.
         end: u64,
         /// When, in milliseconds since 1970.
@@ -89,10 +110,21 @@ pub enum Entry {
         /// Why, in numbers.
         tally: Tally,
     },
-    /// A stream was forgotten.
+    /// A shard that is gone for good was forgotten.
+    Retire {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// The shard.
+        #[serde(with = "crate::ledger::words::shard")]
+        shard: ShardId,
+        /// When, in milliseconds since 1970.
+        ms: u64,
+    },
+    /// A delivery stream was forgotten.
     Remove {
-        /// The stream.
-        #[serde(with = "crate::ledger::stream_id")]
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
         stream: StreamId,
         /// When, in milliseconds since 1970.
         ms: u64,

@@ -4,24 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::line::Entry;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Plan, PlanId, Standing, Tally};
-use crate::record::StreamId;
+use crate::ledger::{Plan, PlanId, Standing, Stands, Tally};
+use crate::record::{ShardId, StreamId};
 
-type Key = (StreamId, u32);
-
-/// Where every shard stands.
+/// Where every delivery stream stands.
 pub(super) struct State {
     next: PlanId,
-    shards: BTreeMap<Key, Standing>,
-    /// The shard of each unfinished plan.
-    unfinished: HashMap<PlanId, Key>,
-    /// How shards stood at the last [`mark`](State::mark), if they were touched since.
-    before: Option<BTreeMap<Key, Option<Standing>>>,
+    streams: BTreeMap<StreamId, Standing>,
+    /// The delivery stream of each unfinished plan.
+    unfinished: HashMap<PlanId, StreamId>,
+    /// How streams stood at the last [`mark`](State::mark), if they were touched since.
+    before: Option<BTreeMap<StreamId, Option<Standing>>>,
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        State { next: 1, shards: BTreeMap::new(), unfinished: HashMap::new(), before: None }
+        State { next: 1, streams: BTreeMap::new(), unfinished: HashMap::new(), before: None }
     }
 
     /// The number that the next plan gets.
@@ -29,59 +27,73 @@ impl State {
         self.next
     }
 
-    pub(super) fn standing(&self, stream: StreamId) -> BTreeMap<u32, Standing> {
-        let shards = self.shards.range((stream, 0)..=(stream, u32::MAX));
-        shards.map(|((_, shard), standing)| (*shard, standing.clone())).collect()
+    pub(super) fn standing(&self, stream: StreamId) -> Standing {
+        self.streams.get(&stream).cloned().unwrap_or_default()
     }
 
-    /// Where the plans of each shard end.
-    pub(super) fn ends(&self) -> BTreeMap<Key, u64> {
-        self.shards.iter().map(|(key, standing)| (*key, end_of_plans(standing))).collect()
+    /// Where the plans of each shard end; of a shard that several delivery streams read, the furthest.
+    pub(super) fn ends(&self) -> BTreeMap<ShardId, u64> {
+        let mut ends = BTreeMap::new();
+        for (shard, end) in self.streams.values().flat_map(Standing::ends_of_plans) {
+            let furthest: &mut u64 = ends.entry(shard).or_default();
+            *furthest = end.max(*furthest);
+        }
+        ends
     }
 
     pub(super) fn knows(&self, stream: StreamId) -> bool {
-        self.shards.range((stream, 0)..=(stream, u32::MAX)).next().is_some()
+        self.streams.contains_key(&stream)
+    }
+
+    pub(super) fn knows_shard(&self, stream: StreamId, shard: ShardId) -> bool {
+        let standing = self.streams.get(&stream);
+        standing.is_some_and(|standing| standing.shards.contains_key(&shard) || standing.is_under_way(shard))
     }
 
     /// The entry that says that a plan is done.
     pub(super) fn committing(&self, id: PlanId, tally: Tally, ms: u64) -> Result<Entry> {
-        let unfinished = self.unfinished.get(&id).and_then(|key| Some((key, self.shards[key].unfinished.first()?)));
-        let Some(((stream, shard), (first, plan))) = unfinished else {
+        let Some(stream) = self.unfinished.get(&id) else {
             return Err(Error::new(Kind::Conflict, format!("plan {id} is not unfinished")));
         };
-        if *first != id {
-            return Err(Error::new(Kind::Conflict, format!("plan {id} is not its shard's oldest, which is {first}")));
-        }
-        Ok(Entry::Commit { id, stream: *stream, shard: *shard, end: plan.end, ms, tally })
+        Ok(Entry::Commit { id, stream: *stream, ms, tally })
     }
 
     /// Takes an entry, or says why it cannot follow and changes nothing.
     pub(super) fn apply(&mut self, entry: &Entry) -> Result<()> {
         match entry {
+            Entry::Start { stream, shard, position, .. } => self.start(*stream, *shard, *position),
             Entry::Plan { id, plan } => self.plan(*id, plan),
             Entry::Replan { old, id, plan } => self.replan(*old, *id, plan),
-            Entry::Commit { id, stream, shard, end, tally, .. } => self.commit(*id, (*stream, *shard), *end, tally),
-            Entry::Skip { stream, shard, end, tally, .. } => self.skip((*stream, *shard), *end, tally),
+            Entry::Commit { id, stream, tally, .. } => self.commit(*id, *stream, tally),
+            Entry::Skip { stream, shard, end, tally, .. } => self.skip(*stream, *shard, *end, tally),
+            Entry::Retire { stream, shard, .. } => self.retire(*stream, *shard),
             Entry::Remove { stream, .. } => {
                 self.remove(*stream);
                 Ok(())
             }
             Entry::End { .. } => Ok(()),
-            Entry::Header { .. } | Entry::Shard { .. } | Entry::Open { .. } | Entry::Begin { .. } => {
-                Err(Error::corrupt("a line of the snapshot stands after it"))
-            }
+            Entry::Header { .. }
+            | Entry::Stream { .. }
+            | Entry::Shard { .. }
+            | Entry::Open { .. }
+            | Entry::Begin { .. } => Err(Error::corrupt("a line of the snapshot stands after it")),
         }
     }
 
     /// Takes an entry of a snapshot.
     pub(super) fn restore(&mut self, entry: &Entry) -> Result<()> {
         match entry {
-            Entry::Shard { stream, shard, committed, total } => {
-                let standing = Standing { committed: *committed, unfinished: Vec::new(), total: *total };
-                self.shards.insert((*stream, *shard), standing);
+            Entry::Stream { stream, retired, total } => {
+                let standing = Standing { retired: *retired, total: *total, ..Standing::default() };
+                self.streams.insert(*stream, standing);
                 Ok(())
             }
-            // The shards stand in their order, not in that of the plans.
+            Entry::Shard { stream, shard, began, committed } if began <= committed => {
+                let stands = Stands { began: *began, committed: *committed };
+                self.streams.entry(*stream).or_default().shards.insert(*shard, stands);
+                Ok(())
+            }
+            // The streams stand in their order, not in that of the plans.
             Entry::Open { id, plan } => self.place(*id, plan),
             Entry::Begin { next } if self.unfinished.keys().all(|id| id < next) => {
                 self.next = *next;
@@ -93,13 +105,18 @@ impl State {
 
     /// The entries from which [`restore`](State::restore) makes this state again.
     pub(super) fn snapshot(&self) -> impl Iterator<Item = Entry> {
-        let shards = self.shards.iter().flat_map(|((stream, shard), standing)| {
-            let (committed, total) = (standing.committed, standing.total);
-            let first = Entry::Shard { stream: *stream, shard: *shard, committed, total };
+        let streams = self.streams.iter().flat_map(|(&stream, standing)| {
+            let first = Entry::Stream { stream, retired: standing.retired, total: standing.total };
+            let shards = standing.shards.iter().map(move |(&shard, &Stands { began, committed })| Entry::Shard {
+                stream,
+                shard,
+                began,
+                committed,
+            });
             let open = |(id, plan): &(PlanId, Plan)| Entry::Open { id: *id, plan: plan.clone() };
-            std::iter::once(first).chain(standing.unfinished.iter().map(open))
+            std::iter::once(first).chain(shards).chain(standing.unfinished.iter().map(open))
         });
-        shards.chain(std::iter::once(Entry::Begin { next: self.next }))
+        streams.chain(std::iter::once(Entry::Begin { next: self.next }))
     }
 
     /// Remembers how things stand, for [`undo`](State::undo).
@@ -109,15 +126,24 @@ impl State {
 
     /// Goes back to the last [`mark`](State::mark); only plan numbers are not given again.
     pub(super) fn undo(&mut self) {
-        for (key, before) in self.before.take().unwrap_or_default() {
-            if let Some(now) = self.shards.remove(&key) {
+        for (stream, before) in self.before.take().unwrap_or_default() {
+            if let Some(now) = self.streams.remove(&stream) {
                 now.unfinished.iter().for_each(|(id, _)| _ = self.unfinished.remove(id));
             }
             if let Some(before) = before {
-                self.unfinished.extend(before.unfinished.iter().map(|(id, _)| (*id, key)));
-                self.shards.insert(key, before);
+                self.unfinished.extend(before.unfinished.iter().map(|(id, _)| (*id, stream)));
+                self.streams.insert(stream, before);
             }
         }
+    }
+
+    fn start(&mut self, stream: StreamId, shard: ShardId, position: u64) -> Result<()> {
+        if self.knows_shard(stream, shard) {
+            return Err(Error::new(Kind::Conflict, format!("delivery of shard {} has begun already", shard.index)));
+        }
+        let stands = Stands { began: position, committed: position };
+        self.touch(stream).shards.insert(shard, stands);
+        Ok(())
     }
 
     fn plan(&mut self, id: PlanId, plan: &Plan) -> Result<()> {
@@ -129,18 +155,15 @@ impl State {
 
     fn replan(&mut self, old: PlanId, id: PlanId, plan: &Plan) -> Result<()> {
         self.rises(id)?;
-        let key = (plan.stream, plan.shard);
-        let same =
-            |(known, before): &(PlanId, Plan)| *known == old && (before.start, before.end) == (plan.start, plan.end);
-        let place = self.shards.get(&key).and_then(|standing| standing.unfinished.iter().position(same));
-        let Some(place) = place else {
-            let message = format!("plan {old} of {} to {} is not unfinished in its shard", plan.start, plan.end);
+        let same = |(known, before): &(PlanId, Plan)| *known == old && before.spans == plan.spans;
+        let standing = self.streams.get(&plan.stream);
+        let Some(place) = standing.and_then(|standing| standing.unfinished.iter().position(same)) else {
+            let message = format!("plan {old} with the same spans is not unfinished in stream {}", plan.stream);
             return Err(Error::new(Kind::Conflict, message));
         };
-        self.touch(key);
+        self.touch(plan.stream).unfinished[place] = (id, plan.clone());
         self.unfinished.remove(&old);
-        self.unfinished.insert(id, key);
-        self.shards.get_mut(&key).expect("its plan was just found").unfinished[place] = (id, plan.clone());
+        self.unfinished.insert(id, plan.stream);
         self.next = id + 1;
         Ok(())
     }
@@ -153,84 +176,86 @@ impl State {
     }
 
     fn place(&mut self, id: PlanId, plan: &Plan) -> Result<()> {
-        let key = (plan.stream, plan.shard);
-        let expected = self.shards.get(&key).map_or(0, end_of_plans);
-        if plan.end <= plan.start {
-            let Plan { start, end, .. } = plan;
-            return Err(Error::invalid(format!("plan.end must be greater than plan.start {start}, it is {end}")));
+        plan.check()?;
+        let standing = self.streams.get(&plan.stream);
+        for span in &plan.spans {
+            let expected = standing.map_or(0, |standing| standing.end_of_plans(span.shard));
+            if span.start != expected {
+                let message = format!(
+                    "plan.spans starts at {} in shard {}, the shard's last plan ended at {expected}",
+                    span.start, span.shard.index
+                );
+                return Err(Error::new(Kind::Conflict, message));
+            }
         }
-        if plan.start != expected {
-            let message = format!("plan.start is {}, the shard's last plan ended at {expected}", plan.start);
-            return Err(Error::new(Kind::Conflict, message));
-        }
-        self.touch(key);
-        self.unfinished.insert(id, key);
-        self.shards.entry(key).or_default().unfinished.push((id, plan.clone()));
+        self.touch(plan.stream).unfinished.push((id, plan.clone()));
+        self.unfinished.insert(id, plan.stream);
         Ok(())
     }
 
-    fn commit(&mut self, id: PlanId, key: Key, end: u64, tally: &Tally) -> Result<()> {
-        let first = self.shards.get(&key).and_then(|standing| standing.unfinished.first());
-        let Some((_, plan)) = first.filter(|(first, plan)| *first == id && plan.end == end) else {
-            return Err(Error::new(Kind::Conflict, format!("plan {id} is not the oldest unfinished one of its shard")));
+    fn commit(&mut self, id: PlanId, stream: StreamId, tally: &Tally) -> Result<()> {
+        let first = self.streams.get(&stream).and_then(|standing| standing.unfinished.first());
+        let Some((_, plan)) = first.filter(|(first, _)| *first == id) else {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("plan {id} is not the oldest unfinished one of its stream"),
+            ));
         };
-        adds_up(tally, plan.start, plan.end)?;
-        self.touch(key);
+        adds_up(tally, plan.positions())?;
+        self.touch(stream).finish_first(tally);
         self.unfinished.remove(&id);
-        let standing = self.shards.get_mut(&key).expect("its plan was just found");
-        standing.unfinished.remove(0);
-        standing.committed = end;
-        standing.total.add(tally);
         Ok(())
     }
 
-    fn skip(&mut self, key: Key, end: u64, tally: &Tally) -> Result<()> {
-        let (committed, unfinished) =
-            self.shards.get(&key).map_or((0, 0), |standing| (standing.committed, standing.unfinished.len()));
-        if unfinished > 0 {
-            return Err(Error::new(Kind::Conflict, format!("{unfinished} plans of the shard are unfinished")));
+    fn skip(&mut self, stream: StreamId, shard: ShardId, end: u64, tally: &Tally) -> Result<()> {
+        let standing = self.streams.get(&stream);
+        if standing.is_some_and(|standing| standing.is_under_way(shard)) {
+            return Err(Error::new(Kind::Conflict, "a plan of the shard is unfinished"));
         }
+        let committed = standing.map_or(0, |standing| standing.end_of_plans(shard));
         if end <= committed {
             return Err(Error::new(Kind::Conflict, format!("position {end} is past already, up to {committed}")));
         }
         if tally.delivered + tally.failed + tally.objects > 0 {
             return Err(Error::new(Kind::Internal, "positions with an object cannot be skipped"));
         }
-        adds_up(tally, committed, end)?;
-        self.touch(key);
-        let standing = self.shards.entry(key).or_default();
-        standing.committed = end;
-        standing.total.add(tally);
+        adds_up(tally, end - committed)?;
+        self.touch(stream).skip(shard, end, tally);
+        Ok(())
+    }
+
+    fn retire(&mut self, stream: StreamId, shard: ShardId) -> Result<()> {
+        if self.streams.get(&stream).is_some_and(|standing| standing.is_under_way(shard)) {
+            return Err(Error::new(Kind::Conflict, "a plan of the shard is unfinished"));
+        }
+        self.touch(stream).retire(shard);
         Ok(())
     }
 
     fn remove(&mut self, stream: StreamId) {
-        let keys: Vec<Key> = self.shards.range((stream, 0)..=(stream, u32::MAX)).map(|(key, _)| *key).collect();
-        for key in keys {
-            self.touch(key);
-            let standing = self.shards.remove(&key).expect("its key was just listed");
-            standing.unfinished.iter().for_each(|(id, _)| _ = self.unfinished.remove(id));
+        if self.knows(stream) {
+            self.touch(stream);
+        }
+        for (id, _) in self.streams.remove(&stream).unwrap_or_default().unfinished {
+            self.unfinished.remove(&id);
         }
     }
 
-    fn touch(&mut self, key: Key) {
+    /// A stream that is to be changed.
+    fn touch(&mut self, stream: StreamId) -> &mut Standing {
         if let Some(before) = &mut self.before {
-            before.entry(key).or_insert_with(|| self.shards.get(&key).cloned());
+            before.entry(stream).or_insert_with(|| self.streams.get(&stream).cloned());
         }
+        self.streams.entry(stream).or_default()
     }
-}
-
-fn end_of_plans(standing: &Standing) -> u64 {
-    standing.unfinished.last().map_or(standing.committed, |(_, plan)| plan.end)
 }
 
 /// Every position must be accounted for: nothing is dropped in silence.
-fn adds_up(tally: &Tally, start: u64, end: u64) -> Result<()> {
+fn adds_up(tally: &Tally, positions: u64) -> Result<()> {
     let Tally { delivered, failed, dropped, expired, discarded, damaged, .. } = *tally;
     let counted = [delivered, failed, dropped, expired, discarded, damaged].into_iter().try_fold(0, u64::checked_add);
-    if counted == Some(end - start) {
+    if counted == Some(positions) {
         return Ok(());
     }
-    let message = format!("the tally of positions {start} to {end} must add up to {}: {tally:?}", end - start);
-    Err(Error::new(Kind::Internal, message))
+    Err(Error::new(Kind::Internal, format!("the tally of {positions} positions must add up to them: {tally:?}")))
 }

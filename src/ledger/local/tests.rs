@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::disk::sim::{Op, SimDisk};
 use crate::disk::{Disk, RealDisk};
-use crate::ledger::conformance::{all, delivered, plan};
+use crate::ledger::conformance::{all, delivered, plan, plan_of, shard};
 
 fn open(disk: &SimDisk, options: Options) -> Result<LocalLedger> {
     LocalLedger::open(Arc::new(disk.clone()), Clock::simulated(1, 1_000), options)
@@ -50,7 +50,8 @@ async fn a_restart_finds_everything_and_an_operator_can_read_it() {
     let disk = SimDisk::new(1);
     let ledger = open(&disk, task()).unwrap();
     deliver(&ledger, 0xabc, 0, 2).await;
-    let open_plan = ledger.plan(plan(0xabc, 0, 2, 5)).await.unwrap();
+    ledger.begin(StreamId(0xabc), shard(1), 7).await.unwrap();
+    let open_plan = ledger.plan(plan_of(0xabc, &[(0, 2, 5), (1, 7, 8)])).await.unwrap();
     let before = ledger.standing(StreamId(0xabc)).await.unwrap();
     ledger.close().await;
     let text = String::from_utf8(disk.read("ledger/00000000000000000001.jsonl").unwrap()).unwrap();
@@ -58,13 +59,26 @@ async fn a_restart_finds_everything_and_an_operator_can_read_it() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(&line[9..]).unwrap()["kind"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(kinds, ["header", "begin", "plan", "commit", "plan", "commit", "plan", "end"]);
-    assert!(text.contains(r#""kind":"commit","id":1,"stream":"0000000000000abc","shard":0,"end":1,"ms":1000,"#));
+    assert_eq!(kinds, ["header", "begin", "plan", "commit", "plan", "commit", "start", "plan", "end"]);
+    assert!(text.contains(r#""kind":"commit","id":1,"stream":"0000000000000abc","ms":1000,"#), "{text}");
+    let spans = r#""spans":[["0000000000001000/0",2,5],["0000000000001000/1",7,8]]"#;
+    assert!(text.contains(spans), "{text}");
 
     let ledger = open(&disk, task()).unwrap();
     assert_eq!(ledger.standing(StreamId(0xabc)).await.unwrap(), before);
     assert!(ledger.plan(plan(7, 0, 0, 1)).await.unwrap() > open_plan);
-    ledger.commit(open_plan, delivered(3)).await.unwrap();
+    assert_eq!(*ledger.ends_at_start(), BTreeMap::from([(shard(0), 5), (shard(1), 8)]));
+    ledger.commit(open_plan, delivered(4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_furthest_reader_of_a_shard_says_where_it_ended() {
+    let disk = SimDisk::new(1);
+    let ledger = open(&disk, task()).unwrap();
+    ledger.plan(plan(1, 0, 0, 3)).await.unwrap();
+    deliver(&ledger, 2, 0, 5).await;
+    ledger.close().await;
+    assert_eq!(open(&disk, task()).unwrap().ends_at_start()[&shard(0)], 5);
 }
 
 #[tokio::test]
@@ -85,12 +99,12 @@ async fn old_files_are_kept_within_bounds_and_history_is_read_from_them() {
     let files = || disk.files().into_iter().filter(|name| name.contains(".jsonl")).collect::<Vec<_>>();
     assert_eq!(files().len(), 5);
     let history: Vec<_> = read_history(&disk).unwrap().map(Result::unwrap).collect();
-    let Entry::Shard { committed, .. } = history[0].entry else { panic!("{:?}", history[0]) };
-    let ends: Vec<u64> = history
+    let Entry::Shard { committed, .. } = history[1].entry else { panic!("{:?}", history[1]) };
+    let ids: Vec<u64> = history
         .iter()
-        .filter_map(|recorded| if let Entry::Commit { end, .. } = recorded.entry { Some(end) } else { None })
+        .filter_map(|recorded| if let Entry::Commit { id, .. } = recorded.entry { Some(id) } else { None })
         .collect();
-    assert_eq!(ends, (committed + 1..=60).collect::<Vec<_>>());
+    assert_eq!(ids, (committed + 1..=60).collect::<Vec<_>>(), "each plan has one position");
     ledger.close().await;
 
     drop(open(&disk, Options { bytes_kept: 0, ..options }).unwrap());
@@ -174,7 +188,7 @@ async fn a_tail_cut_at_any_byte_keeps_the_whole_lines() {
         copy.overwrite(file, cut, &[0; 30]);
         let standing = open(&copy, task()).unwrap().standing(StreamId(1)).await.unwrap();
         let lines = memchr::memchr_iter(b'\n', &bytes[begin..cut.max(begin)]).count().saturating_sub(1);
-        let found = standing.get(&0).map_or(0, |standing| 2 * standing.committed as usize + standing.unfinished.len());
+        let found = 2 * standing.past() as usize + standing.unfinished.len();
         assert_eq!(found, lines, "cut at {cut}");
     }
 }
@@ -185,15 +199,18 @@ async fn files_that_are_not_ours_to_read_are_refused_with_a_reason() {
     let header = |format, file| line(&format!(r#"{{"synced":0,"kind":"header","format":{format},"file":{file}}}"#));
     let begin = line(r#"{"synced":0,"kind":"begin","next":1}"#);
     let novelty = line(r#"{"synced":0,"kind":"novelty"}"#);
-    let stray =
-        line(r#"{"synced":0,"kind":"commit","id":4,"stream":"0000000000000001","shard":0,"end":3,"ms":1,"tally":{}}"#);
+    let stray = line(r#"{"synced":0,"kind":"commit","id":4,"stream":"0000000000000001","ms":1,"tally":{}}"#);
+    let old = line(
+        r#"{"synced":0,"kind":"shard","stream":"0000000000000001","shard":0,"committed":5,"total":{"delivered":5}}"#,
+    );
     let cases = [
-        (header(2, 1) + &begin, Kind::Invalid, "has format 2, this version reads 1"),
-        (header(1, 9) + &begin, Kind::Corrupt, "says that it is number 9"),
+        (header(3, 1) + &begin, Kind::Invalid, "has format 3, this version reads 2"),
+        (header(1, 1) + &old + &begin, Kind::Invalid, "has format 1, this version reads 2"),
+        (header(2, 9) + &begin, Kind::Corrupt, "says that it is number 9"),
         (begin.clone(), Kind::Corrupt, "line 1"),
-        (header(1, 1) + &begin + &novelty, Kind::Invalid, "newer version"),
-        (header(1, 1) + &begin + &stray, Kind::Corrupt, "line 3 cannot follow"),
-        (header(1, 1) + &begin + &begin, Kind::Corrupt, "snapshot stands after it"),
+        (header(2, 1) + &begin + &novelty, Kind::Invalid, "newer version"),
+        (header(2, 1) + &begin + &stray, Kind::Corrupt, "line 3 cannot follow"),
+        (header(2, 1) + &begin + &begin, Kind::Corrupt, "snapshot stands after it"),
     ];
     for (text, expected, message) in cases {
         let disk = SimDisk::new(1);
@@ -235,7 +252,7 @@ async fn calls_that_wait_together_share_a_sync() {
 #[tokio::test]
 async fn a_plan_that_is_too_long_is_refused_alone() {
     let ledger = open(&SimDisk::new(1), task()).unwrap();
-    let huge = Plan { target: "x".repeat(70_000).into(), ..plan(1, 0, 0, 1) };
+    let huge = Plan { target: "x".repeat(1_100_000).into(), ..plan(1, 0, 0, 1) };
     assert_eq!(kind(ledger.plan(huge).await), Kind::Invalid);
     ledger.plan(plan(1, 0, 0, 1)).await.unwrap();
 }

@@ -1,6 +1,5 @@
 //! The one owner of the ledger's state and files: takes calls in groups, and answers a group after one sync for all.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
@@ -12,14 +11,16 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Plan, PlanId, Standing, Tally};
 use crate::limits::{LEDGER_GROUP_MAX, LEDGER_LINE_BYTES_MAX};
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
 
 /// What is to be written down.
 pub(super) enum Change {
     Plan(Box<Plan>),
     Replan(PlanId, Box<Plan>),
     Commit(PlanId, Tally),
-    Skip { stream: StreamId, shard: u32, end: u64, tally: Tally },
+    Begin { stream: StreamId, shard: ShardId, position: u64 },
+    Skip { stream: StreamId, shard: ShardId, end: u64, tally: Tally },
+    Retire { stream: StreamId, shard: ShardId },
     Remove(StreamId),
 }
 
@@ -29,7 +30,7 @@ pub(super) type Changed = Result<Option<PlanId>>;
 /// What a handle asks of the writer.
 pub(super) enum Call {
     Change(Change, oneshot::Sender<Changed>),
-    Standing(StreamId, oneshot::Sender<Result<BTreeMap<u32, Standing>>>),
+    Standing(StreamId, oneshot::Sender<Result<Standing>>),
     /// Answered when files and lock are let go.
     Close(oneshot::Sender<()>),
 }
@@ -141,6 +142,9 @@ impl Writer {
             Change::Plan(plan) => Entry::Plan { id: self.state.next(), plan: *plan },
             Change::Replan(old, plan) => Entry::Replan { old, id: self.state.next(), plan: *plan },
             Change::Commit(id, tally) => self.state.committing(id, tally, ms)?,
+            Change::Begin { stream, shard, position } => Entry::Start { stream, shard, position, ms },
+            Change::Retire { stream, shard } if !self.state.knows_shard(stream, shard) => return Ok(None),
+            Change::Retire { stream, shard } => Entry::Retire { stream, shard, ms },
             Change::Skip { stream, shard, end, tally } => Entry::Skip { stream, shard, end, ms, tally },
             Change::Remove(stream) if !self.state.knows(stream) => return Ok(None),
             Change::Remove(stream) => Entry::Remove { stream, ms },

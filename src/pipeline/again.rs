@@ -1,0 +1,104 @@
+//! The chunks of a plan, read from the journal once more: the same as those that were encoded while the buffer filled.
+
+use std::collections::VecDeque;
+
+use super::prepare::{Chunker, Tails};
+use crate::error::{Error, Kind, Result};
+use crate::ledger::Plan;
+use crate::limits;
+use crate::record::{Batch, Records, Span};
+use crate::stream::Reader;
+
+/// Whole chunks of a plan's spans, in order.
+pub(super) struct Source<'a> {
+    reader: &'a Reader,
+    plan: &'a Plan,
+    /// The span that is being read, and up to where it was.
+    at: Option<(&'a Span, u64)>,
+    spans: std::slice::Iter<'a, Span>,
+    chunker: Chunker,
+    tails: Tails,
+    whole: VecDeque<Vec<Records>>,
+    discarded: u64,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(reader: &'a Reader, plan: &'a Plan) -> Self {
+        Source {
+            reader,
+            plan,
+            at: None,
+            spans: plan.spans.iter(),
+            chunker: Chunker::default(),
+            tails: Tails::default(),
+            whole: VecDeque::new(),
+            discarded: 0,
+        }
+    }
+
+    /// Positions whose data stream is gone, and their records with it.
+    pub(super) fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Records>>> {
+        while self.whole.is_empty() {
+            match self.at {
+                Some((span, position)) if position < span.end => {
+                    let position = self.read(span, position).await?;
+                    self.at = Some((span, position));
+                }
+                _ => {
+                    let tail = self.chunker.finish().and_then(|tail| self.tails.push(tail));
+                    self.whole.extend(tail);
+                    self.at = self.spans.next().map(|span| (span, span.start));
+                    if self.at.is_none() {
+                        self.whole.extend(self.tails.finish());
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(self.whole.pop_front())
+    }
+
+    /// Reads on, and says up to where.
+    async fn read(&mut self, span: &Span, position: u64) -> Result<u64> {
+        let batch = self.reader.read(span.shard, position, limits::READ_BYTES).await;
+        let is_own = span.shard.stream == self.plan.stream;
+        match batch {
+            Err(error) if error.kind() == Kind::NotFound && !is_own => Ok(self.give_up(span, position)),
+            Ok(batch) if batch.span.end <= position && !is_own => Ok(self.give_up(span, position)),
+            Ok(batch) if batch.span.end <= position => {
+                let message = format!(
+                    "the plan's records up to position {} are not in the journal, which ends at {}",
+                    span.end, batch.span.end
+                );
+                Err(Error::corrupt(message))
+            }
+            batch => Ok(self.take(batch?, span.end)),
+        }
+    }
+
+    /// The rest of a data stream's span is not there and will not be: discarded with its stream, or else damaged.
+    fn give_up(&mut self, span: &Span, position: u64) -> u64 {
+        if !self.reader.has_data_stream(span.shard.stream) {
+            self.discarded += span.end - position;
+        }
+        span.end
+    }
+
+    fn take(&mut self, batch: Batch, end: u64) -> u64 {
+        let mut at = batch.span.start;
+        for put in batch.puts {
+            let wanted = put.len().min(end.saturating_sub(at) as usize);
+            at += put.len() as u64;
+            let put = if wanted == put.len() { put } else { put.slice(0, wanted) };
+            for chunk in self.chunker.push(put) {
+                self.whole.extend(self.tails.finish());
+                self.whole.push_back(chunk);
+            }
+        }
+        batch.span.end
+    }
+}

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Caller, Credentials, Gate};
 use super::server::{Body, BodyError, Handler, Received, Request, Response};
 use super::sigv4::{self, Rules};
-use super::{ApiError, Context, RequestFacts, firehose, ingest, wire};
+use super::{ApiError, Context, RequestFacts, firehose, ingest, tail, wire};
 use crate::limits;
 
 /// Everything that the public listener serves. Cheap to clone.
@@ -17,6 +17,7 @@ use crate::limits;
 pub struct Edge {
     context: Context,
     access: watch::Receiver<Arc<Access>>,
+    tails: Arc<Semaphore>,
 }
 
 /// The signatures that the AWS APIs take.
@@ -24,12 +25,12 @@ const AWS_RULES: Rules = Rules { services: &["firehose"], signed_if_sent: &[] };
 
 const WELCOME: &str = "This is Standpipe. It takes records through\n  \
     the Amazon Data Firehose API: POST / (point an AWS SDK's endpoint here)\n  \
-    plain HTTP: POST /v1/streams/NAME/records\n";
+    plain HTTP: POST /v1/streams/NAME/records, and GET of it to read\n";
 
 impl Edge {
     /// Serves `context` to those whom `access` knows; a change of it takes effect with the next request.
     pub fn new(context: Context, access: watch::Receiver<Arc<Access>>) -> Self {
-        Edge { context, access }
+        Edge { context, access, tails: tail::places() }
     }
 
     async fn aws(&self, request: Request) -> Result<Vec<u8>, ApiError> {
@@ -74,6 +75,17 @@ impl Edge {
         };
         ingest::put(&self.context, &Gate { access: &access, caller }, name, &head.headers, received, &facts).await
     }
+
+    async fn tail(&self, request: Request, target: tail::Target<'_>) -> Result<Response, ApiError> {
+        let access = self.access.borrow().clone();
+        let Request { head, body, arrived_ms, .. } = request;
+        let signed = signed_part(&head);
+        let credentials = access.tail(&signed, &tail::RULES, arrived_ms);
+        // What has no body is not held.
+        let (caller, _) = admit(&access, credentials, &signed, body, 0).await?;
+        let place = tail::place(&self.tails)?;
+        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, place).await
+    }
 }
 
 impl Handler for Edge {
@@ -83,6 +95,12 @@ impl Handler for Edge {
         let request_id = request.request_id.clone();
         let failed = |error: &ApiError| report(&request_id, &path, error);
         match (path.as_str(), ingest::stream_name(&path)) {
+            _ if method == Method::GET && let Some(target) = tail::Target::of(&path) => {
+                self.tail(request, target).await.unwrap_or_else(|error| {
+                    failed(&error);
+                    ingest::refusal(&error)
+                })
+            }
             ("/", _) if method == Method::POST => match self.aws(request).await {
                 Ok(body) => wire::aws_ok(body),
                 Err(error) => {

@@ -24,6 +24,7 @@ pub mod kinesis;
 pub mod policy;
 pub mod server;
 pub mod sigv4;
+pub mod tail;
 pub mod wire;
 
 pub use error::ApiError;

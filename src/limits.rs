@@ -304,6 +304,9 @@ pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
+/// Bytes of one line that `tail` reads: the largest record with its key, escaped.
+pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
+
 // ---- the ledger ----
 
 /// Bytes after which the ledger starts a new file with the live state at its head.

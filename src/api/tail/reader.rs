@@ -270,3 +270,6 @@ async fn any(mut waits: Vec<Wait<'_>>) -> Result<()> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

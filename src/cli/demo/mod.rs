@@ -132,7 +132,7 @@ async fn start(place: &Place, clock: &Clock) -> Result<App> {
 /// Sends web logs for `seconds`; what must arrive, and how long it took.
 async fn send(clock: &Clock, api: &str, seconds: u64) -> Result<(Expected, Duration)> {
     let endpoint = Endpoint { url: api, region: "us-east-1", attempts: 10 };
-    let (client, _) = client::connect(&endpoint).await;
+    let (client, _) = client::firehose(&endpoint).await;
     let sender = Sender::new(client, STREAM, clock.clone(), endpoint.attempts);
     let mut log = WebLog::new(clock.random(), clock.now_ms());
     let mut expected = Expected::default();

@@ -102,7 +102,7 @@ async fn put(args: &PutArgs) -> ExitCode {
 
 async fn put_from(args: &PutArgs, clock: Clock, input: impl AsyncRead + Unpin, total: Option<u64>) -> ExitCode {
     let endpoint = Endpoint { url: &args.endpoint, region: &args.region, attempts: args.attempts };
-    let (client, attempts) = client::connect(&endpoint).await;
+    let (client, attempts) = client::firehose(&endpoint).await;
     let sender = Sender::new(client, &args.stream, clock.clone(), args.attempts);
     let mut transfer = Transfer {
         lines: Lines::new(input, RECORD_BYTES_MAX + if args.strip { b"\r\n".len() } else { 0 }),

@@ -159,6 +159,12 @@ pub const DATA_STREAMS_CREATING_MAX: usize = 5;
 pub const RESCALES_PER_DAY_MAX: usize = 10;
 /// Changes of a stream's mode in 24 hours: AWS's bound.
 pub const MODE_CHANGES_PER_DAY_MAX: usize = 2;
+/// Characters of the key of a tag of a data stream.
+pub const DATA_TAG_KEY_CHARS_MAX: usize = 128;
+/// Characters of its value.
+pub const DATA_TAG_VALUE_CHARS_MAX: usize = 256;
+/// MiB a second that an on-demand stream can be told to be ready for: AWS's bound in its large regions.
+pub const WARM_MIBPS_MAX: u32 = 10_240;
 /// Bytes of a resource policy: AWS's bound for Kinesis.
 pub const POLICY_BYTES_MAX: usize = 20 << 10;
 /// Characters of the name of an encryption key.

@@ -9,6 +9,9 @@ use bytes::Bytes;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
 
+/// Set in the identities of data streams alone, so that theirs and those of delivery streams never meet.
+pub const DATA_STREAM_BIT: u64 = 1 << 63;
+
 /// Sixteen hexadecimal digits: the name of the stream's folder in the data directory.
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::DeliveryStream;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, STREAMS_MAX, TAGS_MAX};
-use crate::record::StreamId;
+use crate::record::{DATA_STREAM_BIT, StreamId};
 
 use super::store::Store;
 use super::{Entry, NewStream, Origin, Snapshot, Status};
@@ -42,12 +42,13 @@ pub(super) struct State {
 
 impl State {
     /// A new identity. The counted half makes it unlike any before in this data directory, also after a restart;
-    /// the random half unlike those in a copy of it.
+    /// the random half unlike those in a copy of it. The top bit is clear: it is that of data streams, whose shards lie in
+    /// the same journal.
     pub(super) fn new_id(&mut self, clock: &Clock) -> Result<StreamId> {
         let made = self.ids_made.checked_add(1);
         self.ids_made =
             made.ok_or_else(|| Error::new(Kind::Internal, "the data directory has no stream identities left"))?;
-        Ok(StreamId(clock.random() << 32 | u64::from(self.ids_made)))
+        Ok(StreamId(clock.random() << 32 & !DATA_STREAM_BIT | u64::from(self.ids_made)))
     }
 
     /// Whether nothing was changed since `other` was cloned; cheap.

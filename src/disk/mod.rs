@@ -14,6 +14,7 @@ use std::path::Path;
 
 #[cfg(test)]
 mod conformance;
+pub mod document;
 mod names;
 mod real;
 pub mod sim;

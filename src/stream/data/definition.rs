@@ -2,15 +2,23 @@
 //!
 //! The messages of errors are AWS's own where they are known.
 
+pub(super) mod change;
+pub(super) mod consumers;
+mod reshard;
+mod tags;
+
 use std::time::Duration;
 
-use super::Settings;
+use serde::{Deserialize, Serialize};
+
 use super::shard::Shard;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN};
 use crate::record::StreamId;
 
 /// Who a stream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The configuration file: the API describes it, reads and writes it, registers consumers, and refuses to change it.
     File,
@@ -19,7 +27,8 @@ pub enum Origin {
 }
 
 /// A stream's state, as the API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are the API's")]
 pub enum Status {
     Creating,
@@ -28,8 +37,21 @@ pub enum Status {
     Deleting,
 }
 
+impl Status {
+    /// As the API spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Creating => "CREATING",
+            Status::Active => "ACTIVE",
+            Status::Updating => "UPDATING",
+            Status::Deleting => "DELETING",
+        }
+    }
+}
+
 /// Who says how many shards there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The caller.
     Provisioned,
@@ -38,7 +60,8 @@ pub enum Mode {
 }
 
 /// Who chooses the shard of a record of an on-demand stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// The record's partition key.
     #[default]
@@ -48,7 +71,8 @@ pub enum Distribution {
 }
 
 /// Whether AWS's throughput limits of each shard are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Limits {
     /// As fast as it goes.
     #[default]
@@ -58,7 +82,8 @@ pub enum Limits {
 }
 
 /// A registered consumer (enhanced fan-out).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// Its name.
     pub name: String,
@@ -71,9 +96,11 @@ pub struct Consumer {
 }
 
 /// A data stream as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The identity of this life of the name.
+    #[serde(with = "super::store::id")]
     pub id: StreamId,
     /// Its name.
     pub name: String,
@@ -142,12 +169,51 @@ impl std::fmt::Display for Validation {
 impl std::error::Error for Validation {}
 
 impl Definition {
-    /// Its state.
+    /// A stream without shards, as AWS makes it when nothing else is asked for.
+    pub(super) fn new(id: StreamId, name: &str, origin: Origin, now_ms: u64) -> Self {
+        Definition {
+            id,
+            name: name.to_owned(),
+            origin,
+            passing: None,
+            created_ms: now_ms,
+            mode: Mode::Provisioned,
+            retention: DATA_RETENTION_MIN,
+            shards: Vec::new(),
+            next_shard: 0,
+            record_bytes_max: DATA_RECORD_BYTES_DEFAULT,
+            distribution: Distribution::default(),
+            warm_mibps: None,
+            encryption_key: None,
+            limits: Limits::default(),
+            bytes_max: None,
+            tags: Vec::new(),
+            consumers: Vec::new(),
+            metrics: Vec::new(),
+            policy: None,
+            rescaled_ms: Vec::new(),
+            mode_changed_ms: Vec::new(),
+            vanished_ms: None,
+        }
+    }
+
+    /// Its state. What is being deleted stays so until it is gone.
     pub fn status(&self, now_ms: u64) -> Status {
         match self.passing {
-            Some((status, until_ms)) if now_ms < until_ms => status,
+            Some((status, until_ms)) if now_ms < until_ms || status == Status::Deleting => status,
             _ => Status::Active,
         }
+    }
+
+    /// Whether puts are taken: not while it is being made or deleted, nor once it vanished from the file.
+    pub fn takes_puts(&self, now_ms: u64) -> bool {
+        self.vanished_ms.is_none() && matches!(self.status(now_ms), Status::Active | Status::Updating)
+    }
+
+    /// Records that arrived before this time (milliseconds since 1970) are over; never before the stream was made.
+    pub fn horizon_ms(&self, now_ms: u64) -> u64 {
+        let retention_ms = u64::try_from(self.retention.as_millis()).unwrap_or(u64::MAX);
+        now_ms.saturating_sub(retention_ms).max(self.created_ms)
     }
 
     /// The shards that take records.
@@ -159,164 +225,6 @@ impl Definition {
     pub fn shard(&self, index: u32) -> Option<&Shard> {
         let at = self.shards.binary_search_by_key(&index, |shard| shard.index).ok()?;
         self.shards.get(at)
-    }
-}
-
-/// What the API changes, each as AWS allows it, with AWS's words where they are known. The answer to the API is
-///
-/// | [`Kind`](crate::error::Kind) | exception |
-/// |---|---|
-/// | `Invalid` | InvalidArgumentException; ValidationException where [`Validation`] is behind it |
-/// | `NotFound` | ResourceNotFoundException |
-/// | `Conflict` | ResourceInUseException |
-/// | `Throttled` | LimitExceededException |
-/// | anything else | InternalFailureException |
-///
-/// A method after which AWS's stream is UPDATING wants it ACTIVE, and not of the file.
-impl Definition {
-    /// Whether puts are taken: not while it is being made or deleted, nor once it vanished from the file.
-    pub fn takes_puts(&self, now_ms: u64) -> bool {
-        self.vanished_ms.is_none() && matches!(self.status(now_ms), Status::Active | Status::Updating)
-    }
-
-    /// The open shard that takes this hash key.
-    pub fn route(&self, hash: u128) -> Option<&Shard> {
-        let _ = hash;
-        todo!()
-    }
-
-    /// IncreaseStreamRetentionPeriod.
-    pub fn increase_retention(&mut self, hours: i64, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (hours, settings, now_ms);
-        todo!()
-    }
-
-    /// DecreaseStreamRetentionPeriod.
-    pub fn decrease_retention(&mut self, hours: i64, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (hours, settings, now_ms);
-        todo!()
-    }
-
-    /// AddTagsToStream, TagResource.
-    pub fn add_tags(&mut self, tags: Vec<(String, String)>, settings: &Settings) -> Result<()> {
-        let _ = (tags, settings);
-        todo!()
-    }
-
-    /// RemoveTagsFromStream, UntagResource.
-    pub fn remove_tags(&mut self, keys: &[String]) {
-        let _ = keys;
-        todo!()
-    }
-
-    /// StartStreamEncryption with EncryptionType KMS.
-    pub fn start_encryption(&mut self, key: &str, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (key, settings, now_ms);
-        todo!()
-    }
-
-    /// StopStreamEncryption.
-    pub fn stop_encryption(&mut self, key: &str, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (key, settings, now_ms);
-        todo!()
-    }
-
-    /// EnableEnhancedMonitoring: the metrics before and after.
-    pub fn enable_metrics(&mut self, metrics: &[String], settings: &Settings) -> Result<(Vec<String>, Vec<String>)> {
-        let _ = (metrics, settings);
-        todo!()
-    }
-
-    /// DisableEnhancedMonitoring: the metrics before and after.
-    pub fn disable_metrics(&mut self, metrics: &[String], settings: &Settings) -> Result<(Vec<String>, Vec<String>)> {
-        let _ = (metrics, settings);
-        todo!()
-    }
-
-    /// UpdateStreamMode.
-    pub fn set_mode(&mut self, mode: Mode, warm_mibps: Option<u32>, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (mode, warm_mibps, settings, now_ms);
-        todo!()
-    }
-
-    /// UpdateMaxRecordSize.
-    pub fn set_record_kib_max(&mut self, kib: i64, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (kib, settings, now_ms);
-        todo!()
-    }
-
-    /// UpdateStreamWarmThroughput.
-    pub fn set_warm_throughput(&mut self, mibps: u32, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (mibps, settings, now_ms);
-        todo!()
-    }
-
-    /// UpdateStreamRecordDistributionStrategy.
-    pub fn set_distribution(&mut self, distribution: Distribution, settings: &Settings, now_ms: u64) -> Result<()> {
-        let _ = (distribution, settings, now_ms);
-        todo!()
-    }
-
-    /// RegisterStreamConsumer. Names are checked by the caller, as the API's model has them.
-    pub fn register_consumer(
-        &mut self,
-        name: &str,
-        tags: Vec<(String, String)>,
-        settings: &Settings,
-        now_ms: u64,
-    ) -> Result<Consumer> {
-        let _ = (name, tags, settings, now_ms);
-        todo!()
-    }
-
-    /// DeregisterStreamConsumer: by name, or `name:seconds`, the end of its ARN.
-    pub fn deregister_consumer(&mut self, which: &str, settings: &Settings) -> Result<Consumer> {
-        let _ = (which, settings);
-        todo!()
-    }
-
-    /// The consumer with this name, or `name:seconds`, the end of its ARN.
-    pub fn consumer(&self, which: &str, settings: &Settings) -> Result<&Consumer> {
-        let _ = (which, settings);
-        todo!()
-    }
-
-    /// TagResource of a consumer.
-    pub fn add_consumer_tags(&mut self, which: &str, tags: Vec<(String, String)>, settings: &Settings) -> Result<()> {
-        let _ = (which, tags, settings);
-        todo!()
-    }
-
-    /// UntagResource of a consumer.
-    pub fn remove_consumer_tags(&mut self, which: &str, keys: &[String], settings: &Settings) -> Result<()> {
-        let _ = (which, keys, settings);
-        todo!()
-    }
-
-    /// PutResourcePolicy, and DeleteResourcePolicy with none.
-    pub fn set_policy(&mut self, policy: Option<String>) -> Result<()> {
-        let _ = policy;
-        todo!()
-    }
-
-    /// The same for a consumer.
-    pub fn set_consumer_policy(&mut self, which: &str, policy: Option<String>, settings: &Settings) -> Result<()> {
-        let _ = (which, policy, settings);
-        todo!()
-    }
-}
-
-impl Consumer {
-    /// Its state: CREATING for as long as streams are.
-    pub fn status(&self, settings: &Settings, now_ms: u64) -> Status {
-        let _ = (settings, now_ms);
-        todo!()
-    }
-
-    /// `arn:aws:kinesis:…:stream/<stream>/consumer/<name>:<seconds>`.
-    pub fn arn(&self, stream: &str, settings: &Settings) -> String {
-        let _ = (stream, settings);
-        todo!()
     }
 }
 

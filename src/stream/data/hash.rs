@@ -1,6 +1,7 @@
 //! Where a record belongs: the MD5 of its partition key as a number of 128 bits, and ranges of those.
 
 use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
 
 /// The hash key of a partition key: MD5 of its UTF-8 bytes, big endian.
 pub fn hash_of(partition_key: &[u8]) -> u128 {
@@ -8,11 +9,14 @@ pub fn hash_of(partition_key: &[u8]) -> u128 {
 }
 
 /// A range of hash keys, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HashRange {
     /// The first.
+    #[serde(with = "super::store::hash")]
     pub start: u128,
     /// The last.
+    #[serde(with = "super::store::hash")]
     pub end: u128,
 }
 

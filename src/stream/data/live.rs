@@ -34,8 +34,8 @@ impl Live {
         });
     }
 
-    /// Forgets a stream.
-    pub(super) fn remove(&self, id: StreamId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    /// Forgets a stream; what it had.
+    pub(super) fn remove(&self, id: StreamId) -> Option<One> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 }

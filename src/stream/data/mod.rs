@@ -8,6 +8,7 @@
 //! A reshard closes shards at a position: it waits for the puts under way, notes where they end, makes the new map
 //! durable, and only then lets puts go on, by the new map.
 
+mod adopt;
 mod definition;
 mod demand;
 mod hash;
@@ -21,16 +22,17 @@ mod rates;
 mod read;
 mod sequence;
 mod shard;
+mod state;
 mod store;
 mod subscriptions;
 mod token;
 
-use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 pub use definition::{
     Consumer, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Origin, Status, Validation,
@@ -49,10 +51,11 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Kind, Result};
 use crate::journal::Journal;
+use crate::limits::{DATA_CHANGES_QUEUED_MAX, DATA_PUTS_AT_ONCE_MAX, DATA_REMOVE_WAIT_MAX, RESHARD_WAIT_MAX};
 use crate::record::{ShardId, StreamId};
 
 use live::Live;
-use owner::{Change, Message};
+use owner::{Change, How, Made, Message, Owner, Removal};
 
 /// What holds for all data streams of a service.
 #[derive(Clone, Debug)]
@@ -124,8 +127,27 @@ impl DataStreams {
         settings: Settings,
         file: Vec<FileStream>,
     ) -> Result<Self> {
-        let _ = (disk, journal, clock, settings, file);
-        todo!()
+        let (store, mut state) = store::Store::open(disk).await?;
+        adopt::adopt(&mut state, file, &settings, journal.as_ref(), &clock).await?;
+        let (inbox, messages) = mpsc::channel(DATA_CHANGES_QUEUED_MAX);
+        let (publish, seen) = watch::channel(Snapshot::default());
+        let live = Arc::new(Live::default());
+        let tokens = Tokens::new(&state.token_key);
+        let owner = Owner {
+            store,
+            clock: clock.clone(),
+            settings: settings.clone(),
+            journal: journal.clone(),
+            live: live.clone(),
+            state,
+            publish,
+            removals: JoinSet::new(),
+            waiting: HashMap::new(),
+        };
+        owner.start(messages).await?;
+        let (pins, rates, subscriptions) = Default::default();
+        let shared = Shared { journal, clock, settings, seen, inbox, tokens, live, pins, rates, subscriptions };
+        Ok(DataStreams { shared: Arc::new(shared) })
     }
 
     /// What holds for all of them.
@@ -194,14 +216,34 @@ impl DataStreams {
     /// As [`change`](Self::change), and when the stream is not ACTIVE, belongs to the file or is on-demand; `Throttled`
     /// over the account's shards; `Unavailable` when the puts under way do not end in time.
     pub async fn reshard(&self, name: &str, reshard: Reshard) -> Result<()> {
-        let _ = (name, reshard);
-        todo!()
+        let stream = self.get(name)?;
+        self.reshard_by(&stream, How::Api(reshard)).await
     }
 
-    /// Gives an on-demand stream another number of shards. For what watches the load.
-    pub(super) async fn rescale(&self, stream: StreamId, target: u32) -> Result<()> {
-        let _ = (stream, target);
-        todo!()
+    /// Splits or merges shards of an on-demand stream. For what watches the load.
+    pub(super) async fn rescale(&self, stream: StreamId, reshard: Reshard) -> Result<()> {
+        let stream = self.by_id(stream).ok_or_else(|| self.shared.settings.not_found(&stream.to_string()))?;
+        self.reshard_by(&stream, How::Load(reshard)).await
+    }
+
+    async fn reshard_by(&self, stream: &DataStream, how: How) -> Result<()> {
+        let Shared { journal, clock, settings, .. } = &*self.shared;
+        // What cannot be done anyway holds nobody up.
+        how.plan(&*stream.definition()?, settings, clock.now_ms())?;
+        let puts = stream.gate.clone().acquire_many_owned(DATA_PUTS_AT_ONCE_MAX);
+        let Some(leave) = clock.within(RESHARD_WAIT_MAX, puts).await else {
+            let (name, seconds) = (&stream.name, RESHARD_WAIT_MAX.as_secs());
+            return Err(Error::unavailable(format!("puts to data stream {name} have been under way for {seconds} s")));
+        };
+        let leave = leave.map_err(|_| settings.not_found(&stream.name))?;
+        // From here on nobody else can change the map, but for dropping what is closed.
+        let definition = stream.definition()?;
+        let steps = how.plan(&definition, settings, clock.now_ms())?;
+        let mut ends = BTreeMap::new();
+        for index in lineage::closing(&definition.shards, &steps) {
+            ends.insert(index, journal.extent(stream.shard_id(index)).await?.end);
+        }
+        self.ask_with(Change::Reshard { id: stream.id, how, ends }, Some(leave)).await.map(drop)
     }
 
     /// Deletes a stream and frees its disk.
@@ -210,8 +252,25 @@ impl DataStreams {
     /// `NotFound`; `Conflict` when it belongs to the file, or has consumers or delivery streams that read it and
     /// `even_with_consumers` is false.
     pub async fn delete(&self, name: &str, even_with_consumers: bool) -> Result<()> {
-        let _ = (name, even_with_consumers);
-        todo!()
+        let Shared { clock, settings, pins, .. } = &*self.shared;
+        let readers = pins.pinned_by(self.get(name)?.id).len();
+        if readers > 0 && !even_with_consumers {
+            let account = &settings.account_id;
+            return Err(Error::new(
+                Kind::Conflict,
+                format!(
+                    "Stream {name} under account {account} is the source of {readers} delivery streams: delete these \
+                     first, or enforce its deletion."
+                ),
+            ));
+        }
+        let made = self.ask(Change::Delete { name: name.into(), even_with_consumers }).await?;
+        let removal: Removal = *made.downcast().expect("a deletion makes a removal");
+        if let Some(removal) = removal {
+            // It goes on behind us where it takes longer.
+            let _ = clock.within(DATA_REMOVE_WAIT_MAX, removal).await;
+        }
+        Ok(())
     }
 
     /// Drops closed shards whose records are all gone from the map. For the keeper; those that are open or not there
@@ -225,9 +284,13 @@ impl DataStreams {
         self.ask(Change::Gone { id: stream }).await.map(drop)
     }
 
-    async fn ask(&self, change: Change) -> Result<Box<dyn Any + Send>> {
+    async fn ask(&self, change: Change) -> Result<Made> {
+        self.ask_with(change, None).await
+    }
+
+    async fn ask_with(&self, change: Change, leave: Option<OwnedSemaphorePermit>) -> Result<Made> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.shared.inbox.send(Message { change, reply }).await;
+        let sent = self.shared.inbox.send(Message { change, leave, reply }).await;
         sent.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }

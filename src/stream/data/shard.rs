@@ -1,19 +1,24 @@
 //! One shard of a data stream.
 
+use serde::{Deserialize, Serialize};
+
 use super::hash::HashRange;
 use super::sequence::{INDEX_END, SequenceNumber};
 use crate::error::{Error, Kind, Result};
 
 /// One shard: what it takes, where it comes from, and where it ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shard {
     /// Its number, never given twice in a stream; also its number in the journal.
     pub index: u32,
     /// What it takes.
     pub range: HashRange,
     /// The shard that was split, or the first of the two that were merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u32>,
     /// The second of the two that were merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adjacent_parent: Option<u32>,
     /// The second in which it was made, as its sequence numbers have it, in milliseconds since 1970. It is later than that of its
     /// parents and of all shards that an earlier stream of this name had, so it may lie ahead of the clock.
@@ -21,11 +26,13 @@ pub struct Shard {
     /// When it began to take records, milliseconds since 1970: when its parents were closed.
     pub opened_ms: u64,
     /// Where and when it ended, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
 }
 
 /// The end of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Closed {
     /// One past its last position.
     pub end: u64,

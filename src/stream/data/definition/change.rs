@@ -6,7 +6,7 @@ use super::{Definition, Distribution, Mode, Origin, Status, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{
     DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, DATA_RETENTION_MIN, ENCRYPTION_KEY_NAME_MAX,
-    MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, RETENTION_MAX, WARM_MIBPS_MAX,
+    MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, DATA_RETENTION_MAX, WARM_MIBPS_MAX,
 };
 use crate::stream::data::Settings;
 
@@ -235,7 +235,7 @@ pub(super) fn within_a_day(times_ms: &[u64], now_ms: u64) -> Vec<u64> {
 
 fn checked_retention(hours: i64) -> Result<Duration> {
     let hours_of = |limit: Duration| limit.as_secs() / 3_600;
-    let (min, max) = (hours_of(DATA_RETENTION_MIN), hours_of(RETENTION_MAX));
+    let (min, max) = (hours_of(DATA_RETENTION_MIN), hours_of(DATA_RETENTION_MAX));
     match u64::try_from(hours) {
         Ok(asked) if asked > max => Err(Error::invalid(format!(
             "Maximum allowed retention period is {max} hours. Requested retention period ({hours} hours) is too long."

@@ -173,6 +173,22 @@ pub const ENCRYPTION_KEY_NAME_MAX: usize = 2_048;
 pub const TOKEN_AHEAD_MAX: Duration = Duration::from_mins(5);
 /// Bytes of a token as text: those of lists hold a name at most.
 pub const TOKEN_BYTES_MAX: usize = 1_024;
+/// The longest that a shard's horizon is taken for known: reads stay cheap, and are off by a second at most.
+pub const HORIZON_MEMORY: Duration = Duration::from_secs(1);
+/// The least time between two trims of one stream by its retention; a twentieth of the retention else.
+pub const RETENTION_STEP_MIN: Duration = Duration::from_millis(200);
+/// The most: what is freed then is a small part of any disk.
+pub const RETENTION_STEP_MAX: Duration = Duration::from_secs(10);
+/// The least pause of the data streams' keeper: what is due within it is done together.
+pub const KEEPER_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest: so late it may notice that the wall clock jumped.
+pub const KEEPER_PAUSE_MAX: Duration = Duration::from_hours(1);
+/// How often the load of an on-demand stream is looked at.
+pub const DEMAND_LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks in a row after which a hot shard is split: half a minute, on top of the minute that rates are taken over.
+pub const DEMAND_HOT_LOOKS: u32 = 3;
+/// Looks in a row after which cold shards are merged: five minutes. Closed shards are a burden to readers.
+pub const DEMAND_COLD_LOOKS: u32 = 30;
 /// Bytes of the name of a source that is copied from.
 pub const CHECKPOINT_SOURCE_BYTES_MAX: usize = 256;
 /// Bytes of a checkpoint.

@@ -20,8 +20,10 @@ mod pins;
 mod put;
 mod rates;
 mod read;
+mod route;
 mod sequence;
 mod shard;
+mod stands;
 mod state;
 mod store;
 mod subscriptions;
@@ -41,9 +43,11 @@ pub use hash::{HashRange, hash_of};
 pub use lineage::{Reshard, ShardFilter};
 pub use pins::Pin;
 pub use put::{Placed, Put, Refusal};
+pub use rates::Rate;
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
 pub use shard::{Closed, Shard, shard_index, shard_name};
+pub use stands::{ConsumerStands, PinStands, ShardStands, Stands};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};
 
@@ -56,6 +60,10 @@ use crate::record::{ShardId, StreamId};
 
 use live::Live;
 use owner::{Change, How, Made, Message, Owner, Removal};
+
+#[cfg(test)]
+#[path = "tests/rig.rs"]
+mod rig;
 
 /// What holds for all data streams of a service.
 #[derive(Clone, Debug)]
@@ -147,7 +155,9 @@ impl DataStreams {
         owner.start(messages).await?;
         let (pins, rates, subscriptions) = Default::default();
         let shared = Shared { journal, clock, settings, seen, inbox, tokens, live, pins, rates, subscriptions };
-        Ok(DataStreams { shared: Arc::new(shared) })
+        let streams = DataStreams { shared: Arc::new(shared) };
+        keeper::spawn(&streams);
+        Ok(streams)
     }
 
     /// What holds for all of them.
@@ -221,9 +231,9 @@ impl DataStreams {
     }
 
     /// Splits or merges shards of an on-demand stream. For what watches the load.
-    pub(super) async fn rescale(&self, stream: StreamId, reshard: Reshard) -> Result<()> {
+    async fn rescale(&self, stream: StreamId, steps: Vec<lineage::Step>) -> Result<()> {
         let stream = self.by_id(stream).ok_or_else(|| self.shared.settings.not_found(&stream.to_string()))?;
-        self.reshard_by(&stream, How::Load(reshard)).await
+        self.reshard_by(&stream, How::Load(steps)).await
     }
 
     async fn reshard_by(&self, stream: &DataStream, how: How) -> Result<()> {

@@ -73,7 +73,7 @@ pub(super) enum How {
     /// A caller, by the rules of the API.
     Api(Reshard),
     /// The load of an on-demand stream.
-    Load(Reshard),
+    Load(Vec<Step>),
 }
 
 impl How {
@@ -81,7 +81,7 @@ impl How {
     pub(super) fn plan(&self, definition: &Definition, settings: &Settings, now_ms: u64) -> Result<Vec<Step>> {
         match self {
             How::Api(reshard) => definition.plan(reshard, settings, now_ms),
-            How::Load(reshard) => definition.plan_load(reshard, settings, now_ms),
+            How::Load(steps) => definition.plan_load(steps, settings, now_ms),
         }
     }
 }

@@ -35,24 +35,30 @@ impl Definition {
         Ok(steps)
     }
 
-    /// The steps of a reshard that the load of an on-demand stream asks for: to any number of shards, also of a stream of
-    /// the file.
+    /// The steps that the load of an on-demand stream asks for, also of one of the file, unless the map is another one by
+    /// now. Each is for shards that are there.
     pub(in crate::stream::data) fn plan_load(
         &self,
-        reshard: &Reshard,
+        steps: &[Step],
         settings: &Settings,
         now_ms: u64,
     ) -> Result<Vec<Step>> {
         self.must_be_there(settings, now_ms)?;
-        match (self.mode, reshard) {
-            (Mode::Provisioned, _) => {
-                Err(Error::new(Kind::Conflict, format!("data stream {} is not on-demand any more", self.name)))
+        let mut closed = BTreeSet::new();
+        let mut open = |index: u32| self.shard(index).filter(|shard| shard.closed.is_none() && closed.insert(index));
+        let suits = |step: &Step| match *step {
+            Step::Split { shard, start } => {
+                open(shard).is_some_and(|shard| shard.range.start < start && start <= shard.range.end)
             }
-            (_, Reshard::Uniform { target }) if !(1..=SHARDS_MAX).contains(target) => {
-                Err(Error::invalid(format!("{target} shards are not between 1 and {SHARDS_MAX}")))
-            }
-            _ => self.steps(reshard, settings),
+            Step::Merge { lower, upper } => open(lower)
+                .zip(open(upper))
+                .is_some_and(|(lower, upper)| lower.range.end.checked_add(1) == Some(upper.range.start)),
+        };
+        if self.mode == Mode::OnDemand && steps.iter().all(suits) {
+            return Ok(steps.to_vec());
         }
+        let name = &self.name;
+        Err(Error::new(Kind::Conflict, format!("data stream {name} was changed while its load was looked at")))
     }
 
     fn steps(&self, reshard: &Reshard, settings: &Settings) -> Result<Vec<Step>> {

@@ -71,6 +71,15 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(5);
 /// Broken constraints that one answer lists: a request of megabytes of nonsense must not get a larger answer.
 pub const VALIDATION_ERRORS_MAX: usize = 100;
 
+/// Readers of plain HTTP at once; each holds a read of the journal and about two pieces of its answer.
+pub const TAILS_MAX: usize = 128;
+/// Bytes that one of them reads at once; one put is read however large it is.
+pub const TAIL_READ_BYTES: usize = 256 << 10;
+/// About so many bytes of lines go out together; one line goes out however long it is.
+pub const TAIL_PIECE_BYTES: usize = 64 << 10;
+/// How often a reader to whom nothing new comes is told that we are there.
+pub const TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
+
 // ---- data streams (spec: Kinesis Data Streams, quotas) ----
 
 /// Maps and lists within each other in a request of the Kinesis API: valid ones need four.
@@ -353,6 +362,9 @@ pub const STATUS_BYTES_MAX: usize = 32 << 20;
 pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
+
+/// Bytes of one line that `tail` reads: the largest record with its key, escaped.
+pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
 
 // ---- the ledger ----
 

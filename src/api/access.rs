@@ -120,6 +120,15 @@ impl Access {
         }
     }
 
+    /// The same for reading over plain HTTP: with a signature alone, because tokens are for putting.
+    pub fn tail<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
+        let of_a_page = ["origin", "sec-fetch-site"].iter().any(|name| request.headers.contains_key(*name));
+        if self.is_open() && of_a_page {
+            return Err(ApiError::access_denied("requests of web pages (with an Origin header) need a signature"));
+        }
+        self.aws(request, rules, now_ms)
+    }
+
     /// Whether the caller may be somebody: if not, the body need not be kept.
     pub fn may_be_known(&self, credentials: &Credentials<'_>) -> bool {
         match credentials {

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Caller, Credentials, Gate};
 use super::kinesis::{self, Wire};
 use super::server::{Body, BodyError, Handler, Received, Request, Response};
 use super::sigv4::{self, Rules};
-use super::{ApiError, Context, RequestFacts, firehose, ingest, wire};
+use super::{ApiError, Context, RequestFacts, firehose, ingest, tail, wire};
 use crate::limits;
 
 /// Everything that the public listener serves. Cheap to clone.
@@ -20,6 +20,7 @@ use crate::limits;
 pub struct Edge {
     context: Context,
     access: watch::Receiver<Arc<Access>>,
+    tails: Arc<Semaphore>,
 }
 
 /// The signatures that the Firehose API takes.
@@ -32,12 +33,12 @@ const KINESIS_RULES: Rules = Rules { services: &["kinesis"], signed_if_sent: &[]
 
 const WELCOME: &str = "This is Standpipe. It takes records through\n  \
     the Amazon Data Firehose API and the Kinesis Data Streams API: POST / (point an AWS SDK's endpoint here)\n  \
-    plain HTTP: POST /v1/streams/NAME/records\n";
+    plain HTTP: POST /v1/streams/NAME/records, and GET of it to read\n";
 
 impl Edge {
     /// Serves `context` to those whom `access` knows; a change of it takes effect with the next request.
     pub fn new(context: Context, access: watch::Receiver<Arc<Access>>) -> Self {
-        Edge { context, access }
+        Edge { context, access, tails: tail::places() }
     }
 
     /// Who calls an AWS API, and with what.
@@ -141,6 +142,17 @@ impl Edge {
         };
         ingest::put(&self.context, &Gate { access: &access, caller }, name, &head.headers, received, &facts).await
     }
+
+    async fn tail(&self, request: Request, target: tail::Target<'_>) -> Result<Response, ApiError> {
+        let access = self.access.borrow().clone();
+        let Request { head, body, arrived_ms, .. } = request;
+        let signed = signed_part(&head);
+        let credentials = access.tail(&signed, &tail::RULES, arrived_ms);
+        // What has no body is not held.
+        let (caller, _) = admit(&access, credentials, &signed, body, 0).await?;
+        let place = tail::place(&self.tails)?;
+        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, place).await
+    }
 }
 
 /// A call whose caller is known, with its body.
@@ -168,6 +180,14 @@ impl Handler for Edge {
         let request_id = request.request_id.clone();
         let failed = |error: &ApiError| report(&request_id, &path, error);
         match (path.as_str(), ingest::stream_name(&path)) {
+            _ if method == Method::GET
+                && let Some(target) = tail::Target::of(&path) =>
+            {
+                self.tail(request, target).await.unwrap_or_else(|error| {
+                    failed(&error);
+                    ingest::refusal(&error)
+                })
+            }
             ("/", _) if method == Method::POST && is_kinesis(&request.head.headers) => self.kinesis(request).await,
             ("/", _) if cors::asks(&method, &request.head.headers) && !self.access.borrow().is_open() => {
                 request.body.discard().await;

@@ -25,6 +25,7 @@ pub mod policy;
 mod scan;
 pub mod server;
 pub mod sigv4;
+pub mod tail;
 pub mod wire;
 
 pub use error::ApiError;

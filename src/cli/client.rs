@@ -1,4 +1,4 @@
-//! The AWS SDK's Firehose client, as `put` and `demo` use it.
+//! The AWS SDK's clients, as `put`, `tail` and `demo` use them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +8,8 @@ use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_sdk_firehose::Client;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
@@ -30,11 +29,27 @@ pub(super) struct Endpoint<'a> {
     pub(super) attempts: u32,
 }
 
-/// A client for `endpoint`, and the number of attempts that it has made so far.
+/// A Firehose client for `endpoint`, and the number of attempts that it has made so far.
+pub(super) async fn firehose(endpoint: &Endpoint<'_>) -> (aws_sdk_firehose::Client, Arc<AtomicU64>) {
+    let attempts = Arc::new(AtomicU64::new(0));
+    let shared = shared(endpoint).await;
+    let config = aws_sdk_firehose::config::Builder::from(&shared).interceptor(Attempts(attempts.clone())).build();
+    (aws_sdk_firehose::Client::from_conf(config), attempts)
+}
+
+/// A Kinesis client for `endpoint`, and the number of attempts that it has made so far.
+pub(super) async fn kinesis(endpoint: &Endpoint<'_>) -> (aws_sdk_kinesis::Client, Arc<AtomicU64>) {
+    let attempts = Arc::new(AtomicU64::new(0));
+    let shared = shared(endpoint).await;
+    let config = aws_sdk_kinesis::config::Builder::from(&shared).interceptor(Attempts(attempts.clone())).build();
+    (aws_sdk_kinesis::Client::from_conf(config), attempts)
+}
+
+/// What all clients of `endpoint` share.
 ///
 /// Credentials come from the AWS chain. For an endpoint on loopback the chain is only the environment and the
 /// profile files, and where those have none a made-up key signs: a service without keys takes any.
-pub(super) async fn connect(endpoint: &Endpoint<'_>) -> (Client, Arc<AtomicU64>) {
+pub(super) async fn shared(endpoint: &Endpoint<'_>) -> SdkConfig {
     let retry = RetryConfig::standard().with_max_attempts(endpoint.attempts).with_max_backoff(PAUSE_MAX);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(endpoint.region.to_owned()))
@@ -46,10 +61,7 @@ pub(super) async fn connect(endpoint: &Endpoint<'_>) -> (Client, Arc<AtomicU64>)
             .or_else("made up", Credentials::from_keys("standpipe", "standpipe", None));
         loader = loader.credentials_provider(chain);
     }
-    let attempts = Arc::new(AtomicU64::new(0));
-    let shared = loader.load().await;
-    let config = aws_sdk_firehose::config::Builder::from(&shared).interceptor(Attempts(attempts.clone())).build();
-    (Client::from_conf(config), attempts)
+    loader.load().await
 }
 
 /// Whether the URL's host is this machine.

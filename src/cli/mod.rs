@@ -14,6 +14,7 @@ pub mod generate;
 pub mod put;
 pub mod serve;
 pub mod status;
+pub mod tail;
 
 mod client;
 mod http;
@@ -33,6 +34,7 @@ const AFTER: &str = "Examples:
   standpipe check --config standpipe.toml       is the file right?
   standpipe serve --config standpipe.toml       run the service
   standpipe put web-logs access.log             send a file's lines as records
+  standpipe tail web-logs                       see records as they come
   standpipe status                              what runs, what waits, what failed
 
 Exit codes:
@@ -59,6 +61,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Send the lines of a file or of standard input as records
     Put(put::PutArgs),
+    /// Show the records of a stream as they come
+    Tail(tail::TailArgs),
 }
 
 #[derive(Args)]
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check_and_probe(&args),
         Command::Status(args) => status::run(&args),
         Command::Put(args) => put::run(&args),
+        Command::Tail(args) => tail::run(&args),
     }
 }
 

@@ -53,6 +53,11 @@ impl Stream {
         self.journal.checkpoints(self.shard).await
     }
 
+    /// The first position whose record arrived then or later; see [`Journal::position_at`].
+    pub async fn position_at(&self, arrived_ms: u64) -> Result<u64> {
+        self.journal.position_at(self.shard, arrived_ms).await
+    }
+
     /// Says that everything before `position` is past: committed in the ledger.
     pub async fn delivered(&self, position: u64) -> Result<()> {
         self.journal.trim(self.shard, position).await

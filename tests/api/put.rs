@@ -126,7 +126,7 @@ async fn targets_types_and_paths_are_told_apart() {
     let answer = welcome.send(&service).await;
     assert!(answer.status == 200 && String::from_utf8_lossy(&answer.body).contains("/v1/streams/NAME/records"));
     for (method, target, status) in
-        [("GET", "/x", 404), ("POST", "/x", 404), ("PUT", "/", 405), ("GET", "/v1/streams/web/records", 405)]
+        [("GET", "/x", 404), ("POST", "/x", 404), ("PUT", "/", 405), ("PUT", "/v1/streams/web/records", 405)]
     {
         let answer = Call { method, target: target.into(), ..welcome.clone() }.send(&service).await;
         assert_eq!(answer.status, status, "{method} {target}");

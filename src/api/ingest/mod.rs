@@ -124,8 +124,9 @@ pub fn refusal(error: &ApiError) -> Response {
 /// The answer where only other methods are known.
 pub fn wrong_method(method: &Method) -> Response {
     let shown: String = method.as_str().chars().take(16).collect();
-    let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", &format!("use POST, not {shown}"));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    let mut response =
+        failure(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", &format!("use POST or GET, not {shown}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET"));
     response
 }
 
@@ -134,7 +135,8 @@ pub fn no_such_path() -> Response {
     failure(
         StatusCode::NOT_FOUND,
         "not_found",
-        "there is nothing here: POST / is the Firehose API, POST /v1/streams/NAME/records takes plain records",
+        "there is nothing here: POST / is the Firehose API, POST /v1/streams/NAME/records takes plain \
+         records, GET /v1/streams/NAME/records and /v1/data-streams/NAME/records show them",
     )
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::client::{self, Endpoint};
 use super::generate::weblog::WebLog;
-use super::put::{Batch, Sender, Sent};
+use super::put::{Batch, Door, Item, Sender, Sent};
 use super::terminal::{Progress, complain, count, say, size};
 use super::{setup, status};
 use crate::app::App;
@@ -132,8 +132,8 @@ async fn start(place: &Place, clock: &Clock) -> Result<App> {
 /// Sends web logs for `seconds`; what must arrive, and how long it took.
 async fn send(clock: &Clock, api: &str, seconds: u64) -> Result<(Expected, Duration)> {
     let endpoint = Endpoint { url: api, region: "us-east-1", attempts: 10 };
-    let (client, _) = client::connect(&endpoint).await;
-    let sender = Sender::new(client, STREAM, clock.clone(), endpoint.attempts);
+    let (client, _) = client::firehose(&endpoint).await;
+    let sender = Sender::new(Door::Firehose(client), STREAM, clock.clone(), endpoint.attempts);
     let mut log = WebLog::new(clock.random(), clock.now_ms());
     let mut expected = Expected::default();
     let total = seconds * RECORDS_PER_SECOND;
@@ -144,7 +144,7 @@ async fn send(clock: &Clock, api: &str, seconds: u64) -> Result<(Expected, Durat
         for _ in 0..RECORDS_PER_CALL {
             let line = Bytes::from(log.line());
             expected.add(&line);
-            batch.push(line);
+            batch.push(line.into());
         }
         sender.send(batch, &mut Sent::default()).await?;
         let sent = expected.records();

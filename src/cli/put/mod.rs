@@ -16,16 +16,19 @@ use super::client::{self, Endpoint};
 use super::setup;
 use super::terminal::{Progress, complain, count, harmless, say, size};
 use crate::clock::{Clock, Instant};
+use crate::config::units;
 use crate::error::{Error, Result};
-use crate::limits::{PUT_CALLS_IN_FLIGHT_MAX, RECORD_BYTES_MAX};
+use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, PUT_CALLS_IN_FLIGHT_MAX, RECORD_BYTES_MAX};
 
+mod keys;
 mod lines;
 mod sender;
 #[cfg(test)]
 mod tests;
 
+use keys::Keys;
 use lines::{Line, Lines};
-pub(super) use sender::{Batch, Sender, Sent};
+pub(super) use sender::{Batch, Door, Item, Sender, Sent};
 
 /// The command line of `put`.
 #[derive(Args)]
@@ -33,8 +36,9 @@ pub(super) use sender::{Batch, Sender, Sent};
     after_help = "A record is a line with its line feed, so that the objects hold the file's bytes. --strip sends it without, for
 streams that put a delimiter between records themselves.
 
-A line of more than 1,024,000 bytes cannot be a record: it is named with its number and size, everything else is
-sent, and the exit code is 1.
+A line of more than 1,024,000 bytes (for a data stream of more than 1 MiB with its key, unless --max-record-size says
+more) cannot be a record: it is named with its number and size, everything else is sent, and the exit code is 1. So is
+a line that has no key by --key.
 
 Records that the service refuses for want of room are sent again, only those. With one call in flight (the default)
 the order of the lines is kept, but for such repetitions within one call. An interrupt (Ctrl-C) sends what has been
@@ -44,6 +48,7 @@ Examples:
   standpipe put web-logs access.log
   tail -F access.log | standpipe put web-logs
   zcat old.gz | standpipe put web-logs --in-flight 4
+  standpipe put clicks --data-stream --key user clicks.ndjson
   standpipe put web-logs access.log --endpoint https://firehose.eu-west-1.amazonaws.com --region eu-west-1
 
 Exit codes:
@@ -52,11 +57,20 @@ Exit codes:
   2  the command line is wrong"
 )]
 pub struct PutArgs {
-    /// The delivery stream
+    /// The delivery stream, or with --data-stream the data stream
     stream: String,
     /// The file, or `-` for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// The stream is a data stream
+    #[arg(long)]
+    data_stream: bool,
+    /// Partition keys: the member of this name of each line, which must be a JSON object, or `random`
+    #[arg(long, value_name = "FIELD|random", default_value = "random", requires = "data_stream")]
+    key: Keys,
+    /// The most that the data stream takes as one record with its key: 1 MiB to 10 MiB
+    #[arg(long, value_name = "SIZE", default_value = "1 MiB", requires = "data_stream", value_parser = parse_record_size)]
+    max_record_size: usize,
     /// The service
     #[arg(long, value_name = "URL", env = "STANDPIPE_ENDPOINT", default_value = "http://127.0.0.1:4573")]
     endpoint: String,
@@ -102,10 +116,19 @@ async fn put(args: &PutArgs) -> ExitCode {
 
 async fn put_from(args: &PutArgs, clock: Clock, input: impl AsyncRead + Unpin, total: Option<u64>) -> ExitCode {
     let endpoint = Endpoint { url: &args.endpoint, region: &args.region, attempts: args.attempts };
-    let (client, attempts) = client::connect(&endpoint).await;
-    let sender = Sender::new(client, &args.stream, clock.clone(), args.attempts);
+    let (door, attempts) = if args.data_stream {
+        let (client, attempts) = client::kinesis(&endpoint).await;
+        (Door::Kinesis(client), attempts)
+    } else {
+        let (client, attempts) = client::firehose(&endpoint).await;
+        (Door::Firehose(client), attempts)
+    };
+    let sender = Sender::new(door, &args.stream, clock.clone(), args.attempts);
+    let bytes_max = if args.data_stream { args.max_record_size } else { RECORD_BYTES_MAX };
     let mut transfer = Transfer {
-        lines: Lines::new(input, RECORD_BYTES_MAX + if args.strip { b"\r\n".len() } else { 0 }),
+        lines: Lines::new(input, bytes_max + if args.strip { b"\r\n".len() } else { 0 }),
+        keys: args.data_stream.then(|| args.key.clone()),
+        bytes_max,
         flow: Flow::new(sender, args.in_flight.into()),
         progress: Progress::new(&clock, total),
         started: clock.instant(),
@@ -140,6 +163,10 @@ struct Transfer<R> {
     clock: Clock,
     linger: Duration,
     strip: bool,
+    /// For a data stream.
+    keys: Option<Keys>,
+    /// Of a record with its key.
+    bytes_max: usize,
     refused_lines: u64,
 }
 
@@ -152,13 +179,13 @@ impl<R: AsyncRead + Unpin> Transfer<R> {
     }
 
     async fn pump(&mut self, interrupt: &CancellationToken) -> Result<()> {
-        let mut batch = Batch::default();
+        let mut batch = if self.keys.is_some() { Batch::with_keys() } else { Batch::default() };
         let mut flush_at = self.started;
         loop {
             let line = tokio::select! {
                 line = self.lines.next() => line.map_err(|error| Error::unavailable("the input cannot be read").because(error))?,
                 () = self.clock.sleep_until(flush_at), if !batch.is_empty() => {
-                    self.flow.push(std::mem::take(&mut batch)).await?;
+                    self.flow.push(batch.take()).await?;
                     self.show();
                     continue;
                 }
@@ -169,7 +196,7 @@ impl<R: AsyncRead + Unpin> Transfer<R> {
             }
             let Some(record) = self.record(line) else { continue };
             if !batch.has_room(&record) {
-                self.flow.push(std::mem::take(&mut batch)).await?;
+                self.flow.push(batch.take()).await?;
                 self.show();
             }
             if batch.is_empty() {
@@ -180,26 +207,34 @@ impl<R: AsyncRead + Unpin> Transfer<R> {
         self.flow.push(batch).await
     }
 
-    /// The record that a line is; none for a line that is too long for one, which is said.
-    fn record(&mut self, line: Line) -> Option<Bytes> {
-        let (number, bytes) = match line {
-            Line::TooLong { number, bytes } => (number, bytes),
-            Line::Whole(line) => {
-                let record = if self.strip { strip(&line) } else { line };
-                if record.len() <= RECORD_BYTES_MAX {
-                    return Some(record);
-                }
-                (self.lines.number(), record.len() as u64)
-            }
+    /// The record that a line is; none for a line that cannot be one, which is said.
+    fn record(&mut self, line: Line) -> Option<Item> {
+        let (number, fault) = match line {
+            Line::TooLong { number, bytes } => (number, self.too_long(bytes)),
+            Line::Whole(line) => match self.item(if self.strip { strip(&line) } else { line }) {
+                Ok(item) => return Some(item),
+                Err(fault) => (self.lines.number(), fault),
+            },
             Line::End => return None,
         };
         self.refused_lines += 1;
-        let limit = count(RECORD_BYTES_MAX as u64);
-        complain(format_args!(
-            "line {number} has {} bytes and was not sent: a record has at most {limit}",
-            count(bytes)
-        ));
+        complain(format_args!("line {number} {fault}"));
         None
+    }
+
+    fn item(&self, data: Bytes) -> Result<Item, String> {
+        let key = match &self.keys {
+            Some(keys) => keys.of(&data, &self.clock).map_err(|fault| format!("was not sent: {fault}"))?,
+            None => String::new(),
+        };
+        let bytes = data.len() + key.len();
+        if bytes > self.bytes_max { Err(self.too_long(bytes as u64)) } else { Ok(Item { data, key }) }
+    }
+
+    fn too_long(&self, bytes: u64) -> String {
+        let with_key = if self.keys.is_some() { " with its key" } else { "" };
+        let limit = count(self.bytes_max as u64);
+        format!("has {} bytes{with_key} and was not sent: a record has at most {limit}", count(bytes))
     }
 
     fn show(&mut self) {
@@ -232,7 +267,7 @@ impl<R: AsyncRead + Unpin> Transfer<R> {
             ));
         }
         if self.refused_lines > 0 {
-            complain(format_args!("too long and not sent: {} of the lines", count(self.refused_lines)));
+            complain(format_args!("not sent: {} of the lines, as said above", count(self.refused_lines)));
         }
         if outcome.is_ok() && self.refused_lines == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
@@ -297,6 +332,15 @@ impl Flow {
 fn strip(line: &Bytes) -> Bytes {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     line.slice(..text.strip_suffix(b"\r").unwrap_or(text).len())
+}
+
+fn parse_record_size(text: &str) -> Result<usize, String> {
+    let bytes = units::size(text).map_err(|error| error.message().to_owned())?;
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if (DATA_RECORD_BYTES_DEFAULT..=DATA_RECORD_BYTES_MAX).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err("it must lie between 1 MiB and 10 MiB".to_owned())
 }
 
 /// `200ms`, `2s`, `0.5s`; a bare number is in milliseconds.

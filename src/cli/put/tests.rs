@@ -27,6 +27,8 @@ enum Play {
 struct Call {
     invocation: String,
     records: Vec<Vec<u8>>,
+    /// Of a data stream's records.
+    keys: Vec<String>,
 }
 
 struct Service {
@@ -52,7 +54,7 @@ async fn converse(connection: TcpStream, script: Arc<Mutex<VecDeque<Play>>>, cal
     let mut connection = BufReader::new(connection);
     while let Some(call) = read_call(&mut connection).await {
         let play = script.lock().unwrap().pop_front().unwrap_or(Play::Take);
-        let (status, body) = answer(play, call.records.len());
+        let (status, body) = answer(play, call.records.len(), call.keys.is_empty());
         _ = calls.send(call);
         let body = body.to_string();
         let head = format!(
@@ -80,12 +82,15 @@ async fn read_call(connection: &mut BufReader<TcpStream>) -> Option<Call> {
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await.ok()?;
     let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(body["DeliveryStreamName"], "s");
+    let stream = body.get("DeliveryStreamName").or(body.get("StreamName"));
+    assert_eq!(stream.and_then(Value::as_str), Some("s"));
+    let records = body["Records"].as_array().unwrap();
+    let keys = records.iter().filter_map(|record| record["PartitionKey"].as_str()).map(str::to_owned).collect();
     let decode = |record: &Value| base64_simd::STANDARD.decode_to_vec(record["Data"].as_str().unwrap()).unwrap();
-    Some(Call { invocation, records: body["Records"].as_array().unwrap().iter().map(decode).collect() })
+    Some(Call { invocation, records: records.iter().map(decode).collect(), keys })
 }
 
-fn answer(play: Play, records: usize) -> (&'static str, Value) {
+fn answer(play: Play, records: usize, firehose: bool) -> (&'static str, Value) {
     let error = |name: &str| json!({"__type": name, "message": "because"});
     match play {
         Play::Unavailable => return ("503 Service Unavailable", error("ServiceUnavailableException")),
@@ -96,15 +101,23 @@ fn answer(play: Play, records: usize) -> (&'static str, Value) {
         Play::RefuseOdd if index % 2 == 1 => {
             json!({"ErrorCode": "ServiceUnavailableException", "ErrorMessage": "Slow down."})
         }
-        _ => json!({"RecordId": "id"}),
+        _ if firehose => json!({"RecordId": "id"}),
+        _ => json!({"SequenceNumber": "1", "ShardId": "shardId-000000000000"}),
     };
     let failed = if play == Play::RefuseOdd { records / 2 } else { 0 };
-    ("200 OK", json!({"FailedPutCount": failed, "RequestResponses": (0..records).map(entry).collect::<Vec<_>>()}))
+    let entries: Vec<_> = (0..records).map(entry).collect();
+    if firehose {
+        return ("200 OK", json!({"FailedPutCount": failed, "RequestResponses": entries}));
+    }
+    ("200 OK", json!({"FailedRecordCount": failed, "Records": entries}))
 }
 
 fn args(service: &Service) -> PutArgs {
     PutArgs {
         stream: "s".into(),
+        data_stream: false,
+        key: Keys::Random,
+        max_record_size: DATA_RECORD_BYTES_DEFAULT,
         file: "-".into(),
         endpoint: service.url.clone(),
         region: "us-east-1".into(),
@@ -200,6 +213,55 @@ async fn a_line_goes_out_while_the_input_stays_open() {
     }
     drop(input);
     assert_eq!(put.await.unwrap(), ExitCode::SUCCESS);
+}
+
+/// Sends to a data stream.
+async fn send_keyed(service: &Service, key: &str, input: &[u8]) -> ExitCode {
+    let args = PutArgs { data_stream: true, key: key.parse().unwrap(), ..args(service) };
+    put_from(&args, Clock::real(), input, None).await
+}
+
+#[tokio::test]
+async fn a_data_stream_gets_keys_and_only_refused_records_again() {
+    let mut service = service(&[Play::RefuseOdd]).await;
+    let input = b"{\"u\":\"a\"}\n{\"u\":7}\n{\"x\":1,\"u\":\"c\"}\n";
+    assert_eq!(send_keyed(&service, "u", input).await, ExitCode::SUCCESS);
+    let calls = calls(&mut service);
+    assert_eq!(calls[0].keys, ["a", "7", "c"]);
+    assert_eq!(calls[0].records.concat(), input);
+    assert_eq!((calls[1].keys.concat(), calls[1].records.concat()), ("7".to_owned(), b"{\"u\":7}\n".to_vec()));
+    assert_eq!(calls.len(), 2);
+}
+
+#[tokio::test]
+async fn a_line_without_a_key_costs_only_itself() {
+    let mut service = service(&[]).await;
+    let long = format!("{{\"u\":\"{}\"}}\n", "x".repeat(257));
+    let input = ["plain\n", "{}\n", "{\"u\":\"\"}\n", &long, "{\"u\":1}\n"].concat();
+    assert_eq!(send_keyed(&service, "u", input.as_bytes()).await, ExitCode::FAILURE);
+    assert_eq!(calls(&mut service).iter().flat_map(|call| call.keys.clone()).collect::<Vec<_>>(), ["1"]);
+}
+
+#[tokio::test]
+async fn random_keys_differ_and_count_as_bytes_of_the_record() {
+    let mut service = service(&[]).await;
+    let longest = [vec![b'x'; DATA_RECORD_BYTES_DEFAULT - 17], b"\n".to_vec()].concat();
+    let too_long = [b"x", longest.as_slice()].concat();
+    let input = [longest.as_slice(), &too_long, b"a\nb\n"].concat();
+    assert_eq!(send_keyed(&service, "random", &input).await, ExitCode::FAILURE);
+    let calls = calls(&mut service);
+    let keys: std::collections::BTreeSet<_> = calls.iter().flat_map(|call| call.keys.clone()).collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| key.len() == 16), "{keys:?}");
+    assert_eq!(calls.iter().flat_map(|call| call.records.concat()).count(), longest.len() + 4);
+}
+
+#[test]
+fn record_sizes_have_bounds() {
+    assert_eq!(parse_record_size("10 MiB"), Ok(10 << 20));
+    for text in ["1 KiB", "11 MiB", "x"] {
+        assert!(parse_record_size(text).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -58,9 +58,9 @@ impl Serialize for Text {
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let shard = text.split_once('/').and_then(|(stream, index)| {
-            Some(ShardId { stream: stream.parse().ok()?, index: index.parse().ok()? })
-        });
+        let shard = text
+            .split_once('/')
+            .and_then(|(stream, index)| Some(ShardId { stream: stream.parse().ok()?, index: index.parse().ok()? }));
         shard.map(Text).ok_or_else(|| D::Error::custom(format!("not a shard: {text:?}")))
     }
 }

@@ -45,7 +45,10 @@ impl Buffer {
 
     /// Its positions, in order of the shards.
     pub(super) fn spans(&self) -> Vec<Span> {
-        self.spans.iter().map(|(shard, Range { start, end })| Span { shard: *shard, start: *start, end: *end }).collect()
+        self.spans
+            .iter()
+            .map(|(shard, Range { start, end })| Span { shard: *shard, start: *start, end: *end })
+            .collect()
     }
 
     /// Notes that `count` positions from `first` on hold nothing.

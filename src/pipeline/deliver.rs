@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::capacity::Capacity;
 use super::again::Source;
+use super::capacity::Capacity;
 use super::outage::Outage;
 use super::prepare::{Prepared, Recipe};
 use super::state::State;

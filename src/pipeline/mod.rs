@@ -295,7 +295,8 @@ impl Pipeline {
                 || self.buffer.holds(*shard)
                 || self.unread.iter().any(|(unread, ..)| unread == shard)
         };
-        let free: Vec<_> = self.leaving.iter().filter(|(shard, _)| !is_held(shard)).map(|(s, end)| (*s, *end)).collect();
+        let free: Vec<_> =
+            self.leaving.iter().filter(|(shard, _)| !is_held(shard)).map(|(s, end)| (*s, *end)).collect();
         let by = self.feed.by();
         for (shard, end) in &free {
             let committed = self.standing.end_of_plans(*shard);

@@ -102,7 +102,12 @@ pub(super) struct Prepared {
 impl Recipe {
     /// The recipe of a target.
     pub(super) fn of(target: &Target) -> Self {
-        Recipe { unpack: target.unpack, process: target.process.clone(), delimiter: target.delimiter, encoding: target.encoding() }
+        Recipe {
+            unpack: target.unpack,
+            process: target.process.clone(),
+            delimiter: target.delimiter,
+            encoding: target.encoding(),
+        }
     }
 
     /// Processes, joins and encodes one chunk.
@@ -117,7 +122,12 @@ impl Recipe {
                 continue;
             }
             for record in records.iter() {
-                self.sort(record, &mut tally, |record| lines::append_record(&mut joined, record, self.delimiter), |_, _| {});
+                self.sort(
+                    record,
+                    &mut tally,
+                    |record| lines::append_record(&mut joined, record, self.delimiter),
+                    |_, _| {},
+                );
             }
         }
         Prepared { chunk: self.encoding.encode_chunk(&joined), tally }

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Source, Sse,
-    Store,
+    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Source, Sse, Store,
 };
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;

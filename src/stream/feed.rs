@@ -381,9 +381,8 @@ impl Feed {
         if is_over {
             self.follow();
         }
-        (missing > 0 || !batch.puts.is_empty()).then(|| {
-            Event::Arrival(Arrival { shard, first, missing, puts: batch.puts })
-        })
+        (missing > 0 || !batch.puts.is_empty())
+            .then(|| Event::Arrival(Arrival { shard, first, missing, puts: batch.puts }))
     }
 }
 

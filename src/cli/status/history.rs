@@ -124,8 +124,7 @@ mod tests {
     fn entries_read_as_what_happened() {
         let tally =
             Tally { delivered: 1_500, delivered_bytes: 4_096, objects: 1, object_bytes: 1_024, ..Tally::default() };
-        let commit =
-            Entry::Commit { id: 7, stream: StreamId(0xab), ms: 1_700_000_000_123, tally };
+        let commit = Entry::Commit { id: 7, stream: StreamId(0xab), ms: 1_700_000_000_123, tally };
         assert_eq!(
             line(&recorded(commit)),
             "2023-11-14T22:13:20.123Z  COMMIT  #7  00000000000000ab  delivered 1,500 objects 1 (1.00 KiB from 4.00 KiB)"

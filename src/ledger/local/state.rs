@@ -196,7 +196,10 @@ impl State {
     fn commit(&mut self, id: PlanId, stream: StreamId, tally: &Tally) -> Result<()> {
         let first = self.streams.get(&stream).and_then(|standing| standing.unfinished.first());
         let Some((_, plan)) = first.filter(|(first, _)| *first == id) else {
-            return Err(Error::new(Kind::Conflict, format!("plan {id} is not the oldest unfinished one of its stream")));
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("plan {id} is not the oldest unfinished one of its stream"),
+            ));
         };
         adds_up(tally, plan.positions())?;
         self.touch(stream).finish_first(tally);

@@ -199,8 +199,7 @@ async fn files_that_are_not_ours_to_read_are_refused_with_a_reason() {
     let header = |format, file| line(&format!(r#"{{"synced":0,"kind":"header","format":{format},"file":{file}}}"#));
     let begin = line(r#"{"synced":0,"kind":"begin","next":1}"#);
     let novelty = line(r#"{"synced":0,"kind":"novelty"}"#);
-    let stray =
-        line(r#"{"synced":0,"kind":"commit","id":4,"stream":"0000000000000001","ms":1,"tally":{}}"#);
+    let stray = line(r#"{"synced":0,"kind":"commit","id":4,"stream":"0000000000000001","ms":1,"tally":{}}"#);
     let old = line(
         r#"{"synced":0,"kind":"shard","stream":"0000000000000001","shard":0,"committed":5,"total":{"delivered":5}}"#,
     );

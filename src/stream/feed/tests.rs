@@ -133,12 +133,8 @@ async fn direct_puts_need_no_beginning() {
 #[tokio::test(start_paused = true)]
 async fn a_child_is_read_when_all_its_parents_were() {
     let merged = shard(3, &[1, 2], 5_000);
-    let all = vec![
-        closed(shard(0, &[], 0), 2),
-        closed(shard(1, &[0], 2_000), 1),
-        closed(shard(2, &[0], 2_000), 0),
-        merged,
-    ];
+    let all =
+        vec![closed(shard(0, &[], 0), 2), closed(shard(1, &[0], 2_000), 1), closed(shard(2, &[0], 2_000), 0), merged];
     let rig = Rig::new(all);
     rig.put(at(3), 6_000, &["last"]).await;
     rig.put(at(1), 3_000, &["middle"]).await;
@@ -157,7 +153,9 @@ async fn a_child_is_read_when_all_its_parents_were() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shard_begins_where_it_is_told_and_one_that_was_opened_later_with_its_first_record() {
-    for (from_ms, expected) in [(None, [(0, 1), (1, 0)]), (Some(MADE_MS), [(0, 3), (1, 0)]), (Some(9_999), [(0, 4), (1, 1)])] {
+    for (from_ms, expected) in
+        [(None, [(0, 1), (1, 0)]), (Some(MADE_MS), [(0, 3), (1, 0)]), (Some(9_999), [(0, 4), (1, 1)])]
+    {
         let rig = Rig::new(vec![shard(0, &[], 0), shard(1, &[], 1_500)]);
         rig.put(at(0), 1, &["trimmed", "older"]).await;
         rig.put(at(0), 1, &["old"]).await;

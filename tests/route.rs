@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use standpipe::app::{Service, StopReport};
 use standpipe::clock::Clock;
-use standpipe::config::Config;
+use standpipe::config::{Config, Source, StartAt};
 use standpipe::destination::{Stores, local::LocalDirectory};
 use standpipe::disk::{Disk, sim::SimDisk};
 use standpipe::error::Result;
 use standpipe::journal::Append;
-use standpipe::record::{CallId, Records};
+use standpipe::record::{CallId, Keys, Records};
+use standpipe::stream::data::{DataStreams, Distribution, Mode, NewDataStream, Placed, Put, Reshard, hash_of};
 
 const CONFIG: &str = r#"
 data_dir = "/nowhere"
@@ -35,11 +36,21 @@ prefix = "!{timestamp:yyyy/MM/dd/HH}/"
 error_prefix = "errors/!{firehose:error-output-type}/"
 "#;
 
+/// How records get to the delivery stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// They are put into it.
+    Direct,
+    /// They are put into a data stream of two shards, which is split and merged now and then.
+    DataStream,
+}
+
 /// A machine with the disk of the data directory and that of the lake.
 struct Machine {
     data: SimDisk,
     lake: SimDisk,
     config: Config,
+    way: Way,
 }
 
 /// What the producer knows: how often each record was acknowledged, and which were sent at all.
@@ -47,13 +58,19 @@ struct Machine {
 struct Producer {
     acknowledged: Vec<String>,
     sent: Vec<String>,
+    reshards: usize,
 }
 
 impl Machine {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, way: Way) -> Self {
         let text = CONFIG.replace("ENCRYPTED", "false");
-        let config = Config::parse(&text, "route.toml", std::path::Path::new("/"), &|_| None).expect("a valid config");
-        Machine { data: SimDisk::new(seed), lake: SimDisk::new(seed ^ 1), config }
+        let mut config =
+            Config::parse(&text, "route.toml", std::path::Path::new("/"), &|_| None).expect("a valid config");
+        if way == Way::DataStream {
+            config.delivery_streams[0].source =
+                Source::DataStream { name: "clicks".to_owned(), start: StartAt::Horizon };
+        }
+        Machine { data: SimDisk::new(seed), lake: SimDisk::new(seed ^ 1), config, way }
     }
 
     async fn start(&self) -> Result<Service> {
@@ -65,7 +82,10 @@ impl Machine {
     /// One life of the process: starts, takes puts from `first` on, delivers. Ends early where the disk fails.
     async fn live(&self, producer: &mut Producer, first: usize, puts: usize) -> Result<StopReport> {
         let service = self.start().await?;
-        let stream = service.streams.get(service.catalog.get("web").expect("it is in the config").id);
+        if self.way == Way::DataStream && service.data_streams.get("clicks").is_err() {
+            // Without it nothing can be put, and nothing is acknowledged.
+            let _ = service.data_streams.create(two_shards()).await;
+        }
         for put in first..first + puts {
             let ids: Vec<String> =
                 (0..4).map(|n| format!("{{\"id\":\"{put}-{n}\",\"pad\":\"{}\"}}", "x".repeat(90))).collect();
@@ -73,15 +93,20 @@ impl Machine {
             let mut records: Vec<&str> = ids.iter().map(String::as_str).collect();
             records.push(&broken);
             producer.sent.extend(records.iter().map(|record| (*record).to_owned()));
-            let append = Append {
-                call: Some(CallId([put as u8; 16])),
-                ..Append::of(Records::from_slices(Clock::real().now_ms(), &records))
-            };
             // A retry of the same call must not be stored twice.
             for _ in 0..2 {
-                if stream.append(append.clone()).await.is_ok() {
-                    producer.acknowledged.extend(records.iter().map(|record| (*record).to_owned()));
-                }
+                let call = CallId([put as u8; 16]);
+                let stored = match self.way {
+                    Way::Direct => put_directly(&service, call, &records).await,
+                    Way::DataStream => put_by_key(&service.data_streams, call, &records).await,
+                };
+                producer.acknowledged.extend(stored);
+            }
+            if self.way == Way::DataStream {
+                // Whether it can be changed just now is not the question.
+                let target = if put % 2 == 0 { 3 } else { 1 };
+                let resharded = service.data_streams.reshard("clicks", Reshard::Uniform { target }).await;
+                producer.reshards += usize::from(resharded.is_ok());
             }
         }
         service.stop(Duration::from_secs(20)).await
@@ -109,6 +134,47 @@ impl Machine {
             assert_eq!(*times, 1, "{step}: {record} was delivered {times} times");
         }
     }
+}
+
+/// The records that were acknowledged.
+async fn put_directly(service: &Service, call: CallId, records: &[&str]) -> Vec<String> {
+    let stream = service.streams.get(service.catalog.get("web").expect("it is in the config").id);
+    let append = Append { call: Some(call), ..Append::of(Records::from_slices(Clock::real().now_ms(), records)) };
+    match stream.append(append).await {
+        Ok(_) => records.iter().map(|record| (*record).to_owned()).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn two_shards() -> NewDataStream {
+    NewDataStream {
+        name: "clicks".to_owned(),
+        mode: Mode::Provisioned,
+        shards: Some(2),
+        record_bytes_max: 1 << 20,
+        distribution: Distribution::PartitionKey,
+        warm_mibps: None,
+        tags: Vec::new(),
+    }
+}
+
+/// The same, each record under a key of its own.
+async fn put_by_key(streams: &DataStreams, call: CallId, records: &[&str]) -> Vec<String> {
+    let keys = Records::from_slices(0, records);
+    let put = Put {
+        hashes: records.iter().map(|record| hash_of(record.as_bytes())).collect(),
+        records: Records {
+            keys: Some(Keys { ends: keys.ends, data: keys.data }),
+            ..Records::from_slices(Clock::real().now_ms(), records)
+        },
+        call: Some(call),
+    };
+    let placed = match streams.get("clicks") {
+        Ok(stream) => stream.put(put).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let stored = records.iter().zip(placed).filter(|(_, placed)| matches!(placed, Placed::Stored { .. }));
+    stored.map(|(record, _)| (*record).to_owned()).collect()
 }
 
 /// The records in an object of the lake: lines of gzip, or the error output's documents.
@@ -146,9 +212,10 @@ enum Disaster {
 }
 
 /// Breaks the route at operation `step` of one disk; says whether there were that many operations at all.
-fn break_at(disaster: Disaster, on_lake: bool, step: u64) -> bool {
-    let name = format!("{disaster:?} at operation {step} of the {}", if on_lake { "lake" } else { "data directory" });
-    let machine = Machine::new(step);
+fn break_at(way: Way, disaster: Disaster, on_lake: bool, step: u64) -> bool {
+    let name =
+        format!("{way:?}: {disaster:?} at operation {step} of the {}", if on_lake { "lake" } else { "data directory" });
+    let machine = Machine::new(step, way);
     let broken = if on_lake { &machine.lake } else { &machine.data };
     broken.crash_after(step);
     let mut producer = Producer::default();
@@ -172,46 +239,64 @@ fn break_at(disaster: Disaster, on_lake: bool, step: u64) -> bool {
     reached
 }
 
-fn break_everywhere(disaster: Disaster, on_lake: bool) {
-    let steps = (0..10_000).take_while(|step| break_at(disaster, on_lake, *step)).count();
+fn break_everywhere(way: Way, disaster: Disaster, on_lake: bool) {
+    let steps = (0..10_000).take_while(|step| break_at(way, disaster, on_lake, *step)).count();
     // The route has at least: claim, catalog, journal, ledger, and three operations an object.
     assert!(steps > if on_lake { 3 } else { 15 }, "only {steps} operations: the test no longer covers the route");
 }
 
 #[test]
 fn killed_at_every_operation_of_the_data_directory() {
-    break_everywhere(Disaster::Kill, false);
+    break_everywhere(Way::Direct, Disaster::Kill, false);
 }
 
 #[test]
 fn power_cut_at_every_operation_of_the_data_directory() {
-    break_everywhere(Disaster::PowerCut, false);
+    break_everywhere(Way::Direct, Disaster::PowerCut, false);
 }
 
 #[test]
 fn killed_at_every_operation_of_the_destination() {
-    break_everywhere(Disaster::Kill, true);
+    break_everywhere(Way::Direct, Disaster::Kill, true);
 }
 
 #[test]
 fn power_cut_at_every_operation_of_the_destination() {
-    break_everywhere(Disaster::PowerCut, true);
+    break_everywhere(Way::Direct, Disaster::PowerCut, true);
+}
+
+#[test]
+fn killed_at_every_operation_while_a_data_stream_is_delivered() {
+    break_everywhere(Way::DataStream, Disaster::Kill, false);
+}
+
+#[test]
+fn power_cut_at_every_operation_while_a_data_stream_is_delivered() {
+    break_everywhere(Way::DataStream, Disaster::PowerCut, false);
+}
+
+#[test]
+fn power_cut_at_every_operation_of_the_destination_of_a_data_stream() {
+    break_everywhere(Way::DataStream, Disaster::PowerCut, true);
 }
 
 #[test]
 fn nothing_breaks_and_everything_arrives() {
-    let machine = Machine::new(7);
-    let mut producer = Producer::default();
-    let report = process(machine.live(&mut producer, 0, 20)).expect("a whole life");
-    assert!(report.left.is_empty(), "{report}");
-    assert_eq!(producer.acknowledged.len(), 2 * 20 * 5, "each put was acknowledged, and so was its retry");
-    machine.check(&producer, "undisturbed");
+    for way in [Way::Direct, Way::DataStream] {
+        let machine = Machine::new(7, way);
+        let mut producer = Producer::default();
+        let report = process(machine.live(&mut producer, 0, 20)).expect("a whole life");
+        assert!(report.left.is_empty(), "{way:?}: {report}");
+        assert_eq!(producer.acknowledged.len(), 2 * 20 * 5, "each put was acknowledged, and so was its retry");
+        machine.check(&producer, "undisturbed");
+        assert_eq!(producer.reshards > 5, way == Way::DataStream, "{}", producer.reshards);
+    }
 }
 
 /// One life delivers; then the journal loses its tail, or all of it, while the ledger keeps what it knows. Were the
 /// positions given out again, the next puts would be acknowledged and taken for delivered.
 fn journal_loses(what: &str, lose: impl Fn(&Machine) -> SimDisk) {
-    let mut machine = Machine::new(11);
+    let mut machine = Machine::new(11, Way::Direct);
     let mut producer = Producer::default();
     process(machine.live(&mut producer, 0, 5)).expect("a whole life");
     machine.data = lose(&machine);

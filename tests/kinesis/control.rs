@@ -12,7 +12,7 @@ const NOT_FOUND: &str = "Stream none under account 000000000000 not found.";
 
 /// When a stream says that it was made, which must be since the service started.
 fn created(description: &Value) -> Value {
-    let seconds = description["StreamCreationTimestamp"].as_f64().unwrap();
+    let seconds = description["StreamCreationTimestamp"].as_f64().expect("a number");
     assert!((0.0..60.0).contains(&(seconds - START_MS as f64 / 1000.0)), "{seconds}");
     seconds.into()
 }

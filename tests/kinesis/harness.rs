@@ -207,7 +207,8 @@ impl Call {
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len());
+        let length = self.body.len().to_string();
+        head.extend(["content-length: ", &length, "\r\nconnection: close\r\n\r\n"]);
         let mut stream = TcpStream::connect(service.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         // The answer may come before the body is through.
@@ -268,7 +269,7 @@ fn document(name: &str, value: &Value) -> Document {
         Value::Null => Document::Null,
         Value::Bool(flag) => Document::Bool(*flag),
         Value::Number(number) if name.ends_with("Timestamp") => {
-            Document::Time((number.as_f64().unwrap() * 1000.0).round() as u64)
+            Document::Time(format!("{:.0}", number.as_f64().unwrap() * 1000.0).parse().unwrap())
         }
         Value::Number(number) => {
             number.as_i64().map_or_else(|| Document::Float(number.as_f64().unwrap()), Document::Int)

@@ -2,6 +2,7 @@
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::operation::list_streams::ListStreamsOutput;
 use aws_sdk_kinesis::types::{
     ConsumerStatus, MetricsName, ScalingType, ShardFilter, ShardFilterType, StreamMode, StreamModeDetails, StreamStatus,
 };
@@ -31,7 +32,7 @@ async fn the_sdk_makes_streams_and_reads_what_they_are() {
     let made_ms = u64::try_from(described.stream_creation_timestamp().to_millis().unwrap()).unwrap();
     assert!((START_MS..START_MS + 60_000).contains(&made_ms), "{made_ms}");
     let pages = sdk.list_streams().limit(1).into_paginator().send().collect::<Result<Vec<_>, _>>().await.unwrap();
-    let names: Vec<&str> = pages.iter().flat_map(|page| page.stream_names()).map(String::as_str).collect();
+    let names: Vec<&str> = pages.iter().flat_map(ListStreamsOutput::stream_names).map(String::as_str).collect();
     assert_eq!((pages.len(), names), (3, vec!["a", "b", "c"]));
 
     let latest = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build().unwrap();

@@ -173,7 +173,7 @@ impl std::error::Error for Validation {}
 
 impl Definition {
     /// A stream without shards, as AWS makes it when nothing else is asked for.
-    pub(super) fn new(id: StreamId, name: &str, origin: Origin, now_ms: u64) -> Self {
+    pub(in crate::stream) fn new(id: StreamId, name: &str, origin: Origin, now_ms: u64) -> Self {
         Definition {
             id,
             name: name.to_owned(),

@@ -40,30 +40,10 @@ fn closed(shard: Shard, end: u64) -> Shard {
 }
 
 fn definition(id: StreamId, shards: Vec<Shard>) -> Arc<Definition> {
-    Arc::new(Definition {
-        id,
-        name: "clicks".into(),
-        origin: Origin::Api,
-        passing: None,
-        created_ms: 0,
-        mode: Mode::Provisioned,
-        retention: Duration::from_hours(24),
-        next_shard: shards.len() as u32,
-        shards,
-        record_bytes_max: 1 << 20,
-        distribution: Distribution::PartitionKey,
-        warm_mibps: None,
-        encryption_key: None,
-        limits: Limits::None,
-        bytes_max: None,
-        tags: Vec::new(),
-        consumers: Vec::new(),
-        metrics: Vec::new(),
-        policy: None,
-        rescaled_ms: Vec::new(),
-        mode_changed_ms: Vec::new(),
-        vanished_ms: None,
-    })
+    let next_shard = shards.len() as u32;
+    let mut definition = Definition::new(id, "clicks", Origin::Api, 0);
+    (definition.next_shard, definition.shards) = (next_shard, shards);
+    Arc::new(definition)
 }
 
 impl Rig {

@@ -43,16 +43,16 @@ pub struct Append {
 /// either both are there after a crash or neither is.
 ///
 /// A shard keeps the newest of each source, up to
-/// [`CHECKPOINT_SOURCES_MAX`](crate::limits::CHECKPOINT_SOURCES_MAX); a put that would add one more is refused. A source that
+/// [`CHECKPOINT_SOURCES_MAX`]; a put that would add one more is refused. A source that
 /// is finished is forgotten by a checkpoint whose `at` is empty. On disk a checkpoint is encrypted with its records, but
 /// stands in the clear beside them once their segment is sealed: it must not hold what nobody may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Which source, for instance the name of a shard elsewhere; 1 to
-    /// [`CHECKPOINT_SOURCE_BYTES_MAX`](crate::limits::CHECKPOINT_SOURCE_BYTES_MAX) bytes.
+    /// [`CHECKPOINT_SOURCE_BYTES_MAX`] bytes.
     pub source: String,
     /// Where to go on, in the source's own words; at most
-    /// [`CHECKPOINT_BYTES_MAX`](crate::limits::CHECKPOINT_BYTES_MAX) bytes. Empty: the source is forgotten.
+    /// [`CHECKPOINT_BYTES_MAX`] bytes. Empty: the source is forgotten.
     pub at: Bytes,
 }
 

@@ -193,3 +193,98 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sim::SimDisk;
+    use super::*;
+
+    const PLACE: Place = Place { dir: "things", name: "thing", format: 3, bytes_max: 200 };
+    const FIRST: &str = "things/00000000000000000001.json";
+
+    async fn open(disk: &SimDisk) -> Result<(Documents, Vec<u32>)> {
+        Documents::open(Arc::new(disk.clone()), PLACE).await
+    }
+
+    /// A file of its own, as this format has always been.
+    fn file(format: u32, crc32c: u32, content: &str) -> Vec<u8> {
+        format!("{{\"format\":{format},\"crc32c\":{crc32c},\"thing\":{content}}}").into_bytes()
+    }
+
+    #[tokio::test]
+    async fn what_was_saved_is_there_and_one_before_it() {
+        let disk = SimDisk::new(1);
+        let (mut documents, state) = open(&disk).await.unwrap();
+        assert!(state.is_empty());
+        for number in 1..5 {
+            documents.save(&vec![number]).await.unwrap();
+        }
+        let names = [3, 4].map(|number| format!("things/{number:020}.json"));
+        assert_eq!(disk.files(), names);
+        disk.crash();
+        let (mut documents, state) = open(&disk).await.unwrap();
+        assert_eq!(state, [4]);
+        documents.save(&vec![5]).await.unwrap();
+        assert_eq!(open(&disk).await.unwrap().1, [5]);
+    }
+
+    #[tokio::test]
+    async fn the_format_is_what_it_was() {
+        let disk = SimDisk::new(2);
+        disk.put(FIRST, &file(3, crc32c::crc32c(b"[7, 8]"), "[7, 8]"));
+        let (mut documents, state) = open(&disk).await.unwrap();
+        assert_eq!(state, [7, 8]);
+        documents.save(&state).await.unwrap();
+        let second = disk.read("things/00000000000000000002.json").unwrap();
+        assert_eq!(second, file(3, crc32c::crc32c(b"[7,8]"), "[7,8]"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_right_is_refused_by_name() {
+        let sum = crc32c::crc32c(b"[7]");
+        let of_words = crc32c::crc32c(b"\"seven\"");
+        for (bytes, kind, said) in [
+            (Vec::new(), Kind::Corrupt, "not a thing"),
+            (b"[]".to_vec(), Kind::Corrupt, "not a thing"),
+            (b"{\"format\":3,\"crc32c\":1}".to_vec(), Kind::Corrupt, "not a thing"),
+            (file(4, sum, "[7]"), Kind::Invalid, "has format 4, this version reads 3"),
+            (file(3, sum ^ 1, "[7]"), Kind::Corrupt, "its checksum does not match"),
+            (file(3, sum, "[8]"), Kind::Corrupt, "its checksum does not match"),
+            (file(3, of_words, "\"seven\""), Kind::Corrupt, "its content is not that of a thing"),
+            (vec![b' '; 201], Kind::Unavailable, "cannot read"),
+        ] {
+            let disk = SimDisk::new(3);
+            disk.put(FIRST, &bytes);
+            let error = open(&disk).await.map(drop).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.message().contains(said) && error.message().contains(FIRST), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn too_much_is_refused_and_changes_nothing() {
+        let disk = SimDisk::new(4);
+        let (mut documents, _) = open(&disk).await.unwrap();
+        documents.save(&vec![1]).await.unwrap();
+        let error = documents.save(&vec![u32::MAX; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Throttled);
+        assert_eq!(open(&disk).await.unwrap().1, [1]);
+    }
+
+    #[tokio::test]
+    async fn after_a_crash_the_old_one_or_the_new_one_is_there() {
+        for at in 0..40 {
+            let disk = SimDisk::new(at);
+            disk.crash_after(at);
+            let mut saved = 0;
+            if let Ok((mut documents, _)) = open(&disk).await {
+                while saved < 6 && documents.save(&vec![saved + 1]).await.is_ok() {
+                    saved += 1;
+                }
+            }
+            disk.crash();
+            let state = open(&disk).await.unwrap().1.first().copied().unwrap_or_default();
+            assert!(state == saved || state == saved + 1, "crash at {at}: {state} after {saved}");
+        }
+    }
+}

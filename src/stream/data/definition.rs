@@ -6,6 +6,8 @@ pub(super) mod change;
 pub(super) mod consumers;
 mod reshard;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

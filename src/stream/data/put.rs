@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::DataStream;
 use super::definition::{Definition, Distribution, Limits};
 use super::rates::StreamRates;
-use super::route::{Group, Routes, pick};
+use super::route::{Group, groups, pick};
 use super::sequence::SequenceNumber;
 use super::shard::Shard;
 use crate::error::{Error, Kind, Result};
@@ -87,24 +87,24 @@ impl DataStream {
 
     /// As [`put`](Self::put), with a permit.
     async fn store(&self, put: Put) -> Result<Vec<Placed>> {
-        let shared = &self.streams.shared;
+        let all = &self.streams.shared;
         // Only now: while there is a permit, the newest definition stays the newest.
         let definition = self.definition()?;
-        let rates = shared.rates.of(self.id);
-        let routes = rates.routes(&definition);
-        if !definition.takes_puts(shared.clock.now_ms()) || routes.len() == 0 {
-            return Err(shared.settings.not_found(&self.name));
+        let rates = all.rates.of(self.id);
+        let open = definition.open_shards().next();
+        if !definition.takes_puts(all.clock.now_ms()) || open.is_none() {
+            return Err(all.settings.not_found(&self.name));
         }
         self.check_sizes(&definition, &put.records)?;
         let call = OneCall { stream: self, definition: &definition, rates: &rates, put: &put };
         let mut placed = vec![None; put.records.len()];
         call.recall_moved(&mut placed).await;
-        let groups = call.groups(&routes, &placed);
+        let groups = call.groups(&placed);
         let answers = join_all(groups.iter().map(|group| call.append(group))).await;
         for (group, answers) in groups.iter().zip(answers) {
             fill(&mut placed, &group.picks, answers);
         }
-        shared.rates.wake(&rates);
+        all.rates.wake(&rates);
         Ok(placed.into_iter().map(|one| one.expect("each record is in one shard's group or was recalled")).collect())
     }
 
@@ -177,10 +177,10 @@ impl OneCall<'_> {
     }
 
     /// The records that are not answered yet, by shard.
-    fn groups(&self, routes: &Routes, placed: &[Option<Placed>]) -> Vec<Group> {
+    fn groups(&self, placed: &[Option<Placed>]) -> Vec<Group> {
         let missing = |index: usize| placed[index].is_none();
         if self.definition.distribution == Distribution::PartitionKey {
-            return routes.groups(&self.put.hashes, missing);
+            return groups(self.definition, &self.put.hashes, missing);
         }
         // A retry goes where the first one went, so that the journal knows it again.
         let turn = match self.put.call {
@@ -188,13 +188,14 @@ impl OneCall<'_> {
             None => self.rates.turn(),
         };
         let picks: Vec<u32> = (0..placed.len()).filter(|index| missing(*index)).map(|index| index as u32).collect();
-        let shard = routes.shard(turn % routes.len()).index;
-        if picks.is_empty() { Vec::new() } else { vec![Group { shard, picks }] }
+        let open = self.definition.open_shards().count().max(1);
+        let shard = self.definition.open_shards().nth(turn % open).map(|shard| shard.index);
+        shard.filter(|_| !picks.is_empty()).map(|shard| Group { shard, picks }).into_iter().collect()
     }
 
     /// Stores the records of one shard; an answer for each.
     async fn append(&self, group: &Group) -> Vec<Placed> {
-        let shard = self.definition.shard(group.shard).expect("the routes were made from this definition");
+        let shard = self.definition.shard(group.shard).expect("groups name shards of this definition");
         let admitted = match self.admit(shard, group).await {
             Ok(admitted) => admitted,
             Err(earlier) => return self.stored(shard, group, earlier, true).await,
@@ -209,11 +210,11 @@ impl OneCall<'_> {
             ..Append::of(pick(&self.put.records, &group.picks[..admitted]))
         };
         let (bytes, records) = (append.records.bytes(), append.records.len());
-        let shared = &self.stream.streams.shared;
-        match shared.journal.append(self.stream.shard_id(shard.index), append).await {
+        let all = &self.stream.streams.shared;
+        match all.journal.append(self.stream.shard_id(shard.index), append).await {
             Ok(appended) => {
                 if !appended.repeated {
-                    self.rates.shard(shard.index).count(shared.clock.instant(), bytes, records);
+                    self.rates.shard(shard.index).count(all.clock.instant(), bytes, records);
                 }
                 self.stored(shard, group, appended.span, appended.repeated).await
             }

@@ -9,8 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
-use super::definition::Definition;
-use super::route::Routes;
 use crate::clock::Instant;
 use crate::limits::{SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND};
 use crate::record::StreamId;
@@ -57,7 +55,6 @@ impl Rates {
 #[derive(Default)]
 pub(super) struct StreamRates {
     shards: RwLock<HashMap<u32, Arc<ShardRates>>>,
-    routes: Mutex<Option<Arc<Routes>>>,
     turn: AtomicUsize,
     asleep: AtomicBool,
     expired: AtomicU64,
@@ -72,15 +69,6 @@ impl StreamRates {
     /// Drops what is known of shards that are no more.
     pub(super) fn forget_shards(&self, gone: &[u32]) {
         self.shards.write().unwrap_or_else(PoisonError::into_inner).retain(|shard, _| !gone.contains(shard));
-    }
-
-    /// The way of each hash key by `definition`: worked out once for each definition.
-    pub(super) fn routes(&self, definition: &Arc<Definition>) -> Arc<Routes> {
-        let mut routes = lock(&self.routes);
-        match &*routes {
-            Some(known) if Arc::ptr_eq(known.definition(), definition) => known.clone(),
-            _ => routes.insert(Arc::new(Routes::new(definition.clone()))).clone(),
-        }
     }
 
     /// Whose turn it is, where records go round.

@@ -120,21 +120,21 @@ impl DataStream {
             }
             tokio::select! {
                 grown = self.streams.shared.journal.grown(self.shard_id(shard), position) => return grown,
-                changed = changes.changed() => changed.map_err(|_| super::stopped())?,
+                over = changes.changed() => over.map_err(|_| super::stopped())?,
             }
         }
     }
 
     /// What the stream is now and one of its shards; a stream that is being made has none yet.
     fn readable(&self, index: u32) -> Result<(Arc<Definition>, Shard)> {
-        let shared = &self.streams.shared;
+        let all = &self.streams.shared;
         let definition = self.definition()?;
-        if definition.status(shared.clock.now_ms()) == Status::Creating {
-            return Err(shared.settings.not_found(&self.name));
+        if definition.status(all.clock.now_ms()) == Status::Creating {
+            return Err(all.settings.not_found(&self.name));
         }
         match definition.shard(index).cloned() {
             Some(shard) => Ok((definition, shard)),
-            None => Err(no_shard(&shared.settings, &self.name, index)),
+            None => Err(no_shard(&all.settings, &self.name, index)),
         }
     }
 
@@ -148,30 +148,30 @@ impl DataStream {
 
     /// The first position of a shard that can be read. Never over the end of one that is closed.
     pub(super) async fn horizon(&self, definition: &Definition, shard: &Shard) -> Result<u64> {
-        let shared = &self.streams.shared;
+        let all = &self.streams.shared;
         let by_time = self.first_within(shard, definition.retention).await?;
-        let held = shared.pins.lowest(self.id, shard.index).unwrap_or(u64::MAX);
-        let kept = shared.journal.extent(self.shard_id(shard.index)).await?.start;
+        let held = all.pins.lowest(self.id, shard.index).unwrap_or(u64::MAX);
+        let kept = all.journal.extent(self.shard_id(shard.index)).await?.start;
         let end = shard.closed.map_or(u64::MAX, |closed| closed.end);
         Ok(by_time.min(held).max(kept).min(end))
     }
 
     /// The first position whose record is within retention, as it was found a moment ago.
     async fn first_within(&self, shard: &Shard, retention: Duration) -> Result<u64> {
-        let shared = &self.streams.shared;
-        let over_ms = shared.clock.now_ms().saturating_sub(retention.as_millis() as u64);
+        let all = &self.streams.shared;
+        let over_ms = all.clock.now_ms().saturating_sub(retention.as_millis() as u64);
         if shard.opened_ms > over_ms {
             return Ok(0);
         }
-        let rates = shared.rates.of(self.id).shard(shard.index);
-        let now = shared.clock.instant();
+        let rates = all.rates.of(self.id).shard(shard.index);
+        let now = all.clock.instant();
         let memory = step(retention).min(HORIZON_MEMORY);
         let fresh =
             |known: &Horizon| now.saturating_duration_since(known.found) < memory && known.arrived_ms <= over_ms;
         if let Some(known) = rates.horizon().filter(fresh) {
             return Ok(known.position);
         }
-        let position = shared.journal.position_at(self.shard_id(shard.index), over_ms).await?;
+        let position = all.journal.position_at(self.shard_id(shard.index), over_ms).await?;
         rates.keep_horizon(Horizon { found: now, arrived_ms: over_ms, position });
         Ok(position)
     }
@@ -208,15 +208,15 @@ impl DataStream {
     }
 
     async fn position_at(&self, definition: &Definition, shard: &Shard, time_ms: u64) -> Result<u64> {
-        let shared = &self.streams.shared;
-        let now_ms = shared.clock.now_ms();
+        let all = &self.streams.shared;
+        let now_ms = all.clock.now_ms();
         if time_ms > now_ms {
             return Err(Error::invalid(format!(
                 "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. \
                  timestampInMillis: {time_ms}, currentTimestampInMillis: {now_ms}"
             )));
         }
-        let found = shared.journal.position_at(self.shard_id(shard.index), time_ms).await?;
+        let found = all.journal.position_at(self.shard_id(shard.index), time_ms).await?;
         let horizon = self.horizon(definition, shard).await?;
         Ok(found.max(horizon).min(shard.closed.map_or(u64::MAX, |closed| closed.end)))
     }

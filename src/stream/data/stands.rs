@@ -68,24 +68,23 @@ impl DataStream {
         for shard in &definition.shards {
             shards.push(self.shard_stands(&definition, shard).await?);
         }
-        let shared = &self.streams.shared;
-        let pins =
-            shared.pins.pinned_by(self.id).into_iter().map(|by| PinStands { by, behind: self.behind(by, &shards) });
+        let all = &self.streams.shared;
+        let pins = all.pins.pinned_by(self.id).into_iter().map(|by| PinStands { by, behind: self.behind(by, &shards) });
         Ok(Stands {
             consumers: self.consumers_stand(&definition),
             pins: pins.collect(),
-            expired: shared.rates.of(self.id).expired(),
+            expired: all.rates.of(self.id).expired(),
             shards,
         })
     }
 
     async fn shard_stands(&self, definition: &Definition, shard: &Shard) -> Result<ShardStands> {
-        let shared = &self.streams.shared;
+        let all = &self.streams.shared;
         let id = self.shard_id(shard.index);
-        let extent = shared.journal.extent(id).await?;
+        let extent = all.journal.extent(id).await?;
         let start = self.horizon(definition, shard).await?;
         let end = shard.closed.map_or(extent.end, |closed| closed.end);
-        let oldest = if start < end { shared.journal.read(id, start, 1).await?.puts } else { Vec::new() };
+        let oldest = if start < end { all.journal.read(id, start, 1).await?.puts } else { Vec::new() };
         Ok(ShardStands {
             index: shard.index,
             open: shard.closed.is_none(),
@@ -93,7 +92,7 @@ impl DataStream {
             end,
             disk_bytes: extent.disk_bytes,
             oldest_ms: oldest.first().map(|records| records.arrived_ms),
-            rate: shared.rates.of(self.id).shard(shard.index).rate(shared.clock.instant()),
+            rate: all.rates.of(self.id).shard(shard.index).rate(all.clock.instant()),
         })
     }
 

@@ -44,21 +44,21 @@ impl DataStream {
     /// [`SUBSCRIPTION_TAKEOVER_AFTER`](crate::limits::SUBSCRIPTION_TAKEOVER_AFTER) of the last one that succeeded and
     /// still lasts; `Throttled` over [`SUBSCRIPTIONS_MAX`](crate::limits::SUBSCRIPTIONS_MAX).
     pub fn subscribe(&self, consumer: &str, shard: u32) -> Result<Subscription> {
-        let shared = &self.streams.shared;
+        let all = &self.streams.shared;
         let definition = self.definition()?;
-        let registered = definition.consumer(consumer, &shared.settings)?;
+        let registered = definition.consumer(consumer, &all.settings)?;
         let name = &registered.name;
-        if registered.status(&shared.settings, shared.clock.now_ms()) != Status::Active {
-            let (account, stream) = (&shared.settings.account_id, &self.name);
+        if registered.status(&all.settings, all.clock.now_ms()) != Status::Active {
+            let (account, stream) = (&all.settings.account_id, &self.name);
             let fault = format!("Consumer {name} of stream {stream} under account {account} is not ACTIVE.");
             return Err(Error::new(Kind::NotFound, fault));
         }
         if definition.shard(shard).is_none() {
-            return Err(shared.settings.shard_not_found(&self.name, &shard_name(shard)));
+            return Err(all.settings.shard_not_found(&self.name, &shard_name(shard)));
         }
         let place = Place { stream: self.id, consumer: name.clone(), since_ms: registered.created_ms, shard };
-        let Some((number, taken_over)) = shared.subscriptions.add(&place, shared.clock.instant())? else {
-            let (account, shard) = (&shared.settings.account_id, shard_name(shard));
+        let Some((number, taken_over)) = all.subscriptions.add(&place, all.clock.instant())? else {
+            let (account, shard) = (&all.settings.account_id, shard_name(shard));
             let fault = "Another active subscription exists for this consumer";
             return Err(Error::new(Kind::Conflict, format!("{fault}: {account}:{}:{name}:{shard}", self.name)));
         };

@@ -15,8 +15,8 @@ async fn each_record_goes_where_its_hash_says_and_answers_keep_the_order() {
     let [low, middle, high] = [0, 1, 2].map(|at| inside(at, 3));
     let placed =
         rig.put(None, &[(high, "a"), (low, "b"), (high, "c"), (middle, "d"), (u128::MAX, "e"), (0, "f")]).await;
-    let places: Vec<_> = placed.iter().map(place).map(|(shard, index, _)| (shard, index)).collect();
-    assert_eq!(places, [(2, 1), (0, 1), (2, 2), (1, 1), (2, 3), (0, 2)]);
+    let stood: Vec<_> = placed.iter().map(place).map(|(shard, index, _)| (shard, index)).collect();
+    assert_eq!(stood, [(2, 1), (0, 1), (2, 2), (1, 1), (2, 3), (0, 2)]);
     assert_eq!(rig.texts(2).await, ["a", "c", "e"]);
     assert_eq!(rig.texts(0).await, ["b", "f"]);
     let read = rig.read(2, 0).await;

@@ -10,14 +10,14 @@ use super::lineage::{Map, Step, closing};
 use super::live::Live;
 use super::owner::{Change, Message};
 use super::{
-    DataStream, DataStreams, Definition, Distribution, HashRange, Limits, Mode, Origin, Placed, Put, Read, ReadLimit,
-    Refusal, Settings, Shared, Snapshot, Tokens, keeper,
+    DataStream, DataStreams, Definition, HashRange, Origin, Placed, Put, Read, ReadLimit, Refusal, Settings, Shared,
+    Snapshot, Tokens, keeper,
 };
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
-use crate::limits::{DATA_PUTS_AT_ONCE_MAX, DATA_RECORD_BYTES_DEFAULT};
+use crate::limits::DATA_PUTS_AT_ONCE_MAX;
 use crate::record::{CallId, Keys, Records, StreamId};
 
 /// When the simulated clock starts, milliseconds since 1970.
@@ -103,6 +103,7 @@ impl Rig {
         self.change(|definition| {
             let mut map = Map { shards: &mut definition.shards, next: &mut definition.next_shard };
             map.reshard(steps, &ends, now_ms).expect("the steps suit the map");
+            definition.find_routes();
         });
     }
 
@@ -180,30 +181,8 @@ pub(super) fn inside(place: u128, count: u128) -> u128 {
 }
 
 fn definition(shards: u32) -> Definition {
-    let mut definition = Definition {
-        id: ID,
-        name: "clicks".into(),
-        origin: Origin::Api,
-        passing: None,
-        created_ms: START_MS,
-        mode: Mode::Provisioned,
-        retention: Duration::from_hours(24),
-        shards: Vec::new(),
-        next_shard: 0,
-        record_bytes_max: DATA_RECORD_BYTES_DEFAULT,
-        distribution: Distribution::PartitionKey,
-        warm_mibps: None,
-        encryption_key: None,
-        limits: Limits::None,
-        bytes_max: None,
-        tags: Vec::new(),
-        consumers: Vec::new(),
-        metrics: Vec::new(),
-        policy: None,
-        rescaled_ms: Vec::new(),
-        mode_changed_ms: Vec::new(),
-        vanished_ms: None,
-    };
+    let mut definition = Definition::new(ID, "clicks", Origin::Api, START_MS);
     Map { shards: &mut definition.shards, next: &mut definition.next_shard }.fill(shards, START_MS, START_MS);
+    definition.find_routes();
     definition
 }

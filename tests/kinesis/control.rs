@@ -435,6 +435,8 @@ async fn consumers_come_and_go() {
             assert_eq!(described, json!({"ConsumerDescription": description}));
         }
         assert_eq!(summary(&service, "s").await["ConsumerCount"], 2);
+        let (_, message) = service.refused(wire, "DescribeStreamConsumer", named("none")).await;
+        assert_eq!(message, "Consumer none, account 000000000000 not found.");
         for (operation, body, code) in [
             ("RegisterStreamConsumer", named("c"), "ResourceInUseException"),
             ("DescribeStreamConsumer", named("none"), "ResourceNotFoundException"),

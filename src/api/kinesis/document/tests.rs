@@ -138,6 +138,20 @@ proptest! {
         prop_assert_eq!(read(Wire::Cbor, &document.write(Wire::Cbor)).unwrap(), document);
     }
 
+    /// The edge relies on it: the header that says which encoding it is need not be signed.
+    #[test]
+    fn no_bytes_are_a_map_in_both_encodings(document in any_document(), damage in any::<Option<(prop::sample::Index, u8)>>()) {
+        for wire in [Wire::Json, Wire::Cbor] {
+            let mut bytes = document.write(wire);
+            if let Some((at, byte)) = damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let maps = [Wire::Json, Wire::Cbor].map(|wire| matches!(read(wire, &bytes), Ok(Document::Map(_))));
+            prop_assert_ne!(maps, [true, true]);
+        }
+    }
+
     #[test]
     fn json_is_what_serde_reads(document in any_document()) {
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&document.write(Wire::Json)).is_ok());

@@ -363,3 +363,19 @@ async fn a_subscriber_hears_something_and_its_time_is_bounded() {
         assert_eq!(name, "SubscribeToShardEvent");
     }
 }
+
+#[tokio::test]
+async fn a_subscription_ends_cleanly_when_the_service_stops() {
+    for h2 in [false, true] {
+        let service = open().await;
+        service.create("s", 1).await;
+        let consumer = consumer(&service).await;
+        let mut events = subscribe(&service, Wire::Json, h2, &consumer, json!({"Type": "LATEST"})).await;
+        service.stop.cancel();
+        while let Some((name, _)) = events.next().await {
+            assert_eq!(name, "SubscribeToShardEvent");
+        }
+        drop(events);
+        assert_eq!(service.ended.await.unwrap().cut, 0);
+    }
+}

@@ -52,8 +52,9 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) streams: DataStreams,
+    pub(crate) stop: CancellationToken,
+    pub(crate) ended: JoinHandle<Ended>,
     _stop: tokio_util::sync::DropGuard,
-    _ended: JoinHandle<Ended>,
     _access: watch::Sender<Arc<Access>>,
 }
 
@@ -90,11 +91,12 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let streams = DataStreams::open(disk, journal.clone(), clock.clone(), settings, setup.file).await.unwrap();
     let account = Account { id: ACCOUNT.into(), region: config.region.as_str().into() };
     let access = Access::new(&config.access_keys, &[], &account).unwrap();
+    let stop = CancellationToken::new();
     let context = Context {
         catalog,
         streams: Streams::new(journal),
         data_streams: streams.clone(),
-        stopping: CancellationToken::new(),
+        stopping: stop.clone(),
         account,
         metrics: Arc::new(Metrics::default()),
         clock: clock.clone(),
@@ -102,11 +104,10 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let (sender, receiver) = watch::channel(Arc::new(access));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
     let server = Server::new(clock.clone());
     let ended =
         tokio::spawn(server.serve(listener, Edge::new(context, receiver), stop.clone(), Duration::from_secs(5)));
-    Service { address, clock, streams, _stop: stop.drop_guard(), _ended: ended, _access: sender }
+    Service { address, clock, streams, stop: stop.clone(), ended, _stop: stop.drop_guard(), _access: sender }
 }
 
 impl Service {

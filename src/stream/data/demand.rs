@@ -111,8 +111,8 @@ mod tests {
         (0..looks).find_map(|_| patience.look(&loads, 4))
     }
 
-    fn merge(low: u32) -> Option<Step> {
-        Some(Step::Merge { lower: low, upper: low + 1 })
+    fn merge(low: u32) -> Step {
+        Step::Merge { lower: low, upper: low + 1 }
     }
 
     #[test]
@@ -125,9 +125,9 @@ mod tests {
             ("the hottest of several", &[55, 60, 90, 10], DEMAND_HOT_LOOKS, split(2, &[55, 60, 90, 10])),
             ("just half", &[50, 50, 50, 50], 1_000, None),
             ("cold, not for long", &[0, 0, 0, 0, 0, 0], DEMAND_COLD_LOOKS - 1, None),
-            ("cold", &[9, 9, 2, 1, 9, 9], DEMAND_COLD_LOOKS, merge(2)),
+            ("cold", &[9, 9, 2, 1, 9, 9], DEMAND_COLD_LOOKS, Some(merge(2))),
             ("warm as a whole", &[20, 20, 2, 1, 20, 20], 1_000, None),
-            ("no pair is cold", &[12, 0, 12, 0, 13, 0], 1_000, merge(0)),
+            ("no pair is cold", &[12, 0, 12, 0, 13, 0], 1_000, Some(merge(0))),
             (
                 "one is hot among cold ones",
                 &[60, 0, 0, 0, 0, 0, 0, 0],

@@ -240,3 +240,6 @@ impl Owner {
 fn made<T: Send + 'static>(what: T) -> Made {
     Box::new(what)
 }
+
+#[cfg(test)]
+mod tests;

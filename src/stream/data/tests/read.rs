@@ -140,7 +140,7 @@ async fn reads_are_cut_by_records_and_by_bytes_and_bring_one_at_least() {
 #[tokio::test(start_paused = true)]
 async fn who_falls_behind_retention_is_told_how_much_is_gone() {
     let rig = Rig::new(1);
-    rig.change(|definition| definition.retention = Duration::from_secs(60));
+    rig.change(|definition| definition.retention = Duration::from_mins(1));
     put(&rig, &["a", "b"]).await;
     rig.clock.sleep(Duration::from_secs(59)).await;
     put(&rig, &["c"]).await;
@@ -162,7 +162,7 @@ async fn who_falls_behind_retention_is_told_how_much_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn what_a_delivery_stream_holds_can_be_read() {
     let rig = Rig::new(1);
-    rig.change(|definition| definition.retention = Duration::from_secs(60));
+    rig.change(|definition| definition.retention = Duration::from_mins(1));
     let pin = rig.streams.pin(rig.stream.id(), crate::record::StreamId(7));
     put(&rig, &["a", "b"]).await;
     rig.clock.sleep(Duration::from_hours(1)).await;

@@ -1,5 +1,7 @@
 //! Long answers: they come through, they end when the service stops or are cut, and who does not read them is.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ async fn ask(running: &Running, h2: bool) -> Incoming {
 #[tokio::test]
 async fn a_long_answer_outlasts_stalls_and_stop_and_ends_as_it_should() {
     for h2 in [false, true] {
-        let mut running = run(Duration::from_secs(60)).await;
+        let mut running = run(Duration::from_mins(1)).await;
         let body = ask(&running, h2).await;
         let reader = tokio::spawn(body.collect());
         let feed = running.feeds.recv().await.unwrap();
@@ -91,7 +93,7 @@ async fn a_long_answer_outlasts_stalls_and_stop_and_ends_as_it_should() {
 #[tokio::test]
 async fn a_feed_that_is_dropped_breaks_its_answer_off() {
     for h2 in [false, true] {
-        let mut running = run(Duration::from_secs(60)).await;
+        let mut running = run(Duration::from_mins(1)).await;
         let body = ask(&running, h2).await;
         let feed = running.feeds.recv().await.unwrap();
         feed.place().await.unwrap().send("abc");
@@ -115,7 +117,7 @@ async fn after_the_grace_a_long_answer_is_cut() {
 
 #[tokio::test]
 async fn who_does_not_read_an_answer_is_cut_and_gives_its_room_back() {
-    let running = run(Duration::from_secs(60)).await;
+    let running = run(Duration::from_mins(1)).await;
     let mut silent = TcpStream::connect(running.address).await.unwrap();
     silent.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     silent.readable().await.unwrap();

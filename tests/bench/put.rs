@@ -28,6 +28,7 @@ use standpipe::config::Config;
 use standpipe::disk::RealDisk;
 use standpipe::journal::local::{LocalJournal, Options};
 use standpipe::stream::Streams;
+use standpipe::stream::data::{DataStreams, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -57,9 +58,20 @@ async fn serve(dir: &std::path::Path, started: mpsc::Sender<(SocketAddr, Cpu)>) 
     let journal = LocalJournal::open_inline(disk.clone(), clock.clone(), Options::default()).await?;
     let account = Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() };
     let access = Arc::new(Access::new(&config.access_keys, &[], &account)?);
+    let journal = Arc::new(journal);
+    let settings = Settings {
+        account_id: config.account_id.clone(),
+        region: config.region.clone(),
+        shards_max: config.kinesis.shards_max,
+        state_delay: config.kinesis.state_delay,
+        can_encrypt: false,
+    };
+    let data_streams = DataStreams::open(disk.clone(), journal.clone(), clock.clone(), settings, Vec::new()).await?;
     let context = Context {
         catalog: Catalog::open(disk, clock.clone(), &config, from_api(config.buckets.clone())).await?,
-        streams: Streams::new(Arc::new(journal)),
+        streams: Streams::new(journal),
+        data_streams,
+        stopping: tokio_util::sync::CancellationToken::new(),
         account,
         metrics: Arc::default(),
         clock: clock.clone(),

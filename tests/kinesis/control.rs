@@ -12,7 +12,7 @@ const NOT_FOUND: &str = "Stream none under account 000000000000 not found.";
 
 /// When a stream says that it was made, which must be since the service started.
 fn created(description: &Value) -> Value {
-    let seconds = description["StreamCreationTimestamp"].as_f64().unwrap();
+    let seconds = description["StreamCreationTimestamp"].as_f64().expect("a number");
     assert!((0.0..60.0).contains(&(seconds - START_MS as f64 / 1000.0)), "{seconds}");
     seconds.into()
 }
@@ -435,6 +435,8 @@ async fn consumers_come_and_go() {
             assert_eq!(described, json!({"ConsumerDescription": description}));
         }
         assert_eq!(summary(&service, "s").await["ConsumerCount"], 2);
+        let (_, message) = service.refused(wire, "DescribeStreamConsumer", named("none")).await;
+        assert_eq!(message, "Consumer none, account 000000000000 not found.");
         for (operation, body, code) in [
             ("RegisterStreamConsumer", named("c"), "ResourceInUseException"),
             ("DescribeStreamConsumer", named("none"), "ResourceNotFoundException"),

@@ -51,7 +51,6 @@ impl Default for Setup {
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
-    pub(crate) streams: DataStreams,
     pub(crate) stop: CancellationToken,
     pub(crate) ended: JoinHandle<Ended>,
     _stop: tokio_util::sync::DropGuard,
@@ -95,7 +94,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let context = Context {
         catalog,
         streams: Streams::new(journal),
-        data_streams: streams.clone(),
+        data_streams: streams,
         stopping: stop.clone(),
         account,
         metrics: Arc::new(Metrics::default()),
@@ -107,7 +106,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let server = Server::new(clock.clone());
     let ended =
         tokio::spawn(server.serve(listener, Edge::new(context, receiver), stop.clone(), Duration::from_secs(5)));
-    Service { address, clock, streams, stop: stop.clone(), ended, _stop: stop.drop_guard(), _access: sender }
+    Service { address, clock, stop: stop.clone(), ended, _stop: stop.drop_guard(), _access: sender }
 }
 
 impl Service {
@@ -209,7 +208,8 @@ impl Call {
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len());
+        let length = self.body.len().to_string();
+        head.extend(["content-length: ", &length, "\r\nconnection: close\r\n\r\n"]);
         let mut stream = TcpStream::connect(service.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         // The answer may come before the body is through.
@@ -270,7 +270,7 @@ fn document(name: &str, value: &Value) -> Document {
         Value::Null => Document::Null,
         Value::Bool(flag) => Document::Bool(*flag),
         Value::Number(number) if name.ends_with("Timestamp") => {
-            Document::Time((number.as_f64().unwrap() * 1000.0).round() as u64)
+            Document::Time(format!("{:.0}", number.as_f64().unwrap() * 1000.0).parse().unwrap())
         }
         Value::Number(number) => {
             number.as_i64().map_or_else(|| Document::Float(number.as_f64().unwrap()), Document::Int)

@@ -4,4 +4,5 @@ mod control;
 mod data;
 mod door;
 mod harness;
+mod sdk;
 mod shards;

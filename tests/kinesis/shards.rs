@@ -8,7 +8,8 @@ use standpipe::api::kinesis::Wire;
 use crate::harness::{BOTH, START_MS, Setup, arn, open, start};
 
 fn ids(list: &Value) -> Vec<&str> {
-    list.as_array().unwrap().iter().map(|shard| shard["ShardId"].as_str().unwrap()).collect()
+    let shards = list.as_array().expect("a list").iter();
+    shards.map(|shard| shard["ShardId"].as_str().expect("a text")).collect()
 }
 
 const ZERO: &str = "shardId-000000000000";
@@ -211,7 +212,7 @@ async fn filters_choose_shards() {
 
 #[tokio::test]
 async fn a_stream_that_is_being_made_shows_no_shards() {
-    let service = start(Setup { state_delay: Duration::from_secs(60), ..Setup::default() }).await;
+    let service = start(Setup { state_delay: Duration::from_mins(1), ..Setup::default() }).await;
     service.create("s", 1).await;
     for wire in BOTH {
         let described =

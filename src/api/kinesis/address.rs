@@ -123,15 +123,25 @@ pub fn consumer(
     };
     let resource = Resource::Consumer { stream: stream.clone(), which: which.clone() };
     gate.check(&action(operation), &resource.arn(account))?;
+    if let Some(name) = which.strip_suffix(NOBODY) {
+        context.data_streams.get(&stream).map_err(super::told)?;
+        let account = &account.id;
+        return Err(ApiError::resource_not_found(format!("Consumer {name}, account {account} not found.")));
+    }
     Ok((stream, which))
 }
+
+/// Ends what stands for a consumer that is not there: nobody registered one in 1970.
+const NOBODY: &str = ":0";
 
 /// `name:seconds`; for a consumer that is not there `name:0`, so that a policy on `…/consumer/name:*` speaks of it too.
 fn with_seconds(context: &Context, stream: &str, name: &str) -> String {
     let snapshot = context.data_streams.snapshot();
     let mut consumers = snapshot.get(stream).into_iter().flat_map(|definition| &definition.consumers);
-    let created_ms = consumers.find(|consumer| consumer.name == name).map_or(0, |consumer| consumer.created_ms);
-    format!("{name}:{}", created_ms / 1000)
+    match consumers.find(|consumer| consumer.name == name) {
+        Some(consumer) => format!("{name}:{}", consumer.created_ms / 1000),
+        None => format!("{name}{NOBODY}"),
+    }
 }
 
 /// `kinesis:DescribeStream`.

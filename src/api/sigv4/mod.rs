@@ -7,8 +7,8 @@
 //! Which headers must be signed follows from what unmodified SDKs sign. All sign `host`, `x-amz-date` and
 //! `x-amz-target`, and `x-amz-security-token` where there is one. `content-type` is signed by botocore, Rust, Go and
 //! JavaScript 3 but on the list of unsignable headers of JavaScript 2 (`lib/signers/v4.js`); the Firehose API takes
-//! one format only, so there it decides nothing and may be unsigned. Where it does decide, the caller of this module
-//! names it in [`Rules::signed_if_sent`].
+//! one format only, and no bytes are a valid call in both formats of the Kinesis API, so there it decides nothing and may
+//! be unsigned. Where it does decide, the caller of this module names it in [`Rules::signed_if_sent`].
 //!
 //! Messages are AWS's own as far as they are known; clients show them to people who search for them.
 

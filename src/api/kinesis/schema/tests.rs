@@ -1,5 +1,7 @@
 //! Texts of the two layers, as AWS gives them.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn json(operation: &str, body: &str) -> Result<Document, ApiError> {
@@ -196,4 +198,44 @@ fn every_operation_stands_once() {
     names.dedup();
     assert_eq!(names.len(), 40);
     assert_eq!(json("CreateQueue", "{}").unwrap_err().code, "UnknownOperationException");
+}
+
+fn any_value() -> impl Strategy<Value = Document> {
+    let leaf = prop_oneof![
+        Just(Document::Null),
+        any::<bool>().prop_map(Document::Bool),
+        any::<i64>().prop_map(Document::Int),
+        any::<f64>().prop_map(Document::Float),
+        "[a-z0-9=:/+{},. \u{e4}]{0,20}".prop_map(Document::Text),
+        proptest::collection::vec(any::<u8>(), 0..20).prop_map(Document::Blob),
+        any::<u64>().prop_map(Document::Time),
+    ];
+    leaf.prop_recursive(2, 16, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Document::List),
+            proptest::collection::btree_map("[a-z]{0,3}", inner.clone(), 0..4)
+                .prop_map(|map| Document::Map(map.into_iter().collect())),
+            inner.prop_map(|value| Document::map([
+                ("Type", value.clone()),
+                ("Data", value.clone()),
+                ("StreamMode", value)
+            ])),
+        ]
+    })
+}
+
+proptest! {
+    /// Every member of every operation, each with a value of any kind.
+    #[test]
+    fn no_value_does_harm(at in any::<prop::sample::Index>(), values in proptest::collection::vec(any_value(), 8), cbor: bool) {
+        let (operation, members) = operations::OPERATIONS[at.index(operations::OPERATIONS.len())];
+        let named = members.iter().zip(values).map(|(member, value)| (member.name.to_owned(), value));
+        let wire = if cbor { Wire::Cbor } else { Wire::Json };
+        match read(operation, wire, &Document::Map(named.collect()).write(wire)) {
+            Ok(input) => prop_assert!(input.members().iter().all(|(_, value)| *value != Document::Null)),
+            Err(error) => {
+                prop_assert!(["SerializationException", "ValidationException"].contains(&error.code), "{}", error.code);
+            }
+        }
+    }
 }

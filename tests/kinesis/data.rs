@@ -1,5 +1,7 @@
 //! Records in and out, over HTTP/1.1 and HTTP/2 and in both encodings.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::time::Duration;
 
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
@@ -358,8 +360,24 @@ async fn a_subscriber_hears_something_and_its_time_is_bounded() {
     service.advance(Duration::from_secs(5)).await;
     let (name, second) = events.next().await.unwrap();
     assert_eq!((&*name, second["Records"].clone()), ("SubscribeToShardEvent", json!([])));
-    service.advance(Duration::from_secs(300)).await;
+    service.advance(Duration::from_mins(5)).await;
     while let Some((name, _)) = events.next().await {
         assert_eq!(name, "SubscribeToShardEvent");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_ends_cleanly_when_the_service_stops() {
+    for h2 in [false, true] {
+        let service = open().await;
+        service.create("s", 1).await;
+        let consumer = consumer(&service).await;
+        let mut events = subscribe(&service, Wire::Json, h2, &consumer, json!({"Type": "LATEST"})).await;
+        service.stop.cancel();
+        while let Some((name, _)) = events.next().await {
+            assert_eq!(name, "SubscribeToShardEvent");
+        }
+        drop(events);
+        assert_eq!(service.ended.await.unwrap().cut, 0);
     }
 }

@@ -54,7 +54,7 @@ where
     });
     let builder = builder(&shared.bounds);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut look_at = shared.clock.instant() + shared.bounds.head_time;
+    let mut look_at = shared.clock.instant() + shared.bounds.head_time.min(shared.bounds.answer_stall);
     let mut ending = false;
     loop {
         tokio::select! {

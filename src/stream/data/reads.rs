@@ -25,8 +25,8 @@ impl DataStream {
     /// Whether a shard's limits, where `definition` has any, let another GetRecords call in; it is counted.
     pub fn may_read(&self, definition: &Definition, shard: u32) -> bool {
         let known = definition.limits == Limits::Aws && definition.shard(shard).is_some();
-        let shared = &self.streams.shared;
-        !known || shared.rates.of(self.id).shard(shard).reads.admit(shared.clock.instant())
+        let all = &self.streams.shared;
+        !known || all.rates.of(self.id).shard(shard).reads.admit(all.clock.instant())
     }
 
     /// Counts what such a call brought.

@@ -216,17 +216,17 @@ pub(super) mod cbor {
     pub(crate) fn head(out: &mut Vec<u8>, kind: u8, number: u64) {
         match number {
             0..=23 => out.push(kind | number as u8),
-            24..=0xff => out.extend_from_slice(&[kind | 24, number as u8]),
+            24..=0xff => out.extend_from_slice(&[kind | 0x18, number as u8]),
             0x100..=0xffff => {
-                out.push(kind | 25);
+                out.push(kind | 0x19);
                 out.extend_from_slice(&(number as u16).to_be_bytes());
             }
             0x1_0000..=0xffff_ffff => {
-                out.push(kind | 26);
+                out.push(kind | 0x1a);
                 out.extend_from_slice(&(number as u32).to_be_bytes());
             }
             _ => {
-                out.push(kind | 27);
+                out.push(kind | 0x1b);
                 out.extend_from_slice(&number.to_be_bytes());
             }
         }
@@ -241,7 +241,7 @@ pub(super) mod cbor {
     pub(crate) fn digits(out: &mut Vec<u8>, sequence: SequenceNumber) {
         // They nearly always have 56 digits: the head is put right where they have not.
         let at = out.len();
-        out.extend_from_slice(&[TEXT | 24, 0]);
+        out.extend_from_slice(&[TEXT | 0x18, 0]);
         sequence.write(out);
         out[at + 1] = u8::try_from(out.len() - at - 2).expect("a number of 186 bits has 57 digits at most");
     }

@@ -163,7 +163,9 @@ fn records_answer(wire: Wire, placed: &[Placed], encrypted: bool, rate_exceeded:
             cbor::head(&mut out, cbor::UNSIGNED, failed as u64);
             cbor::text(&mut out, b"Records");
             out.push(cbor::LIST);
-            placed.iter().for_each(|placed| cbor_entry(&mut out, *placed, rate_exceeded));
+            for placed in placed {
+                cbor_entry(&mut out, *placed, rate_exceeded);
+            }
             out.push(cbor::BREAK);
             if encrypted {
                 cbor::text(&mut out, b"EncryptionType");

@@ -60,7 +60,9 @@ proptest! {
         let shard = &shards[1];
         for wire in [Wire::Json, Wire::Cbor] {
             let mut page = Page::new(wire, shard, encrypted, position);
-            puts.iter().for_each(|records| page.add(&put(arrived_ms, records)));
+            for records in &puts {
+                page.add(&put(arrived_ms, records));
+            }
             let bytes = page.end(Some(("NextShardIterator", b"a+/=")), behind_ms, &shards).concat();
             let records = puts.iter().flatten().zip(position..).map(|(record, position)| {
                 expected(wire, record, digits(shard, position, arrived_ms), arrived_ms, encrypted)
@@ -68,7 +70,7 @@ proptest! {
             let whole = Document::map([
                 ("Records", Document::List(records.collect())),
                 ("NextShardIterator", "a+/=".into()),
-                ("MillisBehindLatest", Document::Int(behind_ms as i64)),
+                ("MillisBehindLatest", Document::Int(behind_ms.cast_signed())),
             ]);
             prop_assert_eq!(Document::read(wire, &bytes, Bounds::default()), Ok(whole));
         }

@@ -40,7 +40,7 @@ fn records(rest: &mut Scanner<'_>, puts: &mut Puts) -> Option<()> {
     }
 }
 
-fn record<'b>(rest: &mut Scanner<'b>, puts: &mut Puts) -> Option<()> {
+fn record(rest: &mut Scanner<'_>, puts: &mut Puts) -> Option<()> {
     let start = puts.data.len();
     let mut fields = Fields::default();
     rest.token(b'{')?;

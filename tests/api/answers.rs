@@ -1,0 +1,127 @@
+//! Long answers: they come through, they end when the service stops or are cut, and who does not read them is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use standpipe::api::server::{Answer, Bounds, Ended, Feed, Handler, Request, Response, Server};
+use standpipe::clock::Clock;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Hands out the feed of each answer; `/large` is answered with 64 MiB that hold a permit.
+#[derive(Clone)]
+struct Long {
+    feeds: mpsc::UnboundedSender<Feed>,
+    room: Arc<Semaphore>,
+}
+
+impl Handler for Long {
+    async fn handle(&self, request: Request) -> Response {
+        if request.head.uri.path() == "/large" {
+            let room = self.room.clone().acquire_owned().await.unwrap();
+            let piece = Bytes::from(vec![b'x'; 1 << 20]);
+            return Response::new(Answer::pieces(vec![piece; 64]).holding(room));
+        }
+        let (feed, answer) = Answer::feed();
+        self.feeds.send(feed).unwrap();
+        Response::new(answer)
+    }
+}
+
+struct Running {
+    address: std::net::SocketAddr,
+    feeds: mpsc::UnboundedReceiver<Feed>,
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+    ended: JoinHandle<Ended>,
+}
+
+async fn run(grace: Duration) -> Running {
+    let (sender, feeds) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(1));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let bounds = Bounds { answer_stall: Duration::from_millis(300), ..Bounds::default() };
+    let handler = Long { feeds: sender, room: room.clone() };
+    let server = Server::new(Clock::real()).with_bounds(bounds);
+    let ended = tokio::spawn(server.serve(listener, handler, stop.clone(), grace));
+    Running { address, feeds, room, stop, ended }
+}
+
+async fn ask(running: &Running, h2: bool) -> Incoming {
+    let io = TokioIo::new(TcpStream::connect(running.address).await.unwrap());
+    let request = http::Request::get(format!("http://{}/", running.address)).header("host", "x");
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    if h2 {
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap().into_body()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap().into_body()
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_outlasts_stalls_and_stop_and_ends_as_it_should() {
+    for h2 in [false, true] {
+        let mut running = run(Duration::from_mins(1)).await;
+        let body = ask(&running, h2).await;
+        let reader = tokio::spawn(body.collect());
+        let feed = running.feeds.recv().await.unwrap();
+        feed.place().await.unwrap().send("abc");
+        running.stop.cancel();
+        // Longer than a client may pause: here it is the service that has nothing to send.
+        Clock::real().sleep(Duration::from_millis(500)).await;
+        feed.place().await.unwrap().send("def");
+        feed.end().await;
+        assert_eq!(reader.await.unwrap().unwrap().to_bytes(), "abcdef");
+        assert_eq!(running.ended.await.unwrap(), Ended { cut: 0 });
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_is_dropped_breaks_its_answer_off() {
+    for h2 in [false, true] {
+        let mut running = run(Duration::from_mins(1)).await;
+        let body = ask(&running, h2).await;
+        let feed = running.feeds.recv().await.unwrap();
+        feed.place().await.unwrap().send("abc");
+        drop(feed);
+        assert!(body.collect().await.is_err(), "it looks complete");
+    }
+}
+
+#[tokio::test]
+async fn after_the_grace_a_long_answer_is_cut() {
+    for h2 in [false, true] {
+        let mut running = run(Duration::from_millis(100)).await;
+        let body = ask(&running, h2).await;
+        let feed = running.feeds.recv().await.unwrap();
+        running.stop.cancel();
+        assert!(running.ended.await.unwrap().cut > 0);
+        assert!(body.collect().await.is_err());
+        feed.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_an_answer_is_cut_and_gives_its_room_back() {
+    let running = run(Duration::from_mins(1)).await;
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    silent.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    silent.readable().await.unwrap();
+    assert_eq!(running.room.available_permits(), 0);
+    drop(running.room.acquire().await.unwrap());
+    drop(silent);
+}

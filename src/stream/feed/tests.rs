@@ -310,6 +310,20 @@ async fn what_was_put_directly_before_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shard_that_was_made_just_before_the_freeze_is_brought() {
+    let rig = Rig::new(vec![shard(0, &[], 0)]);
+    let mut feed = rig.feed(None, &[(at(0), 0)]).await;
+    assert!(rig.next(&mut feed).await.is_none());
+    rig.define(CLICKS, vec![closed(shard(0, &[], 0), 0), shard(1, &[0], 2_000)]);
+    rig.put(at(1), 0, &["a"]).await;
+    feed.freeze().await.unwrap();
+    assert!(!feed.is_caught_up().await.unwrap());
+    assert_eq!(rig.begins(&mut feed).await, [(1, 0)]);
+    assert_eq!(rig.arrives(&mut feed).await, ["1:0:a"]);
+    assert!(feed.is_caught_up().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frozen_feed_has_an_end() {
     let rig = Rig::new(vec![closed(shard(0, &[], 0), 1), shard(1, &[0], 2_000)]);
     rig.put(at(0), 0, &["a"]).await;

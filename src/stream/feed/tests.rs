@@ -35,8 +35,9 @@ fn shard(index: u32, parents: &[u32], opened_ms: u64) -> Shard {
     }
 }
 
-fn closed(shard: Shard, end: u64) -> Shard {
-    Shard { closed: Some(Closed { end, at_ms: 0 }), ..shard }
+fn closed(mut shard: Shard, end: u64) -> Shard {
+    shard.closed = Some(Closed { end, at_ms: 0 });
+    shard
 }
 
 fn definition(id: StreamId, shards: Vec<Shard>) -> Arc<Definition> {
@@ -97,7 +98,9 @@ impl Rig {
 
     async fn begins(&self, feed: &mut Feed) -> Vec<(u32, u64)> {
         let Some(Event::Begins(shards)) = self.next(feed).await else { panic!("no shards begin") };
-        shards.iter().for_each(|(shard, position)| feed.open(*shard, *position));
+        for (shard, position) in &shards {
+            feed.open(*shard, *position);
+        }
         shards.into_iter().map(|(shard, position)| (shard.index, position)).collect()
     }
 
@@ -244,12 +247,14 @@ async fn next_can_be_given_up() {
         match event {
             std::task::Poll::Pending => tokio::task::yield_now().await,
             std::task::Poll::Ready(Ok(Event::Begins(shards))) => {
-                shards.into_iter().for_each(|(shard, position)| feed.open(shard, position));
+                for (shard, position) in shards {
+                    feed.open(shard, position);
+                }
             }
             std::task::Poll::Ready(Ok(Event::Arrival(arrival))) => {
                 texts.extend(arrival.puts.iter().flat_map(|put| put.iter().map(<[u8]>::to_vec).collect::<Vec<_>>()));
             }
-            other => panic!("{other:?}"),
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
         }
     }
     assert_eq!(texts, [b"a", b"b", b"c"]);

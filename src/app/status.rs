@@ -73,6 +73,7 @@ impl Gatherer {
             version: entry.version,
             accepted: past + backlog.records,
             delivered: total.delivered,
+            unpacked: total.unpacked,
             delivered_bytes: total.delivered_bytes,
             failed: total.failed,
             dropped: total.dropped,
@@ -114,9 +115,9 @@ pub(super) async fn backlog(streams: &Streams, id: StreamId, seen: &Seen) -> Bac
         let extent = reader.extent(shard).await.unwrap_or_default();
         let records = extent.end.saturating_sub(committed);
         backlog.records += records;
-        // A data stream's records stay on disk for its other readers.
-        let share = if shard == own { 1.0 } else { records as f64 / (extent.end - extent.start).max(1) as f64 };
-        backlog.bytes += (extent.disk_bytes as f64 * share.min(1.0)) as u64;
+        // A data stream's records stay on disk for its other readers: theirs is a share.
+        let (part, whole) = if shard == own { (1, 1) } else { (records, (extent.end - extent.start).max(1)) };
+        backlog.bytes += (u128::from(extent.disk_bytes) * u128::from(part.min(whole)) / u128::from(whole)) as u64;
     }
     backlog
 }

@@ -142,14 +142,14 @@ pub(crate) mod tests {
 
     fn varint(out: &mut Vec<u8>, mut number: u64) {
         while number >= 0x80 {
-            out.push(number as u8 | 0x80);
+            out.push((number as u8) | 0x80);
             number >>= 7;
         }
         out.push(number as u8);
     }
 
     fn bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-        varint(out, field << 3 | 2);
+        varint(out, (field << 3) | 2);
         varint(out, bytes.len() as u64);
         out.extend_from_slice(bytes);
     }

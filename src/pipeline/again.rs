@@ -67,8 +67,16 @@ impl<'a> Source<'a> {
         let batch = self.reader.read(span.shard, position, limits::READ_BYTES).await;
         let is_own = span.shard.stream == self.plan.stream;
         match batch {
-            Err(error) if error.kind() == Kind::NotFound && !is_own => Ok(self.give_up(span, position)),
-            Ok(batch) if batch.span.end <= position && !is_own => Ok(self.give_up(span, position)),
+            // The rest of a data stream's span that is not there will not be: discarded with its stream, or else damaged.
+            Err(error) if error.kind() == Kind::NotFound && !is_own => {
+                self.discarded += span.end - position;
+                Ok(span.end)
+            }
+            Ok(batch) if batch.span.end <= position && !is_own => {
+                let is_gone = !self.reader.has_data_stream(span.shard.stream);
+                self.discarded += if is_gone { span.end - position } else { 0 };
+                Ok(span.end)
+            }
             Ok(batch) if batch.span.end <= position => {
                 let message = format!(
                     "the plan's records up to position {} are not in the journal, which ends at {}",
@@ -78,14 +86,6 @@ impl<'a> Source<'a> {
             }
             batch => Ok(self.take(batch?, span.end)),
         }
-    }
-
-    /// The rest of a data stream's span is not there and will not be: discarded with its stream, or else damaged.
-    fn give_up(&mut self, span: &Span, position: u64) -> u64 {
-        if !self.reader.has_data_stream(span.shard.stream) {
-            self.discarded += span.end - position;
-        }
-        span.end
     }
 
     fn take(&mut self, batch: Batch, end: u64) -> u64 {

@@ -277,6 +277,8 @@ impl Feed {
 
     /// From now on only what a data stream holds by now is wanted: it goes on being written, and who drains wants an end.
     pub async fn freeze(&mut self) -> Result<()> {
+        // Shards that were made a moment ago hold something too.
+        self.look();
         let Some(following) = self.following.as_ref().filter(|following| !following.is_frozen()) else { return Ok(()) };
         let mut wanted = BTreeMap::new();
         for shard in following.listed() {

@@ -46,10 +46,13 @@ pub struct StreamStatus {
     pub origin: String,
     /// Its configuration version.
     pub version: u64,
-    /// Records acknowledged.
+    /// Records acknowledged; of a data stream, from where its delivery began.
     pub accepted: u64,
-    /// Records in committed objects.
+    /// Records in committed objects; one that aggregates several user records counts once, if any of them is there.
     pub delivered: u64,
+    /// User records in committed objects beyond those: the objects hold `delivered + unpacked`.
+    #[serde(default)]
+    pub unpacked: u64,
     /// Bytes of those, as they were put.
     pub delivered_bytes: u64,
     /// Records in the error output.
@@ -58,7 +61,7 @@ pub struct StreamStatus {
     pub dropped: u64,
     /// Records that outlived the retention.
     pub expired: u64,
-    /// Records given up with a deleted stream.
+    /// Records given up with a deleted stream, be it this one or the data stream that it reads.
     pub discarded: u64,
     /// Records lost to damage on disk.
     pub damaged: u64,

@@ -147,7 +147,9 @@ impl Feed {
         following.current = now;
         if before != after {
             following.pin = following.pins.as_ref().zip(after).map(|(pins, stream)| pins.pin(stream, self.by));
-            before.into_iter().for_each(|gone| self.lose(gone));
+            if let Some(gone) = before {
+                self.lose(gone);
+            }
         }
         self.follow();
     }

@@ -35,8 +35,9 @@ fn shard(index: u32, parents: &[u32], opened_ms: u64) -> Shard {
     }
 }
 
-fn closed(shard: Shard, end: u64) -> Shard {
-    Shard { closed: Some(Closed { end, at_ms: 0 }), ..shard }
+fn closed(mut shard: Shard, end: u64) -> Shard {
+    shard.closed = Some(Closed { end, at_ms: 0 });
+    shard
 }
 
 fn definition(id: StreamId, shards: Vec<Shard>) -> Arc<Definition> {
@@ -77,7 +78,9 @@ impl Rig {
 
     async fn begins(&self, feed: &mut Feed) -> Vec<(u32, u64)> {
         let Some(Event::Begins(shards)) = self.next(feed).await else { panic!("no shards begin") };
-        shards.iter().for_each(|(shard, position)| feed.open(*shard, *position));
+        for (shard, position) in &shards {
+            feed.open(*shard, *position);
+        }
         shards.into_iter().map(|(shard, position)| (shard.index, position)).collect()
     }
 
@@ -224,12 +227,14 @@ async fn next_can_be_given_up() {
         match event {
             std::task::Poll::Pending => tokio::task::yield_now().await,
             std::task::Poll::Ready(Ok(Event::Begins(shards))) => {
-                shards.into_iter().for_each(|(shard, position)| feed.open(shard, position));
+                for (shard, position) in shards {
+                    feed.open(shard, position);
+                }
             }
             std::task::Poll::Ready(Ok(Event::Arrival(arrival))) => {
                 texts.extend(arrival.puts.iter().flat_map(|put| put.iter().map(<[u8]>::to_vec).collect::<Vec<_>>()));
             }
-            other => panic!("{other:?}"),
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
         }
     }
     assert_eq!(texts, [b"a", b"b", b"c"]);
@@ -287,6 +292,20 @@ async fn what_was_put_directly_before_is_not_forgotten() {
     assert_eq!(rig.arrives(&mut feed).await, ["0:1:b"]);
     let mut feed = rig.feed(None, &[(own, 2), (at(0), 0)]).await;
     assert!(rig.next(&mut feed).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_was_made_just_before_the_freeze_is_brought() {
+    let rig = Rig::new(vec![shard(0, &[], 0)]);
+    let mut feed = rig.feed(None, &[(at(0), 0)]).await;
+    assert!(rig.next(&mut feed).await.is_none());
+    rig.define(CLICKS, vec![closed(shard(0, &[], 0), 0), shard(1, &[0], 2_000)]);
+    rig.put(at(1), 0, &["a"]).await;
+    feed.freeze().await.unwrap();
+    assert!(!feed.is_caught_up().await.unwrap());
+    assert_eq!(rig.begins(&mut feed).await, [(1, 0)]);
+    assert_eq!(rig.arrives(&mut feed).await, ["1:0:a"]);
+    assert!(feed.is_caught_up().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,7 +95,9 @@ impl Handler for Edge {
         let request_id = request.request_id.clone();
         let failed = |error: &ApiError| report(&request_id, &path, error);
         match (path.as_str(), ingest::stream_name(&path)) {
-            _ if method == Method::GET && let Some(target) = tail::Target::of(&path) => {
+            _ if method == Method::GET
+                && let Some(target) = tail::Target::of(&path) =>
+            {
                 self.tail(request, target).await.unwrap_or_else(|error| {
                     failed(&error);
                     ingest::refusal(&error)

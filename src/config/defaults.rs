@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     Buckets, Buffering, Compression, Config, DataStream, Delimiter, DeliveryStream, Destination, DiskBudget,
-    JournalConfig, KinesisConfig, KinesisSource, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig, Source, StartAt, Store,
-    check_prefixes,
+    JournalConfig, KinesisConfig, KinesisSource, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig,
+    Source, StartAt, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
 use crate::limits::{

@@ -4,7 +4,8 @@ use super::{Destination, Store};
 use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
 use crate::limits::{
-    DATA_NAME_MAX, FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, STREAM_NAME_MAX,
+    DATA_NAME_MAX, FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX,
+    STREAM_NAME_MAX,
 };
 
 /// Storage classes of S3 that an object can be put in.
@@ -50,9 +51,7 @@ pub fn data_stream_name(name: &str) -> Result<()> {
     if (1..=DATA_NAME_MAX).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
     }
-    Err(Error::invalid(format!(
-        "name {name:?} must have 1 to {DATA_NAME_MAX} letters, digits, \"_\", \".\" or \"-\""
-    )))
+    Err(Error::invalid(format!("name {name:?} must have 1 to {DATA_NAME_MAX} letters, digits, \"_\", \".\" or \"-\"")))
 }
 
 /// A stream of Amazon Kinesis: its name, or `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`.

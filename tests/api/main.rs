@@ -6,4 +6,5 @@ mod harness;
 mod ingest;
 mod put;
 mod sdk;
+mod tail;
 mod tls;

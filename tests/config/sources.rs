@@ -122,7 +122,8 @@ fn mistakes_in_data_streams() {
         ),
         ("[data_stream.a]\n[data_stream.a]\n".into(), 3, "duplicate key \"a\""),
         (
-            "[kinesis]\nshard_limit = 5\n[data_stream.a]\nshards = 3\n[data_stream.b]\nshards = 3\n[data_stream.c]\n".into(),
+            "[kinesis]\nshard_limit = 5\n[data_stream.a]\nshards = 3\n[data_stream.b]\nshards = 3\n[data_stream.c]\n"
+                .into(),
             6,
             "with the shards of this data stream there are 6, more than the shard_limit of 5: raise it in the table [kinesis]",
         ),
@@ -134,7 +135,8 @@ fn mistakes_in_data_streams() {
 #[test]
 fn mistakes_in_sources() {
     let own = |name: &str| reading(&format!("{{ data_stream = \"{name}\" }}"), "");
-    let nameless = "source names no stream: write \"direct\", { data_stream = \"NAME\" } or { kinesis = { stream = \"NAME\" } }";
+    let nameless =
+        "source names no stream: write \"direct\", { data_stream = \"NAME\" } or { kinesis = { stream = \"NAME\" } }";
     let elsewhere = |more: &str| reading(&kinesis(more), "");
     each(&[
         (own("clics"), 4, "there is no data stream \"clics\" in this file: did you mean \"clicks\"?"),
@@ -184,7 +186,11 @@ fn mistakes_in_sources() {
             4,
             "profile and credentials exclude one another",
         ),
-        (elsewhere(", endpoint = \"127.0.0.1\""), 4, "endpoint: endpoint \"127.0.0.1\" must begin with \"http://\" or \"https://\""),
+        (
+            elsewhere(", endpoint = \"127.0.0.1\""),
+            4,
+            "endpoint: endpoint \"127.0.0.1\" must begin with \"http://\" or \"https://\"",
+        ),
         (
             reading("{ kinesis = { stream = \"arn:aws:kinesis:eu-west-1:1:stream/o\" } }", ""),
             4,
@@ -207,7 +213,8 @@ fn what_lies_in_a_data_stream_is_said_there() {
         let text = reading("{ data_stream = \"clicks\" }", &format!("{more}\n"));
         format!("encryption_key = {{ env = \"STANDPIPE_KEY\" }}\n{text}")
     };
-    let why = "belongs into [data_stream.clicks]: this delivery stream reads the records there and keeps none of its own";
+    let why =
+        "belongs into [data_stream.clicks]: this delivery stream reads the records there and keeps none of its own";
     each(&[
         (with("max_bytes = \"1 GiB\""), 6, &format!("max_bytes {why}")),
         (with("retention = \"1d\""), 6, &format!("retention {why}")),
@@ -220,7 +227,9 @@ fn two_readers_do_not_share_a_consumer() {
     let both = |second: &str| {
         let one = |name: &str, stream: &str| {
             let destination = format!("[delivery_stream.{name}.destination]\ntype = \"local\"\npath = \"/srv/lake\"\n");
-            format!("[delivery_stream.{name}]\nsource.kinesis = {{ stream = \"{stream}\", consumer = \"c\" }}\n{destination}")
+            format!(
+                "[delivery_stream.{name}]\nsource.kinesis = {{ stream = \"{stream}\", consumer = \"c\" }}\n{destination}"
+            )
         };
         one("a", "orders") + &one("b", second)
     };

@@ -124,7 +124,8 @@ pub fn refusal(error: &ApiError) -> Response {
 /// The answer where only other methods are known.
 pub fn wrong_method(method: &Method) -> Response {
     let shown: String = method.as_str().chars().take(16).collect();
-    let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", &format!("use POST or GET, not {shown}"));
+    let mut response =
+        failure(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", &format!("use POST or GET, not {shown}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET"));
     response
 }

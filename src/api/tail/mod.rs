@@ -77,7 +77,9 @@ pub fn places() -> Arc<Semaphore> {
 /// `ThrottlingException` when there is none.
 pub fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
     places.clone().try_acquire_owned().map_err(|_| {
-        ApiError::throttling(format!("there are {TAILS_MAX} readers of this kind already, which is all that there may be"))
+        ApiError::throttling(format!(
+            "there are {TAILS_MAX} readers of this kind already, which is all that there may be"
+        ))
     })
 }
 
@@ -136,7 +138,8 @@ mod tests {
     fn two_paths_lead_in() {
         assert_eq!(Target::of("/v1/streams/web/records"), Some(Target::DeliveryStream("web")));
         assert_eq!(Target::of("/v1/data-streams/web/records"), Some(Target::DataStream("web")));
-        for path in ["/v1/streams/a/b/records", "/v1/streams/records", "/v1/x/a/records", "/v2/streams/a/records", "/"] {
+        for path in ["/v1/streams/a/b/records", "/v1/streams/records", "/v1/x/a/records", "/v2/streams/a/records", "/"]
+        {
             assert_eq!(Target::of(path), None, "{path}");
         }
     }

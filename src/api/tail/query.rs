@@ -33,7 +33,9 @@ impl Query {
                 "limit" => query.limit = Some(limit(&value)?),
                 _ => {
                     let name = short(name);
-                    return Err(Error::invalid(format!("unknown parameter {name:?}: known are from, follow and limit")));
+                    return Err(Error::invalid(format!(
+                        "unknown parameter {name:?}: known are from, follow and limit"
+                    )));
                 }
             }
             seen.push(name);

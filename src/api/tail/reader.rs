@@ -181,13 +181,7 @@ impl Reader {
         Ok(pieces)
     }
 
-    fn lines(
-        &mut self,
-        shard: u32,
-        chunk: &Chunk,
-        until: u64,
-        definition: Option<&Definition>,
-    ) -> Vec<Vec<u8>> {
+    fn lines(&mut self, shard: u32, chunk: &Chunk, until: u64, definition: Option<&Definition>) -> Vec<Vec<u8>> {
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
         if chunk.missed > 0 {
             line::missed(&mut piece, shard, chunk.missed);

@@ -16,11 +16,9 @@ use super::client::{self, Endpoint};
 use super::setup;
 use super::terminal::{Progress, complain, count, harmless, say, size};
 use crate::clock::{Clock, Instant};
-use crate::error::{Error, Result};
 use crate::config::units;
-use crate::limits::{
-    DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, PUT_CALLS_IN_FLIGHT_MAX, RECORD_BYTES_MAX,
-};
+use crate::error::{Error, Result};
+use crate::limits::{DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, PUT_CALLS_IN_FLIGHT_MAX, RECORD_BYTES_MAX};
 
 mod keys;
 mod lines;

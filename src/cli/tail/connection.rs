@@ -86,7 +86,8 @@ impl<'a> Connection<'a> {
         if !follow {
             address.push_str("&follow=false");
         }
-        let uri: Uri = address.parse().map_err(|error| Error::invalid(format!("{address:?} is no URL")).because(error))?;
+        let uri: Uri =
+            address.parse().map_err(|error| Error::invalid(format!("{address:?} is no URL")).because(error))?;
         let request = self.signed(uri).await?;
         let unreachable = || Error::unavailable(format!("no answer from {}", self.address));
         let answer = self.clock.within(ANSWER_TIME_MAX, self.client.request(request)).await;

@@ -59,7 +59,11 @@ impl<W: Write> Shown<W> {
         let line: Line = serde_json::from_slice(text)
             .map_err(|error| Error::invalid("a line of the answer is not one of a Standpipe").because(error))?;
         if let Some(missed) = line.missed {
-            complain(format_args!("{}: {} records were gone before they were read", harmless(&line.shard), count(missed)));
+            complain(format_args!(
+                "{}: {} records were gone before they were read",
+                harmless(&line.shard),
+                count(missed)
+            ));
             return written(match self.format {
                 Format::Json => self.out.write_all(&[text, b"\n"].concat()),
                 Format::Text => Ok(()),

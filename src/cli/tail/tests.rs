@@ -31,7 +31,8 @@ async fn service(script: Vec<Play>) -> Service {
             }
             seen.lock().unwrap().push(String::from_utf8(head).unwrap());
             let date = "date: Fri, 02 Jan 2026 03:04:05 GMT";
-            let start = format!("HTTP/1.1 {status}\r\n{date}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+            let start =
+                format!("HTTP/1.1 {status}\r\n{date}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
             let end = if whole { "0\r\n\r\n" } else { "" };
             let answer = format!("{start}{:x}\r\n{body}\r\n{end}", body.len());
             connection.write_all(answer.as_bytes()).await.unwrap();
@@ -45,7 +46,8 @@ fn ok(lines: &[String], whole: bool) -> Play {
 }
 
 fn record(shard: u32, position: u64, arrived: u64, data: &str) -> String {
-    let line = serde_json::json!({ "shard": shard.to_string(), "position": position, "arrived": arrived, "data": data });
+    let line =
+        serde_json::json!({ "shard": shard.to_string(), "position": position, "arrived": arrived, "data": data });
     format!("{line}\n\n")
 }
 
@@ -114,7 +116,8 @@ async fn a_limit_and_the_end_are_ends() {
 
 #[tokio::test]
 async fn json_is_shown_as_it_came_and_bytes_as_they_were() {
-    let sequence = |number: &str, data: &str| format!("{{\"shard\":\"s\",\"sequence\":\"{number}\",\"arrived\":1,{data}}}\n");
+    let sequence =
+        |number: &str, data: &str| format!("{{\"shard\":\"s\",\"sequence\":\"{number}\",\"arrived\":1,{data}}}\n");
     let lines = [
         sequence("99", "\"key\":\"k\",\"data_base64\":\"AEEK\""),
         "{\"shard\":\"s\",\"missed\":3}\n".to_owned(),

@@ -110,7 +110,8 @@ fn arn_of(written: &Value) -> Result<&str> {
 }
 
 fn parts(arn: &str) -> Result<DataStreamArn<'_>> {
-    data_stream_arn(arn).ok_or_else(|| Error::invalid(format!("KinesisStreamARN {arn} is not the ARN of a data stream")))
+    data_stream_arn(arn)
+        .ok_or_else(|| Error::invalid(format!("KinesisStreamARN {arn} is not the ARN of a data stream")))
 }
 
 /// The stream's type.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Definition, Distribution, Mode, Origin, Status, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{
-    DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, DATA_RETENTION_MIN, ENCRYPTION_KEY_NAME_MAX,
-    MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, DATA_RETENTION_MAX, WARM_MIBPS_MAX,
+    DATA_RECORD_BYTES_DEFAULT, DATA_RECORD_BYTES_MAX, DATA_RETENTION_MAX, DATA_RETENTION_MIN, ENCRYPTION_KEY_NAME_MAX,
+    MODE_CHANGES_PER_DAY_MAX, POLICY_BYTES_MAX, WARM_MIBPS_MAX,
 };
 use crate::stream::data::Settings;
 

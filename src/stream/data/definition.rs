@@ -145,6 +145,9 @@ pub struct Definition {
     /// Since when it is missing in the configuration file that it belongs to, milliseconds since 1970: it can be read, takes no
     /// puts, and is gone with its last record.
     pub vanished_ms: Option<u64>,
+    /// Where each open shard begins, and its place in `shards`: derived from these.
+    #[serde(skip)]
+    routes: Vec<(u128, usize)>,
 }
 
 /// Stands behind an error that AWS answers with ValidationException, where it would else be an
@@ -194,6 +197,7 @@ impl Definition {
             rescaled_ms: Vec::new(),
             mode_changed_ms: Vec::new(),
             vanished_ms: None,
+            routes: Vec::new(),
         }
     }
 
@@ -225,6 +229,20 @@ impl Definition {
     pub fn shard(&self, index: u32) -> Option<&Shard> {
         let at = self.shards.binary_search_by_key(&index, |shard| shard.index).ok()?;
         self.shards.get(at)
+    }
+
+    /// The open shard that takes this hash key; every hash key has one.
+    pub fn route(&self, hash: u128) -> Option<&Shard> {
+        let above = self.routes.partition_point(|(start, _)| *start <= hash);
+        let (_, at) = self.routes.get(above.checked_sub(1)?)?;
+        self.shards.get(*at)
+    }
+
+    /// To be called whenever shards were added, closed or dropped.
+    pub(super) fn find_routes(&mut self) {
+        let open = self.shards.iter().enumerate().filter(|(_, shard)| shard.closed.is_none());
+        self.routes = open.map(|(at, shard)| (shard.range.start, at)).collect();
+        self.routes.sort_unstable();
     }
 }
 

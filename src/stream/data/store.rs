@@ -21,7 +21,10 @@ pub(super) struct Store(Documents);
 impl Store {
     /// Reads the newest state; the default where there is none.
     pub(super) async fn open(disk: Arc<dyn Disk>) -> Result<(Self, State)> {
-        let (documents, state) = Documents::open(disk, PLACE).await?;
+        let (documents, mut state): (_, State) = Documents::open(disk, PLACE).await?;
+        for definition in state.streams.values_mut() {
+            Arc::make_mut(definition).find_routes();
+        }
         Ok((Store(documents), state))
     }
 

@@ -166,6 +166,7 @@ impl Definition {
         let opened_ms = self.created_ms;
         let created_ms = opened_ms.max(after_ms.map_or(0, |after_ms| after_ms.saturating_add(1_000)));
         Map { shards: &mut self.shards, next: &mut self.next_shard }.fill(count, opened_ms, created_ms);
+        self.find_routes();
     }
 
     /// Does what was planned; `ends` has the end in the journal of each shard that is closed.
@@ -175,7 +176,9 @@ impl Definition {
         ends: &BTreeMap<u32, u64>,
         now_ms: u64,
     ) -> Result<()> {
-        Map { shards: &mut self.shards, next: &mut self.next_shard }.reshard(steps, ends, now_ms)
+        Map { shards: &mut self.shards, next: &mut self.next_shard }.reshard(steps, ends, now_ms)?;
+        self.find_routes();
+        Ok(())
     }
 
     /// What the API's reshard leaves behind it beside the map.
@@ -192,5 +195,6 @@ impl Definition {
         let (which, horizon_ms) = (which.iter().collect::<BTreeSet<_>>(), self.horizon_ms(now_ms));
         let over = |shard: &Shard| shard.closed.is_some_and(|closed| closed.at_ms < horizon_ms);
         self.shards.retain(|shard| !(which.contains(&shard.index) && over(shard)));
+        self.find_routes();
     }
 }

@@ -305,7 +305,7 @@ async fn a_stream_with_consumers_or_readers_is_kept() {
     let said = "Stream a under account 000000000000 is the source of 1 delivery streams: delete these first, or enforce \
                 its deletion.";
     refused(streams.delete("a", false).await, Kind::Conflict, said);
-    drop(pin);
+    pin.release();
     streams.delete("a", false).await.unwrap();
 }
 

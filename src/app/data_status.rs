@@ -102,3 +102,62 @@ fn status_name(status: Status) -> &'static str {
         Status::Deleting => "DELETING",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::disk::sim::SimDisk;
+    use crate::journal::memory::MemoryJournal;
+    use crate::record::{Keys, Records};
+    use crate::stream::data::{FileStream, Limits, Put, Settings};
+
+    fn clicks() -> FileStream {
+        FileStream {
+            name: "clicks".into(),
+            mode: Mode::Provisioned,
+            shards: 2,
+            retention: Duration::from_hours(48),
+            record_bytes_max: 1 << 20,
+            limits: Limits::None,
+            bytes_max: None,
+            encrypted: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_data_stream_is_shown_with_those_who_read_it() {
+        let clock = Clock::simulated(1, 1_000_000);
+        let settings = Settings {
+            account_id: "000000000000".into(),
+            region: "us-east-1".into(),
+            shards_max: 50,
+            state_delay: Duration::ZERO,
+            can_encrypt: false,
+        };
+        let journal = Arc::new(MemoryJournal::new(clock.clone()));
+        let disk = Arc::new(SimDisk::new(1));
+        let streams = DataStreams::open(disk, journal, clock.clone(), settings, vec![clicks()]).await.unwrap();
+        let stream = streams.get("clicks").unwrap();
+        let (known, gone) = (StreamId(7), StreamId(8));
+        let _pins = (streams.pin(stream.id(), known), streams.pin(stream.id(), gone));
+        let keys = Keys { ends: vec![1, 2], data: "kk".into() };
+        let records = Records { keys: Some(keys), ..Records::from_slices(clock.now_ms(), &["a", "b"]) };
+        stream.put(Put { records, hashes: vec![0, 1], call: None }).await.unwrap();
+        clock.sleep(Duration::from_secs(5)).await;
+
+        let readers = BTreeMap::from([(known, Reader { name: "archive".into(), freshness_seconds: Some(4.5) })]);
+        let stands = stream.stands().await.unwrap();
+        let shown = status(&stream.definition().unwrap(), &stands, &readers, clock.now_ms());
+        let words = (shown.name.as_str(), shown.status.as_str(), shown.origin.as_str(), shown.mode.as_str());
+        assert_eq!(words, ("clicks", "ACTIVE", "file", "PROVISIONED"));
+        assert_eq!((shown.open_shards, shown.records, shown.retention_seconds), (2, 2, 172_800));
+        assert_eq!((shown.oldest_seconds, shown.shards.len()), (Some(5.0), 2));
+        assert_eq!((shown.shards[0].records, shown.shards[1].oldest_seconds), (2, None));
+        let archive = ReaderStatus { name: "archive".into(), behind: 2, oldest_seconds: Some(4.5) };
+        assert_eq!(shown.readers, [archive], "one that is no delivery stream any more is left out");
+    }
+}

@@ -1,5 +1,6 @@
 //! Builds every part bottom-up, starts them, stops them in reverse; the only module that knows all.
 
+mod data_status;
 mod data_streams;
 mod importers;
 mod pipelines;

@@ -103,6 +103,7 @@ impl Service {
             journal: journal.clone(),
             journal_bytes_max: budget,
             streams: streams.clone(),
+            data_streams: data_streams.clone(),
             states: states.clone(),
             started: clock.instant(),
             clock: clock.clone(),

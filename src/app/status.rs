@@ -9,8 +9,10 @@ use crate::ledger::Stands;
 use crate::pipeline::Seen;
 use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
+use crate::stream::data::DataStreams;
 use crate::telemetry::status::{JournalStatus, ServiceStatus, Status, StreamStatus};
 
+use super::data_status;
 use super::pipelines::States;
 
 /// What the gathering needs. Cloning is cheap.
@@ -20,6 +22,7 @@ pub(super) struct Gatherer {
     pub journal: Arc<dyn Journal>,
     pub journal_bytes_max: u64,
     pub streams: Streams,
+    pub data_streams: DataStreams,
     pub states: States,
     pub clock: Clock,
     pub started: Instant,
@@ -29,7 +32,8 @@ impl Gatherer {
     /// How everything stands now.
     pub(super) async fn gather(&self) -> Status {
         let mut streams = Vec::new();
-        for entry in self.catalog.snapshot().values() {
+        let entries = self.catalog.snapshot();
+        for entry in entries.values() {
             streams.push(self.stream(entry).await);
         }
         let health = self.journal.healthy();
@@ -43,7 +47,9 @@ impl Gatherer {
                 reason: health.err().map(|error| error.to_string()),
             },
         };
-        Status { service, streams }
+        let known = entries.values().map(AsRef::as_ref).zip(&streams);
+        let data_streams = data_status::gather(&self.data_streams, known, self.clock.now_ms()).await;
+        Status { service, streams, data_streams }
     }
 
     async fn stream(&self, entry: &Entry) -> StreamStatus {

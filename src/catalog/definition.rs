@@ -198,7 +198,7 @@ impl StoredStore {
 
 impl StoredS3 {
     fn restore(self, name: &str, config: &Config) -> S3Store {
-        let credentials = self.access_key_id.and_then(|id| known_credentials(id, name, config));
+        let credentials = self.access_key_id.and_then(|id| known_credentials(&id, name, config));
         S3Store {
             bucket: self.bucket,
             connection: S3Connection {
@@ -227,7 +227,7 @@ impl StoredS3 {
 }
 
 /// The static credentials of the configuration with this access key id.
-pub(super) fn known_credentials(access_key_id: String, name: &str, config: &Config) -> Option<AwsCredentials> {
+pub(super) fn known_credentials(access_key_id: &str, name: &str, config: &Config) -> Option<AwsCredentials> {
     let found = credentials(config).find(|known| known.access_key_id == access_key_id).cloned();
     if found.is_none() {
         tracing::warn!(

@@ -58,7 +58,7 @@ impl StoredSource {
                 stream: from.stream,
                 region: from.region,
                 endpoint: from.endpoint,
-                credentials: from.access_key_id.and_then(|id| known_credentials(id, stream, config)),
+                credentials: from.access_key_id.and_then(|id| known_credentials(&id, stream, config)),
                 profile: from.profile,
                 start: from.start.into(),
                 consumer: from.consumer,

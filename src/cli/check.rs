@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::units::{show_duration, show_size};
-use crate::config::{Config, DeliveryStream, DiskBudget, Store, schema};
+use crate::config::{Config, DataStream, DeliveryStream, DiskBudget, Source, Store, schema};
 
 /// Checks the file at `path` and prints a summary, or its faults to standard error; exit code 1 with faults. With
 /// `print_schema` it prints the JSON schema of the file instead and reads nothing.
@@ -48,6 +48,9 @@ fn summary(config: &Config) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "  data      {}, journal up to {budget}", config.data_dir.display());
     let _ = writeln!(out, "  listen    {}{tls}, admin {}; {access}", server.listen, server.admin_listen);
+    for stream in &config.data_streams {
+        let _ = writeln!(out, "  holds     {}", data_line(stream));
+    }
     let _ = writeln!(out, "  streams   {}", config.delivery_streams.len());
     for stream in &config.delivery_streams {
         let _ = writeln!(out, "    {}", line(stream));
@@ -55,7 +58,18 @@ fn summary(config: &Config) -> String {
     out
 }
 
+fn data_line(stream: &DataStream) -> String {
+    let mode = if stream.on_demand { ", on demand" } else { "" };
+    let shards = if stream.shards == 1 { "shard" } else { "shards" };
+    format!("{}: {} {shards}{mode}, {}", stream.name, stream.shards, show_duration(stream.retention))
+}
+
 fn line(stream: &DeliveryStream) -> String {
+    let source = match &stream.source {
+        Source::Direct => String::new(),
+        Source::DataStream { name, .. } => format!("{name} -> "),
+        Source::Kinesis(from) => format!("kinesis {} -> ", from.stream),
+    };
     let destination = &stream.destination;
     let root = match &destination.store {
         Store::S3(store) => format!("s3://{}", store.bucket),
@@ -64,7 +78,7 @@ fn line(stream: &DeliveryStream) -> String {
     let compression = serde_json::to_value(destination.compression).unwrap_or_default();
     let buffer = &stream.buffer;
     format!(
-        "{} -> {root}/{} ({}, {} or {})",
+        "{source}{} -> {root}/{} ({}, {} or {})",
         stream.name,
         destination.prefix.text(),
         compression.as_str().unwrap_or_default(),
@@ -91,14 +105,22 @@ mod tests {
         let text = "data_dir = \"/data\"\n[journal]\nmax_bytes = \"10 GiB\"\n\
             [delivery_stream.web.buffer]\nsize = \"1 MiB\"\n\
             [delivery_stream.web.destination]\ntype = \"s3\"\nbucket = \"logs\"\nprefix = \"web/\"\ncompression = \"gzip\"\n\
+            [data_stream.clicks]\nmode = \"on-demand\"\n\
+            [delivery_stream.new]\nsource = { data_stream = \"clicks\" }\n\
+            destination = { type = \"local\", path = \"/srv/new\" }\n\
+            [delivery_stream.far]\nsource = { kinesis = { stream = \"orders\" } }\n\
+            destination = { type = \"local\", path = \"/srv/far\" }\n\
             [delivery_stream.audit.destination]\ntype = \"local\"\npath = \"/srv/lake\"\n";
         let config = Config::parse(text, "c.toml", Path::new("/"), &|_| None).unwrap();
         assert_eq!(
             summary(&config),
             "  data      /data, journal up to 10 GiB\n  \
                listen    127.0.0.1:4573, admin 127.0.0.1:4574; no access keys: any signature is taken\n  \
-               streams   2\n    \
+               holds     clicks: 4 shards, on demand, 24h\n  \
+               streams   4\n    \
                  web -> s3://logs/web/ (gzip, 1 MiB or 300s)\n    \
+                 clicks -> new -> /srv/new/ (none, 5 MiB or 300s)\n    \
+                 kinesis orders -> far -> /srv/far/ (none, 5 MiB or 300s)\n    \
                  audit -> /srv/lake/ (none, 5 MiB or 300s)\n"
         );
     }

@@ -9,6 +9,9 @@ pub struct Status {
     pub service: ServiceStatus,
     /// Its delivery streams by name.
     pub streams: Vec<StreamStatus>,
+    /// Its data streams by name.
+    #[serde(default)]
+    pub data_streams: Vec<DataStreamStatus>,
 }
 
 /// The service as a whole.
@@ -96,4 +99,70 @@ impl StreamStatus {
         let past = self.delivered + self.failed + self.dropped + self.expired + self.discarded + self.damaged;
         self.accepted.cast_signed() - (past + self.backlog_records).cast_signed()
     }
+}
+
+/// One data stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataStreamStatus {
+    /// Its name.
+    pub name: String,
+    /// `CREATING`, `ACTIVE`, `UPDATING` or `DELETING`.
+    pub status: String,
+    /// `file` or `api`.
+    pub origin: String,
+    /// `PROVISIONED` or `ON_DEMAND`.
+    pub mode: String,
+    /// Shards that take records.
+    pub open_shards: u64,
+    /// Records that can be read.
+    pub records: u64,
+    /// Bytes on disk, with what is not trimmed yet.
+    pub bytes: u64,
+    /// How long records can be read, in seconds.
+    pub retention_seconds: u64,
+    /// Age of the oldest record that can be read; absent when there is none.
+    pub oldest_seconds: Option<f64>,
+    /// Records that outlived their retention, since the service started.
+    pub expired: u64,
+    /// Registered consumers by name.
+    pub consumers: Vec<ConsumerStatus>,
+    /// The delivery streams that read it.
+    pub readers: Vec<ReaderStatus>,
+    /// Its shards by number, closed ones that can still be read included.
+    pub shards: Vec<ShardStatus>,
+}
+
+/// One registered consumer (enhanced fan-out).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerStatus {
+    /// Its name.
+    pub name: String,
+    /// How many shards it is subscribed to now.
+    pub subscriptions: u64,
+}
+
+/// How far one delivery stream has read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReaderStatus {
+    /// The delivery stream.
+    pub name: String,
+    /// Records that it has not delivered.
+    pub behind: u64,
+    /// Age of the oldest of them; absent when there is none, or nothing was read yet.
+    pub oldest_seconds: Option<f64>,
+}
+
+/// One shard of a data stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// `shardId-000000000000`.
+    pub name: String,
+    /// Whether it takes records.
+    pub open: bool,
+    /// Records that can be read.
+    pub records: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Age of the oldest record; absent when there is none.
+    pub oldest_seconds: Option<f64>,
 }

@@ -7,4 +7,5 @@ mod harness;
 mod ingest;
 mod put;
 mod sdk;
+mod tail;
 mod tls;

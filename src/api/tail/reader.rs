@@ -1,6 +1,7 @@
 //! Reads a stream for one client: shard after shard, round after round.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -146,9 +147,9 @@ impl Reader {
         self.cursors.retain(|index, _| definition.shard(*index).is_some());
         let Origin::Data(stream) = &self.origin else { return Ok(()) };
         for shard in definition.shards.iter().filter(|_| self.follow) {
-            if !self.cursors.contains_key(&shard.index) {
+            if let Entry::Vacant(place) = self.cursors.entry(shard.index) {
                 let next = stream.start(shard.index, Start::TrimHorizon).await?;
-                self.cursors.insert(shard.index, Cursor { next, until: None, over: false });
+                place.insert(Cursor { next, until: None, over: false });
             }
         }
         Ok(())

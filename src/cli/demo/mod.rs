@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::client::{self, Endpoint};
 use super::generate::weblog::WebLog;
-use super::put::{Batch, Door, Item, Sender, Sent};
+use super::put::{Batch, Door, Sender, Sent};
 use super::terminal::{Progress, complain, count, say, size};
 use super::{setup, status};
 use crate::app::App;

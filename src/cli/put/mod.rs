@@ -28,7 +28,8 @@ mod tests;
 
 use keys::Keys;
 use lines::{Line, Lines};
-pub(super) use sender::{Batch, Door, Item, Sender, Sent};
+use sender::Item;
+pub(super) use sender::{Batch, Door, Sender, Sent};
 
 /// The command line of `put`.
 #[derive(Args)]

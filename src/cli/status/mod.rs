@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::telemetry::status::Status;
 
+mod data;
 mod history;
 mod table;
 
@@ -21,10 +22,13 @@ mod table;
   FRESHNESS  age of the oldest of them
   FAILED     records in the error output
   LOST       records given up: expired, discarded with their stream, or damaged on disk
+  SHARDS     of data streams: those that take records, and all that can be read
+  BEHIND     records of a data stream that a delivery stream has not delivered
 
 Examples:
   standpipe status
   standpipe status --json | jq '.streams[] | {name, backlog_records}'
+  standpipe status --shards
   standpipe status --ledger --data-dir /var/lib/standpipe
 
 Exit codes:
@@ -38,6 +42,9 @@ pub struct StatusArgs {
     /// Print the document as the service gives it
     #[arg(long)]
     json: bool,
+    /// Show the shards of data streams too
+    #[arg(long, conflicts_with = "json")]
+    shards: bool,
     /// Print the delivery ledger's entries from disk instead; the service need not run
     #[arg(long, requires = "data_dir")]
     ledger: bool,
@@ -69,7 +76,7 @@ async fn show(args: &StatusArgs) -> ExitCode {
             say(String::from_utf8_lossy(&bytes).trim_end());
         }));
     }
-    exit(fetch(&clock, &args.admin).await.map(|status| say(table::render(&status, clock.now_ms()))))
+    exit(fetch(&clock, &args.admin).await.map(|status| say(table::render(&status, args.shards, clock.now_ms()))))
 }
 
 fn exit(shown: Result<()>) -> ExitCode {

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
+use super::data;
 use crate::cli::terminal::{age, count, harmless, size};
 use crate::telemetry::status::{JournalStatus, Status, StreamStatus};
 
 const HEADS: [&str; 9] =
     ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
-/// Columns before this one hold text and stand left; the others hold numbers and stand right, but for the last.
+/// Columns before this one hold text.
 const TEXT_COLUMNS: usize = 2;
 
-/// The service in a line, its streams in a table, then what went wrong. `now_ms` is the reader's time.
-pub(super) fn render(status: &Status, now_ms: u64) -> String {
+/// The service in a line, its streams in tables, then what went wrong. `now_ms` is the reader's time.
+pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String {
     let service = &status.service;
     let mut text = format!(
         "standpipe {} · up {} · {} · {} {}\n",
@@ -25,8 +26,9 @@ pub(super) fn render(status: &Status, now_ms: u64) -> String {
         let mut rows = vec![HEADS.map(str::to_owned)];
         rows.extend(status.streams.iter().map(|stream| row(stream, now_ms)));
         text.push('\n');
-        text.push_str(&align(&rows));
+        text.push_str(&align(&rows, TEXT_COLUMNS));
     }
+    text.push_str(&data::render(&status.data_streams, with_shards));
     for stream in &status.streams {
         if let Some(error) = &stream.last_error {
             _ = write!(
@@ -86,7 +88,8 @@ fn ago(then_ms: Option<u64>, now_ms: u64) -> String {
     then_ms.map_or_else(String::new, |then| format!(" ({} ago)", age(now_ms.saturating_sub(then) as f64 / 1_000.0)))
 }
 
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
+/// The rows as lines: columns before `text_columns` stand left, the others right, but for the last.
+pub(super) fn align<const N: usize>(rows: &[[String; N]], text_columns: usize) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
@@ -96,7 +99,7 @@ fn align<const N: usize>(rows: &[[String; N]]) -> String {
             let width = widths[column];
             _ = match column {
                 _ if column + 1 == N => write!(line, "{cell}"),
-                _ if column < TEXT_COLUMNS => write!(line, "{cell:<width$}  "),
+                _ if column < text_columns => write!(line, "{cell:<width$}  "),
                 _ => write!(line, "{cell:>width$}  "),
             };
         }
@@ -139,7 +142,7 @@ mod tests {
         };
         let journal = JournalStatus { bytes: 2_048, limit_bytes: 1 << 20, healthy: true, reason: None };
         let service = ServiceStatus { version: "0.1.0".into(), uptime_seconds: 75, journal };
-        Status { service, streams: vec![web, idle] }
+        Status { service, streams: vec![web, idle], data_streams: Vec::new() }
     }
 
     #[test]
@@ -152,7 +155,7 @@ web-logs  failing             12,000     10,000       3     2  1,995 (635 KiB)  
 idle      DELETING delivering         0          0       0     0                0          -  -
 
 web-logs: last error (60 s ago): no\u{fffd} bucket";
-        let shown = render(&status(), NOW_MS);
+        let shown = render(&status(), false, NOW_MS);
         // Widths follow from the content; compare words, then that columns line up.
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&shown), words(expected), "\n{shown}");
@@ -166,12 +169,12 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
         let mut status = status();
         status.service.journal.healthy = false;
         status.service.journal.reason = Some("disk is full".into());
-        assert!(render(&status, NOW_MS).contains("TAKES NO RECORDS: disk is full"));
+        assert!(render(&status, false, NOW_MS).contains("TAKES NO RECORDS: disk is full"));
     }
 
     #[test]
     fn no_stream_is_a_line() {
         let status = Status::default();
-        assert_eq!(render(&status, NOW_MS).lines().count(), 1);
+        assert_eq!(render(&status, false, NOW_MS).lines().count(), 1);
     }
 }

@@ -1,15 +1,17 @@
-//! A delivery stream's own records, read from a journal in memory.
+//! A delivery stream's own records and those of a data stream, read from a journal in memory.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::server::Answer;
+use crate::disk::sim::SimDisk;
 use crate::journal::Append;
 use crate::journal::memory::MemoryJournal;
-use crate::record::StreamId;
+use crate::record::{Keys, StreamId};
+use crate::stream::data::{Distribution, Mode, NewDataStream, Placed, Put, Reshard, Settings};
 
 const START_MS: u64 = 1_000_000;
 
@@ -64,7 +66,7 @@ async fn what_is_there_is_read_to_its_end() {
     let bench = Bench::new();
     assert_eq!(bench.all("from=horizon&follow=false").await, []);
     bench.put(&["a", "b"]).await;
-    bench.clock.sleep(std::time::Duration::from_secs(1)).await;
+    bench.clock.sleep(Duration::from_secs(1)).await;
     bench.put(&["c", "d"]).await;
     assert_eq!(bench.all("from=horizon&follow=false").await, numbered(0, &["a", "b", "c", "d"]));
     assert_eq!(bench.all("from=latest&follow=false").await, []);
@@ -112,4 +114,109 @@ async fn a_client_that_goes_ends_the_reading() {
     });
     drop(answer);
     reading.await.unwrap();
+}
+
+const SPLIT_AT: u128 = 1 << 127;
+
+/// A data stream `clicks` of one shard.
+async fn clicks(clock: &Clock) -> DataStreams {
+    let journal = Arc::new(MemoryJournal::new(clock.clone()));
+    let settings = Settings {
+        account_id: "000000000000".into(),
+        region: "us-east-1".into(),
+        shards_max: 50,
+        state_delay: Duration::ZERO,
+        can_encrypt: false,
+    };
+    let file = Vec::new();
+    let streams = DataStreams::open(Arc::new(SimDisk::new(1)), journal, clock.clone(), settings, file).await.unwrap();
+    let new = NewDataStream {
+        name: "clicks".into(),
+        mode: Mode::Provisioned,
+        shards: Some(1),
+        record_bytes_max: 1 << 20,
+        distribution: Distribution::default(),
+        warm_mibps: None,
+        tags: Vec::new(),
+    };
+    streams.create(new).await.unwrap();
+    streams
+}
+
+/// Puts one record with a hash key, which is its partition key too.
+async fn put_key(streams: &DataStreams, clock: &Clock, hash: u128, data: &str) {
+    let key = hash.to_string();
+    let keys = Keys { ends: vec![key.len() as u32], data: key.into_bytes().into() };
+    let records = Records { keys: Some(keys), ..Records::from_slices(clock.now_ms(), &[data]) };
+    let put = Put { records, hashes: vec![hash], call: None };
+    let placed = streams.get("clicks").unwrap().put(put).await.unwrap();
+    assert!(matches!(placed[..], [Placed::Stored { .. }]));
+}
+
+async fn split(streams: &DataStreams) {
+    let reshard = Reshard::Split { shard: "shardId-000000000000".into(), new_start: SPLIT_AT };
+    streams.reshard("clicks", reshard).await.unwrap();
+}
+
+/// Shard, key and data of each line of a piece.
+fn seen(text: &str) -> Vec<(String, String, String)> {
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["sequence"].as_str().unwrap().len(), 56);
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        (text("shard").split_off(19), text("key"), text("data"))
+    };
+    text.lines().filter(|text| !text.is_empty()).map(line).collect()
+}
+
+fn row(shard: u32, hash: u128, data: &str) -> (String, String, String) {
+    (shard.to_string(), hash.to_string(), data.to_owned())
+}
+
+async fn read_data(streams: &DataStreams, clock: &Clock, query: &str) -> Answer {
+    let reader = Reader::data(streams, "clicks", Query::parse(query).unwrap()).await.unwrap();
+    let (feed, answer) = Answer::feed();
+    let clock = clock.clone();
+    tokio::spawn(async move { reader.feed(feed, &clock, &CancellationToken::new()).await });
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn parents_are_read_before_their_children() {
+    let clock = Clock::simulated(1, START_MS);
+    let streams = clicks(&clock).await;
+    put_key(&streams, &clock, 1, "a").await;
+    put_key(&streams, &clock, SPLIT_AT, "b").await;
+    split(&streams).await;
+    put_key(&streams, &clock, SPLIT_AT, "d").await;
+    put_key(&streams, &clock, 1, "c").await;
+    let all = [row(0, 1, "a"), row(0, SPLIT_AT, "b"), row(1, 1, "c"), row(2, SPLIT_AT, "d")];
+    for query in ["from=horizon&follow=false", "from=horizon&limit=4"] {
+        let text = read_data(&streams, &clock, query).await.collect().await.unwrap().to_bytes();
+        assert_eq!(seen(std::str::from_utf8(&text).unwrap()), all, "{query}");
+    }
+    let latest = read_data(&streams, &clock, "from=latest&follow=false").await;
+    assert!(latest.collect().await.unwrap().to_bytes().is_empty());
+    let error = Reader::data(&streams, "clics", Query::parse("").unwrap()).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_is_followed() {
+    let clock = Clock::simulated(1, START_MS);
+    let streams = clicks(&clock).await;
+    put_key(&streams, &clock, 1, "old").await;
+    let mut answer = read_data(&streams, &clock, "").await;
+    tokio::task::yield_now().await;
+    put_key(&streams, &clock, 1, "a").await;
+    assert_eq!(seen(&piece(&mut answer).await), [row(0, 1, "a")]);
+    split(&streams).await;
+    put_key(&streams, &clock, SPLIT_AT, "b").await;
+    assert_eq!(seen(&piece(&mut answer).await), [row(2, SPLIT_AT, "b")]);
+    put_key(&streams, &clock, 1, "c").await;
+    assert_eq!(seen(&piece(&mut answer).await), [row(1, 1, "c")]);
+    streams.delete("clicks", true).await.unwrap();
+    while let Some(frame) = answer.frame().await {
+        assert_eq!(frame.unwrap().into_data().unwrap(), "\n", "with the stream the answer ends as it should");
+    }
 }

@@ -119,12 +119,38 @@ def judge(ledger, objects):
     return verdict
 
 
+def made(folder, shards=4):
+    """A running service with both streams made through the API: those of the file are not split by anybody. The
+    bucket is a folder."""
+    top = f'[buckets]\ntype = "local"\npath = "{folder}/buckets"\n'
+    (folder / "buckets" / "lake").mkdir(parents=True)
+    standpipe = service.Service(folder, [], top).start()
+    kinesis, firehose = streams.client(standpipe.endpoint), standpipe.client()
+    kinesis.create_stream(StreamName=DATA, ShardCount=shards)
+    role = "arn:aws:iam::000000000000:role/any"
+    firehose.create_delivery_stream(
+        DeliveryStreamName=DELIVERY, DeliveryStreamType="KinesisStreamAsSource",
+        KinesisStreamSourceConfiguration={"KinesisStreamARN": streams.active(kinesis, DATA)["StreamARN"], "RoleARN": role},
+        ExtendedS3DestinationConfiguration={
+            "RoleARN": role, "BucketARN": "arn:aws:s3:::lake", "Prefix": f"{DELIVERY}/", "CompressionFormat": "GZIP",
+            "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1},
+        },
+    )
+
+    def ready():
+        said = firehose.describe_delivery_stream(DeliveryStreamName=DELIVERY)["DeliveryStreamDescription"]
+        return said["DeliveryStreamStatus"] == "ACTIVE"
+
+    streams.until(ready, f"{DELIVERY} is ACTIVE")
+    return standpipe
+
+
 def run(folder, cycles, seed=1):
     """The verdict over `cycles` kills, and how often shards were split and merged."""
     folder, rng = Path(folder), random.Random(seed)
-    lake = folder / "lake"
-    standpipe, ledger = configured(folder, lake, size="256 KiB"), oracle.Ledger()
-    standpipe.start()
+    folder.mkdir(parents=True, exist_ok=True)
+    lake = folder / "buckets" / "lake"
+    standpipe, ledger = made(folder), oracle.Ledger()
     workers = Workers(standpipe.endpoint, ledger, rng).start()
     try:
         for cycle in range(cycles):

@@ -71,6 +71,10 @@ compression = "{compression}"
 """
 
 
+class Skipped(Exception):
+    """A check cannot run here; the text says why."""
+
+
 class Service:
     """One service and its folder; started and stopped as often as one likes."""
 
@@ -89,6 +93,13 @@ class Service:
             f'[[access_key]]\nid = "{KEY}"\nsecret = "{SECRET}"\n' + "".join(streams)
         )
         self.config.chmod(0o600)
+
+    def secure(self, cert, key):
+        """The listener of the APIs speaks TLS; to be called before the start."""
+        self.endpoint = self.endpoint.replace("http:", "https:")
+        text = self.config.read_text()
+        tls = f'tls = {{ cert = "{cert}", key = "{key}" }}\n'
+        self.config.write_text(text.replace("[server]\n", f"[server]\n{tls}", 1))
 
     def start(self, timeout=60):
         with self.log.open("ab") as log:

@@ -25,16 +25,14 @@ import oracle
 import powercut
 import s3
 import service
+from kinesis import checks as data_streams
+from service import Skipped
 
 TOOLS = Path(os.environ.get("STANDPIPE_SUITE_TOOLS", service.ROOT / "target/suite"))
 HERE = Path(__file__).parent
 KILLS = int(os.environ.get("STANDPIPE_SUITE_KILLS", "5"))
 CUTS = int(os.environ.get("STANDPIPE_SUITE_CUTS", "3"))
 KEY_PATTERN = r"{stream}/\d{{4}}/\d\d/\d\d/\d\d/{stream}-1-\d{{4}}(-\d\d){{5}}-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\.gz"
-
-
-class Skipped(Exception):
-    """The check cannot run here; the text says why."""
 
 
 class Place:
@@ -341,7 +339,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk,
+    dead_disk, *data_streams.CHECKS,
 ]
 
 

@@ -111,6 +111,7 @@ final class Kcl {
     public static void main(String[] arguments) {
         Streams.run(() -> {
             String endpoint = arguments[0], stream = arguments[2];
+            long begun = System.nanoTime();
             boolean fanout = arguments[3].equals("fanout");
             int reshards = Integer.parseInt(arguments[4]);
             var kinesis = Streams.sync(endpoint);
@@ -123,7 +124,9 @@ final class Kcl {
             worker.start();
             load.round();
             Streams.until("the first records", Duration.ofSeconds(90), () -> SEEN.get() > 0);
+            long first = System.nanoTime();
             underLoad(load, reshards);
+            long put = System.nanoTime();
             int wanted = load.rounds.get() * Load.KEYS, closed = load.closed();
             long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(120);
             while ((SEEN.get() < wanted || ENDED.size() < closed) && FAULT.get() == null && System.nanoTime() < deadline) {
@@ -132,11 +135,16 @@ final class Kcl {
             Streams.check(FAULT.get() == null, "" + FAULT.get());
             Streams.same(SEEN.get(), wanted, "records seen (next of each key: " + NEXT + ", put of each: " + load.rounds + ")");
             Streams.same(ENDED.size(), closed, "shards whose end was seen, " + ENDED.keySet());
+            long all = System.nanoTime();
             Streams.check(scheduler.startGracefulShutdown().get(60, TimeUnit.SECONDS), "a graceful end");
             kinesis.deleteStream(request -> request.streamName(stream).enforceConsumerDeletion(true));
-            Streams.end(String.format("{\"by\": \"%s\", \"seen\": %d, \"again\": %d, \"shards_ended\": %d, \"operations\": \"%s\"}",
-                    arguments[3], SEEN.get(), AGAIN.get(), ENDED.size(), Streams.CALLED));
+            Streams.end(String.format("{\"by\": \"%s\", \"seen\": %d, \"again\": %d, \"shards_ended\": %d, \"first_ms\": %d, \"load_ms\": %d, \"rest_ms\": %d}",
+                    arguments[3], SEEN.get(), AGAIN.get(), ENDED.size(), millis(begun, first), millis(first, put), millis(put, all)));
         });
+    }
+
+    private static long millis(long from, long to) {
+        return TimeUnit.NANOSECONDS.toMillis(to - from);
     }
 
     /** Puts go on while a shard is split or two are merged, in turn. */

@@ -1,5 +1,5 @@
-// The Kinesis Producer Library puts the lines of its standard input as user records: Kpl PORT STREAM < LINES. It
-// packs many into one record, under eight partition keys. Prints what was proved, as JSON.
+// The Kinesis Producer Library puts the lines of its standard input as user records: Kpl PORT STREAM FOLDER < LINES. It
+// packs many into one record, under eight partition keys. The folder is for its native daemon. Prints what was proved, as JSON.
 
 import com.google.common.util.concurrent.FutureCallback;
 import com.google.common.util.concurrent.Futures;
@@ -26,7 +26,7 @@ final class Kpl {
                     .setCredentialsProvider(Streams.credentials()).setRegion(Streams.region().id())
                     .setKinesisEndpoint("127.0.0.1").setKinesisPort(port)
                     .setStsEndpoint("127.0.0.1").setStsPort(port)
-                    .setVerifyCertificate(false).setMetricsLevel("none")
+                    .setVerifyCertificate(false).setMetricsLevel("none").setTempDirectory(arguments[2])
                     .setAggregationEnabled(true).setRecordMaxBufferedTime(100).setLogLevel("warning"));
             var done = new AtomicInteger();
             var fault = new AtomicReference<String>();
@@ -49,12 +49,19 @@ final class Kpl {
                         done.incrementAndGet();
                     }
                 }, MoreExecutors.directExecutor());
+                if (count == 0) {
+                    // Until it knows the shards it packs nothing; it asks for them with the first record of a stream.
+                    producer.flush();
+                    Streams.until("the first is answered", Duration.ofSeconds(30), () -> done.get() == 1);
+                    Thread.sleep(1000);
+                }
             }
             int wanted = count;
             producer.flush();
             Streams.until("all are answered", Duration.ofSeconds(60), () -> done.get() == wanted);
             Streams.check(fault.get() == null, "" + fault.get());
             producer.destroy();
+            Streams.check(stored.size() * 5 < count, "it packed next to nothing: " + stored.size() + " records of " + count);
             Streams.end(String.format("{\"user_records\": %d, \"records\": %d}", count, stored.size()));
         });
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::journal::Append;
 use crate::journal::memory::MemoryJournal;
-use crate::stream::data::{Closed, Definition, Distribution, HashRange, Limits, Mode, Origin, Shard};
+use crate::stream::data::{Closed, Definition, HashRange, Origin, Shard};
 
 const BY: StreamId = StreamId(9);
 const CLICKS: StreamId = StreamId(1);

@@ -87,7 +87,7 @@ impl Service {
         )
         .await?;
         let streams = Streams::new(journal.clone());
-        let states = States::default();
+        let (states, sources) = (States::default(), SourceStates::default());
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -105,6 +105,7 @@ impl Service {
             streams: streams.clone(),
             data_streams: data_streams.clone(),
             states: states.clone(),
+            sources: sources.clone(),
             started: clock.instant(),
             clock: clock.clone(),
         };
@@ -114,7 +115,7 @@ impl Service {
             streams: streams.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
-            states: SourceStates::default(),
+            states: sources,
         };
         drop(tokio::spawn(importers.run(stopping.clone())));
         let (stop, stops) = watch::channel(Stop::No);

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Entry, Origin, Status as StreamState};
 use crate::clock::{Clock, Instant};
+use crate::config::Source;
 use crate::journal::Journal;
 use crate::ledger::Stands;
 use crate::pipeline::Seen;
 use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
-use crate::telemetry::status::{JournalStatus, ServiceStatus, Status, StreamStatus};
+use crate::telemetry::status::{JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus};
 
 use super::data_status;
+use super::importers::SourceStates;
 use super::pipelines::States;
 
 /// What the gathering needs. Cloning is cheap.
@@ -24,6 +26,7 @@ pub(super) struct Gatherer {
     pub streams: Streams,
     pub data_streams: DataStreams,
     pub states: States,
+    pub sources: SourceStates,
     pub clock: Clock,
     pub started: Instant,
 }
@@ -58,7 +61,8 @@ impl Gatherer {
         let backlog = backlog(&self.streams, entry.id, &seen).await;
         let past = seen.retired + seen.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>();
         let total = seen.total;
-        let seen_error = seen.last_error.or(seen.fault);
+        let (source, source_error) = self.source(entry).unzip();
+        let seen_error = seen.last_error.or(seen.fault).or(source_error.flatten());
         let state = match (&seen_error, seen.running) {
             (Some(_), _) => "failing",
             (None, true) => "delivering",
@@ -97,7 +101,22 @@ impl Gatherer {
             last_error,
             last_error_ms,
             state: state.to_owned(),
+            source,
         }
+    }
+
+    /// How the copying from elsewhere goes, if there is any, and its last failure with the time.
+    fn source(&self, entry: &Entry) -> Option<(SourceStatus, Option<(String, u64)>)> {
+        let Source::Kinesis(from) = &entry.stream.source else { return None };
+        let seen = self.sources.get(entry.id)?.seen();
+        let status = SourceStatus {
+            stream: from.stream.clone(),
+            shards: seen.shards as u64,
+            copied: seen.copied,
+            behind_seconds: seen.behind_ms.map(|ms| ms as f64 / 1_000.0),
+            gaps: seen.gaps,
+        };
+        Some((status, seen.last_error))
     }
 }
 

@@ -90,6 +90,24 @@ pub struct StreamStatus {
     pub last_error_ms: Option<u64>,
     /// `delivering`, `failing` or `starting`.
     pub state: String,
+    /// Where its records are copied from, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+}
+
+/// How the copying from elsewhere goes. Counts are since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The stream there, by name or ARN.
+    pub stream: String,
+    /// Shards that are being copied.
+    pub shards: u64,
+    /// Records copied.
+    pub copied: u64,
+    /// Age of the oldest record that is not copied yet; absent before the first answer.
+    pub behind_seconds: Option<f64>,
+    /// How often records were gone before they could be copied: each time, records were lost.
+    pub gaps: u64,
 }
 
 impl StreamStatus {

@@ -32,7 +32,7 @@ use standpipe::stream::data::{DataStreams, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use calls::{Call, Calls, Signing};
+use calls::{Api, Call, Calls, Signing};
 use support::cpu::{Cpu, Meter};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -132,6 +132,7 @@ fn puts(criterion: &mut Criterion) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on the disk of the build");
     let (address, service) = start(dir.path().to_owned());
     let signing = Signing {
+        api: Api::Firehose,
         address: &address.to_string(),
         stream: "web-logs",
         key: "bench",

@@ -51,7 +51,6 @@ impl Default for Setup {
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
-    pub(crate) streams: DataStreams,
     pub(crate) stop: CancellationToken,
     pub(crate) ended: JoinHandle<Ended>,
     _stop: tokio_util::sync::DropGuard,
@@ -95,7 +94,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let context = Context {
         catalog,
         streams: Streams::new(journal),
-        data_streams: streams.clone(),
+        data_streams: streams,
         stopping: stop.clone(),
         account,
         metrics: Arc::new(Metrics::default()),
@@ -107,7 +106,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
     let server = Server::new(clock.clone());
     let ended =
         tokio::spawn(server.serve(listener, Edge::new(context, receiver), stop.clone(), Duration::from_secs(5)));
-    Service { address, clock, streams, stop: stop.clone(), ended, _stop: stop.drop_guard(), _access: sender }
+    Service { address, clock, stop: stop.clone(), ended, _stop: stop.drop_guard(), _access: sender }
 }
 
 impl Service {

@@ -8,6 +8,7 @@ use crate::telemetry::status::{JournalStatus, Status, StreamStatus};
 
 const HEADS: [&str; 9] =
     ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
+const SOURCE_HEADS: [&str; 6] = ["STREAM", "COPIES FROM", "SHARDS", "COPIED", "BEHIND", "GAPS"];
 /// Columns before this one hold text.
 const TEXT_COLUMNS: usize = 2;
 
@@ -28,6 +29,7 @@ pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String 
         text.push('\n');
         text.push_str(&align(&rows, TEXT_COLUMNS));
     }
+    text.push_str(&sources(&status.streams));
     text.push_str(&data::render(&status.data_streams, with_shards));
     for stream in &status.streams {
         if let Some(error) = &stream.last_error {
@@ -41,6 +43,21 @@ pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String 
         }
     }
     text.trim_end().to_owned()
+}
+
+/// What is copied from elsewhere; nothing where nothing is.
+fn sources(streams: &[StreamStatus]) -> String {
+    let row = |stream: &StreamStatus| {
+        let from = stream.source.as_ref()?;
+        let behind = from.behind_seconds.map_or_else(|| "-".to_owned(), age);
+        let (shards, copied, gaps) = (count(from.shards), count(from.copied), count(from.gaps));
+        Some([harmless(&stream.name), harmless(&from.stream), shards, copied, behind, gaps])
+    };
+    let rows: Vec<_> = streams.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", align(&[vec![SOURCE_HEADS.map(str::to_owned)], rows].concat(), TEXT_COLUMNS))
 }
 
 fn journal(journal: &JournalStatus) -> String {
@@ -112,7 +129,7 @@ pub(super) fn align<const N: usize>(rows: &[[String; N]], text_columns: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::status::ServiceStatus;
+    use crate::telemetry::status::{ServiceStatus, SourceStatus};
 
     const NOW_MS: u64 = 1_700_000_100_000;
 
@@ -170,6 +187,24 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
         status.service.journal.healthy = false;
         status.service.journal.reason = Some("disk is full".into());
         assert!(render(&status, false, NOW_MS).contains("TAKES NO RECORDS: disk is full"));
+    }
+
+    #[test]
+    fn what_is_copied_from_elsewhere_is_shown() {
+        let mut status = status();
+        status.streams.truncate(1);
+        assert!(!render(&status, false, NOW_MS).contains("COPIES FROM"));
+        status.streams[0].source = Some(SourceStatus {
+            stream: "arn:x\x1b".into(),
+            shards: 4,
+            copied: 1_234,
+            behind_seconds: Some(2.5),
+            gaps: 1,
+        });
+        let shown = render(&status, false, NOW_MS);
+        let line = shown.lines().find(|line| line.contains("arn:x")).unwrap();
+        let cells: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(cells, ["web-logs", "arn:x\u{fffd}", "4", "1,234", "2.5", "s", "1"], "\n{shown}");
     }
 
     #[test]

@@ -220,7 +220,7 @@ pub const SOURCE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Least time between two reads of one shard: AWS allows five a second.
 pub const SOURCE_READ_EVERY_MIN: Duration = Duration::from_millis(210);
 /// How often a source is asked for new shards when none has ended.
-pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_secs(60);
+pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_mins(1);
 /// Records whose arrival differs by more than this are not copied in one put: the hour in an object's prefix is that of its
 /// oldest record.
 pub const SOURCE_PUT_SPREAD_MS: u64 = 60_000;

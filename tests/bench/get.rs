@@ -38,7 +38,9 @@ fn puts(record_bytes: usize) -> Vec<Records> {
 
 fn page(wire: Wire, shard: &Shard, puts: &[Records]) -> Vec<Bytes> {
     let mut page = Page::new(wire, shard, false, 1_000_000);
-    puts.iter().for_each(|records| page.add(records));
+    for records in puts {
+        page.add(records);
+    }
     page.end(Some(("NextShardIterator", b"AAAA")), 0, &[])
 }
 

@@ -113,14 +113,14 @@ async fn consumers(client: &Client, args: &Args, count: usize) -> Result<Vec<Str
     let summary = client.describe_stream_summary().stream_name(&args.stream).send().await;
     let summary = summary.map_err(|error| format!("{error:?}"))?;
     let arn = summary.stream_description_summary().ok_or("no description")?.stream_arn().to_owned();
-    let mut arns = Vec::new();
+    let mut names = Vec::new();
     for number in 0..count {
         let name = format!("load-{number}-{:08x}", Clock::real().random() as u32);
         let call = client.register_stream_consumer().stream_arn(&arn).consumer_name(name);
         let answer = call.send().await.map_err(|error| format!("{error:?}"))?;
-        arns.push(answer.consumer().ok_or("no consumer")?.consumer_arn().to_owned());
+        names.push(answer.consumer().ok_or("no consumer")?.consumer_arn().to_owned());
     }
-    Ok(arns)
+    Ok(names)
 }
 
 /// Puts the records; when each was acknowledged, by sequence number.

@@ -58,7 +58,9 @@ async fn user_records_are_delivered_and_what_only_looks_like_an_aggregate_as_it_
     let mut bytes = Vec::new();
     let objects = lake_files(&house);
     assert_eq!(objects.len(), 1);
-    objects.values().for_each(|object| bytes.extend_from_slice(object));
+    for object in objects.values() {
+        bytes.extend_from_slice(object);
+    }
     let expected = [b"one\ntwo\nthree\nplain\n".as_slice(), &broken, b"\nfour\n"].concat();
     assert_eq!(bytes, expected);
 }

@@ -1,5 +1,10 @@
 //! Delivery streams that read data streams: through resharding and restarts, side by side, from where they should begin.
 
+use std::time::Duration;
+
+use chrono::DateTime;
+use standpipe::clock::Clock;
+
 use super::{House, delivery, is_in_order, is_whole};
 
 const STREAM: &str = "[data_stream.clicks]\nshards = 2\n";
@@ -15,7 +20,7 @@ async fn restarts_lose_and_double_nothing() {
         let service = house.start(&tables).await;
         sent.extend(service.put("clicks", 8, first, 20).await);
         first += 20;
-        if round % 2 == 0 { service.stop().await } else { drop(service) }
+        if round % 2 == 0 { service.stop().await } else { service.break_off().await }
     }
     let service = house.start(&tables).await;
     service.stop().await;
@@ -59,8 +64,9 @@ async fn several_delivery_streams_begin_where_they_are_told() {
     let service = house.start(STREAM).await;
     let early = service.put("clicks", 4, 0, 5).await;
     service.stop().await;
-    let time = chrono::Utc::now();
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let clock = Clock::real();
+    let time = DateTime::from_timestamp_millis(clock.now_ms().cast_signed()).unwrap();
+    clock.sleep(Duration::from_millis(20)).await;
     let small = "size = \"1 KiB\", interval = \"0s\"";
     let at = format!("{{ data_stream = \"clicks\", start = \"{}\" }}", time.to_rfc3339());
     let tables = STREAM.to_owned()

@@ -40,9 +40,9 @@ impl House {
     /// Starts a service with these tables; `LAKE` in the text is the lake.
     async fn start(&self, tables: &str) -> Running {
         let text = format!(
-            "data_dir = {:?}\n[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+            "data_dir = \"{}\"\n[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
              [buckets]\ntype = \"local\"\npath = \"LAKE\"\n{tables}",
-            self.data.path()
+            self.data.path().display()
         )
         .replace("LAKE", self.lake.path().to_str().unwrap());
         let config = Config::parse(&text, "test.toml", Path::new("/"), &|_| None).unwrap_or_else(|e| panic!("{e}"));
@@ -83,7 +83,7 @@ impl House {
             if self.delivered(folder).len() >= count {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            Clock::real().sleep(Duration::from_millis(25)).await;
         }
         panic!("{} of {count} lines are there", self.delivered(folder).len());
     }
@@ -98,6 +98,11 @@ impl Running {
     async fn stop(self) {
         let report = self.app.stop(GRACE).await.unwrap();
         assert!(report.left.is_empty(), "{report}");
+    }
+
+    /// Stops at once, whatever is not delivered.
+    async fn break_off(self) {
+        self.app.stop(Duration::ZERO).await.unwrap();
     }
 
     /// Puts `key number` lines, `count` for each of `keys` keys, from `first` on.

@@ -72,7 +72,7 @@ async fn a_retention_of_seconds_frees_the_disk_and_tells_those_who_fall_behind()
         if freed {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        standpipe::clock::Clock::real().sleep(Duration::from_millis(50)).await;
     }
     assert!(freed, "{} bytes are still there", journal_bytes(&house));
     // The old iterator still works, brings nothing of what is gone, and says that something is.

@@ -1,6 +1,6 @@
 //! Everything that changes or shows streams.
 //!
-//! What streams allow is in [`Definition`](crate::stream::data::Definition); here is how the API asks and how it is
+//! What streams allow is in [`Definition`]; here is how the API asks and how it is
 //! answered. Where we differ from AWS: a stream's `UPDATING` and `CREATING` last no longer than the configuration says;
 //! resource policies are kept and shown, and give nobody any right; what only changes a bill is refused.
 

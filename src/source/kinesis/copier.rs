@@ -101,7 +101,12 @@ impl Copier {
         loop {
             let read_at = self.shared.clock.instant();
             let leave = self.leave().await;
-            let got = match self.shared.upstream.read(&mut iterator, limits::GET_RECORDS_MAX as i32).await {
+            let got = match self
+                .shared
+                .upstream
+                .read(&mut iterator, i32::try_from(limits::GET_RECORDS_MAX).unwrap_or(i32::MAX))
+                .await
+            {
                 Ok(got) => got,
                 Err(fault) => return Ok(Err(fault)),
             };
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn records_of_different_hours_are_put_apart() {
-        let minute = limits::SOURCE_PUT_SPREAD_MS as i64;
+        let minute = limits::SOURCE_PUT_SPREAD_MS.cast_signed();
         let records = [record("1", 0), record("2", minute), record("3", minute + 1), record("4", 10)];
         assert_eq!(puts(&records), [0..2, 2..4]);
         let far = [record("1", 0), record("2", 10 * minute), record("3", 20 * minute)];

@@ -161,7 +161,7 @@ impl Validation {
     /// Whether it stands behind `error`.
     pub fn is_behind(error: &Error) -> bool {
         let source = std::error::Error::source(error);
-        source.is_some_and(|source| source.is::<Validation>())
+        source.is_some_and(<dyn std::error::Error>::is::<Validation>)
     }
 }
 

@@ -129,7 +129,7 @@ impl Map<'_> {
     /// Adds first shards of a new stream.
     pub(super) fn fill(&mut self, count: u32, opened_ms: u64, created_ms: u64) {
         for range in uniform_ranges(count) {
-            self.add(Shard { parent: None, adjacent_parent: None, ..new_shard(range, opened_ms, created_ms) });
+            self.add(&Shard { parent: None, adjacent_parent: None, ..new_shard(range, opened_ms, created_ms) });
         }
     }
 
@@ -165,14 +165,14 @@ impl Map<'_> {
                 assert!(parent.range.start < start && start <= parent.range.end, "a split leaves two ranges");
                 let lower = HashRange { start: parent.range.start, end: start - 1 };
                 for range in [lower, HashRange { start, end: parent.range.end }] {
-                    self.add(child(range, &parent, None));
+                    self.add(&child(range, &parent, None));
                 }
             }
             Step::Merge { lower, upper } => {
                 let (lower, upper) = (self.close(lower, ends, now_ms), self.close(upper, ends, now_ms));
                 assert!(lower.range.end.checked_add(1) == Some(upper.range.start), "neighbours are merged");
                 let range = HashRange { start: lower.range.start, end: upper.range.end };
-                self.add(child(range, &lower, Some(&upper)));
+                self.add(&child(range, &lower, Some(&upper)));
             }
         }
     }
@@ -188,8 +188,8 @@ impl Map<'_> {
         shard.clone()
     }
 
-    fn add(&mut self, shard: Shard) {
-        self.shards.push(Shard { index: *self.next, ..shard });
+    fn add(&mut self, shard: &Shard) {
+        self.shards.push(Shard { index: *self.next, ..shard.clone() });
         *self.next += 1;
     }
 }
@@ -238,7 +238,7 @@ pub(super) fn uniform(shards: &[Shard], mut next: u32, target: u32) -> Vec<Step>
 /// Where `target` shards begin. A shard that begins nearly there now stays as it is: AWS's widths are rounded, and no shard
 /// should be split for one hash key.
 fn snapped(starts: &[u128], target: u32) -> Vec<u128> {
-    let near = u128::MAX / u128::from(target.max(1)) >> 10;
+    let near = (u128::MAX / u128::from(target.max(1))) >> 10;
     let snap = |wanted: u128| {
         let above = starts.partition_point(|start| *start < wanted);
         let around = starts[above.saturating_sub(1)..].iter().take(2);

@@ -114,7 +114,7 @@ pub struct DataStream {
     id: StreamId,
     name: Arc<str>,
     /// A put takes one permit, then looks at [`definition`](Self::definition), and gives it back when its appends are
-    /// over; a reshard and a removal take all [`DATA_PUTS_AT_ONCE_MAX`](crate::limits::DATA_PUTS_AT_ONCE_MAX).
+    /// over; a reshard and a removal take all [`DATA_PUTS_AT_ONCE_MAX`].
     gate: Arc<Semaphore>,
 }
 

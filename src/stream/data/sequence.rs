@@ -45,7 +45,7 @@ impl SequenceNumber {
         let middle = u128::from(high) << 64 | low >> 64;
         let (top, rest) = (middle / TEN_TO_19, middle % TEN_TO_19);
         let bottom = rest << 64 | low & u128::from(u64::MAX);
-        let upper = top << 64 | bottom / TEN_TO_19;
+        let upper = (top << 64) | (bottom / TEN_TO_19);
         let mut digits = [0; DIGITS];
         write_digits(&mut digits[..18], (upper / TEN_TO_19) as u64);
         write_digits(&mut digits[18..37], (upper % TEN_TO_19) as u64);

@@ -40,6 +40,7 @@ pub(super) mod id {
 
     use crate::record::StreamId;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(crate) fn serialize<S: Serializer>(id: &StreamId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)
     }
@@ -71,7 +72,6 @@ pub(super) mod ids {
 pub(super) mod hash {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(crate) fn serialize<S: Serializer>(hash: &u128, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&format_args!("{hash:x}"))
     }
@@ -86,8 +86,10 @@ pub(super) mod key {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     pub(crate) fn serialize<S: Serializer>(key: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        to.serialize_str(&text)
+        let half = |from: usize| {
+            u128::from_be_bytes(key[from..from + 16].try_into().expect("a key has two halves of 16 bytes"))
+        };
+        to.collect_str(&format_args!("{:032x}{:032x}", half(0), half(16)))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {

@@ -41,8 +41,8 @@ impl DataStream {
     ///
     /// # Errors
     /// `NotFound` without such a consumer or shard; `Conflict` within
-    /// [`SUBSCRIPTION_TAKEOVER_AFTER`](crate::limits::SUBSCRIPTION_TAKEOVER_AFTER) of the last one that succeeded and
-    /// still lasts; `Throttled` over [`SUBSCRIPTIONS_MAX`](crate::limits::SUBSCRIPTIONS_MAX).
+    /// [`SUBSCRIPTION_TAKEOVER_AFTER`] of the last one that succeeded and
+    /// still lasts; `Throttled` over [`SUBSCRIPTIONS_MAX`].
     pub fn subscribe(&self, consumer: &str, shard: u32) -> Result<Subscription> {
         let all = &self.streams.shared;
         let definition = self.definition()?;

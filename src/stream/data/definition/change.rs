@@ -286,7 +286,7 @@ fn check_key(key: &str) -> Result<()> {
         [arn, partition, "kms", _, account, resource] => {
             let whose = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
             let fits = arn == "arn" && partition.starts_with("aws") && whose && resource.contains('/');
-            fits.then_some(resource).unwrap_or_default()
+            if fits { resource } else { "" }
         }
         _ => key,
     };

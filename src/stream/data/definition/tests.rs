@@ -184,7 +184,7 @@ fn record_sizes_have_bounds() {
     }
     for kib in [1_024, 10_240] {
         stream.set_record_kib_max(kib, &settings, NOW_MS).unwrap();
-        assert_eq!(stream.record_bytes_max as i64, kib << 10);
+        assert_eq!(i64::try_from(stream.record_bytes_max).unwrap(), kib << 10);
     }
 }
 

@@ -47,12 +47,12 @@ impl Stream {
         for (at, shard) in self.shards.iter().enumerate() {
             assert_eq!(shard.index as usize, at);
             for parent in shard.parent.into_iter().chain(shard.adjacent_parent) {
-                self.check_parent(shard, &self.shards[parent as usize]);
+                Self::check_parent(shard, &self.shards[parent as usize]);
             }
         }
     }
 
-    fn check_parent(&self, shard: &Shard, parent: &Shard) {
+    fn check_parent(shard: &Shard, parent: &Shard) {
         let closed = parent.closed.expect("a parent is closed");
         assert!(closed.at_ms <= shard.opened_ms && parent.index < shard.index);
         let overlap = parent.range.start <= shard.range.end && shard.range.start <= parent.range.end;

@@ -19,3 +19,4 @@ pub mod record;
 pub mod source;
 pub mod stream;
 pub mod telemetry;
+pub mod transform;

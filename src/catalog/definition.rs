@@ -4,6 +4,7 @@
 //! Secrets are not stored. A stream that drains after it vanished takes them from where the file still has them
 //! under the same access key id; where it has not, the AWS chain's credentials are used.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +49,34 @@ pub(super) struct Definition {
 #[serde(rename_all = "kebab-case")]
 enum StoredProcessor {
     RequireJson,
+    Plugin {
+        name: String,
+        config: BTreeMap<String, String>,
+        retries: Option<u32>,
+        batch_bytes: Option<u32>,
+    },
+}
+
+impl From<&Processor> for StoredProcessor {
+    fn from(processor: &Processor) -> Self {
+        match processor.clone() {
+            Processor::RequireJson => StoredProcessor::RequireJson,
+            Processor::Plugin { name, config, retries, batch_bytes } => {
+                StoredProcessor::Plugin { name, config, retries, batch_bytes }
+            }
+        }
+    }
+}
+
+impl From<StoredProcessor> for Processor {
+    fn from(stored: StoredProcessor) -> Self {
+        match stored {
+            StoredProcessor::RequireJson => Processor::RequireJson,
+            StoredProcessor::Plugin { name, config, retries, batch_bytes } => {
+                Processor::Plugin { name, config, retries, batch_bytes }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +130,7 @@ impl From<&DeliveryStream> for Definition {
             source: source.into(),
             size_bytes: buffer.size_bytes,
             interval_ms: milliseconds(buffer.interval),
-            process: process.iter().map(|Processor::RequireJson| StoredProcessor::RequireJson).collect(),
+            process: process.iter().map(StoredProcessor::from).collect(),
             store: store.into(),
             prefix: prefix.text().into(),
             error_prefix: error_prefix.text().into(),
@@ -168,7 +197,7 @@ impl Definition {
             name: name.to_owned(),
             source: self.source.restore(name, config),
             buffer: Buffering { size_bytes: self.size_bytes, interval: Duration::from_millis(self.interval_ms) },
-            process: self.process.iter().map(|StoredProcessor::RequireJson| Processor::RequireJson).collect(),
+            process: self.process.into_iter().map(Processor::from).collect(),
             destination: Destination {
                 store: self.store.restore(name, config),
                 prefix,

@@ -35,6 +35,7 @@ impl Config {
             kinesis: KinesisConfig::default(),
             data_streams: Vec::new(),
             delivery_streams: Vec::new(),
+            plugins: Vec::new(),
             warnings: Vec::new(),
         }
     }

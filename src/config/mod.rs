@@ -18,6 +18,7 @@ pub mod secret;
 mod shape;
 pub mod units;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct Config {
     pub data_streams: Vec<DataStream>,
     /// The streams of the file, in its order.
     pub delivery_streams: Vec<DeliveryStream>,
+    /// Plugins and functions that process records, by name.
+    pub plugins: Vec<Plugin>,
     /// What is allowed but unwise, to be said at start.
     pub warnings: Vec<String>,
 }
@@ -244,10 +247,90 @@ pub struct Buffering {
 }
 
 /// One step of processing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Processor {
     /// Records that are not one JSON value each go to the error output.
     RequireJson,
+    /// A plugin or a function, by its name.
+    Plugin {
+        /// Its name: one of [`Config::plugins`].
+        name: String,
+        /// Configuration values beside and over those of the plugin.
+        config: BTreeMap<String, String>,
+        /// Of a function: how often a call is repeated, 0 to 300; the plugin's without.
+        retries: Option<u32>,
+        /// Of a function: bytes of records in one call; the plugin's without.
+        batch_bytes: Option<u32>,
+    },
+}
+
+/// What a name of a plugin stands for: code of the user's that processes records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// Letters, digits, `-`, `_`; 1 to 64 of them: what may be the name of a Lambda function.
+    pub name: String,
+    /// What it is.
+    pub kind: PluginKind,
+    /// Configuration values, by name.
+    pub config: BTreeMap<String, String>,
+}
+
+/// What a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginKind {
+    /// A WebAssembly component.
+    Wasm {
+        /// Where the module is.
+        module: ModulePlace,
+        /// SHA-256 that its bytes must have, in hexadecimal.
+        sha256: Option<String>,
+        /// Within what it must stay.
+        limits: PluginLimits,
+    },
+    /// A function behind Lambda's invoke API.
+    Function {
+        /// The invoke URL.
+        url: String,
+        /// How long one answer may take: at most 5 min.
+        timeout: Duration,
+        /// How often a call is repeated, 0 to 300.
+        retries: u32,
+        /// Bytes of records in one call, before base64.
+        batch_bytes: u32,
+    },
+}
+
+/// Where the module of a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModulePlace {
+    /// A file; relative paths are relative to the configuration file.
+    File(PathBuf),
+    /// An object in a bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// How to reach it.
+        connection: S3Connection,
+    },
+}
+
+/// Within what a WebAssembly plugin must stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Bytes of linear memory of one instance: 1 MiB to 1 GiB.
+    pub memory: u64,
+    /// Fuel (about one unit for each WebAssembly instruction) for a batch beside what its bytes bring.
+    pub fuel: u64,
+    /// Fuel that each byte of a batch brings.
+    pub fuel_per_byte: u64,
+    /// Bytes of output for each byte of a batch.
+    pub output_ratio: u32,
+    /// Records in one batch, at most.
+    pub batch_records: u32,
+    /// Bytes of records in one batch, at most.
+    pub batch_bytes: u32,
 }
 
 /// Where and how objects are written.

@@ -122,7 +122,7 @@ impl Target {
             stored: Stored::of(&destination.store),
             // As Firehose does with what it reads from Kinesis; what is put into it directly is left as it is.
             unpack: stream.source != Source::Direct,
-            process: stream.process.iter().map(|Processor::RequireJson| Step::RequireJson).collect(),
+            process: stream.process.iter().map(|_| Step::RequireJson).collect(),
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,

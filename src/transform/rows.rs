@@ -1,0 +1,100 @@
+//! Records on their way through the steps, in columns.
+
+use std::borrow::Cow;
+
+use crate::record::Keys;
+
+/// What rows are made of: the records as they were read, user records of aggregates one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// When each arrived, milliseconds since 1970.
+    pub arrived_ms: Vec<u64>,
+    /// Where each stands in its shard. User records of one aggregate stand at the same position.
+    pub positions: Vec<u64>,
+    /// The shard of each, where they come from a data stream; empty otherwise.
+    pub shards: Vec<u32>,
+    /// Their partition keys, where they come from a data stream.
+    pub keys: Option<Keys>,
+}
+
+/// Rows: what records have become so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The bytes of all rows, one after the other.
+    pub data: Vec<u8>,
+    /// One past the last byte of each row, in `data`.
+    pub ends: Vec<u32>,
+    /// The number of the origin of each row; never falls. One origin may have several rows, or none any more.
+    pub origins: Vec<u32>,
+    /// Partition keys, each with a value for every row.
+    pub keys: Vec<KeyColumn>,
+}
+
+/// One partition key of all rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyColumn {
+    /// Its name.
+    pub name: String,
+    /// The values, one after the other; an empty one is as good as none.
+    pub data: String,
+    /// One past the last byte of each value.
+    pub ends: Vec<u32>,
+}
+
+/// Why a record goes to the error output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `Processor.Reason`, in Firehose's manner.
+    pub code: Cow<'static, str>,
+    /// For a person.
+    pub message: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The ARN of the function or plugin that failed, if it has one.
+    pub by: Option<String>,
+}
+
+/// An origin that goes to the error output, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The number of the origin.
+    pub origin: u32,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What one step made of rows. An origin that had rows and is neither in `rows` nor in `failed` was dropped; one that is
+/// in `failed` (in order, each once) has no rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What goes on.
+    pub rows: Rows,
+    /// What goes to the error output.
+    pub failed: Vec<Failed>,
+}
+
+impl Rows {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Row `index` as a slice.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.data[start..self.ends[index] as usize]
+    }
+}
+
+impl KeyColumn {
+    /// The value of row `index`.
+    pub fn get(&self, index: usize) -> &str {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.data[start..self.ends[index] as usize]
+    }
+}

@@ -175,9 +175,7 @@ impl Push {
         let bytes: usize = read.puts.iter().map(Records::bytes).sum();
         metrics.outgoing_records.inc_by(read.puts.iter().map(|records| records.len() as u64).sum());
         metrics.outgoing_bytes.inc_by(bytes as u64);
-        if read.missed > 0 {
-            report_missed(&self.context, definition, self.shard, read.missed);
-        }
+        report_missed(&self.context, definition, self.shard, read);
         if definition.limits == Limits::Aws {
             let cost = Duration::from_secs_f64(bytes as f64 / SHARD_READ_BYTES_PER_SECOND as f64);
             self.paid = Some(self.context.clock.instant() + cost);

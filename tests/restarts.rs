@@ -163,3 +163,25 @@ async fn a_stop_right_after_the_start_says_what_is_left() {
     let service = start(CONFIG, &disk, &store).await;
     assert_eq!(service.stop(Duration::from_secs(5)).await.expect("it stops").left, left);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn importers_end_with_the_service() {
+    // Nobody listens there: it is tried again for ever.
+    let source = r#"source = { kinesis = { stream = "clicks", region = "us-east-1", endpoint = "http://127.0.0.1:1", credentials = { access_key_id = "a", secret_access_key = "b" } } }"#;
+    let config = CONFIG.replace("[delivery_stream.web]\n", &format!("[delivery_stream.web]\n{source}\n"));
+    let disk = SimDisk::new(1);
+    let service = start(&config, &disk, &Store::that(Does::Refuse)).await;
+    let clock = Clock::real();
+    let fails = async {
+        while service.status().await.streams[0].last_error.is_none() {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    clock.within(Duration::from_secs(30), fails).await.expect("the importer runs");
+    let counters = service.metrics.stream("web");
+    let metrics = service.metrics.clone();
+    service.stop(Duration::from_secs(5)).await.expect("it stops");
+    // One handle is ours, one is kept with all counters.
+    until("nobody copies any more", || Arc::strong_count(&counters) <= 2).await;
+    drop(metrics);
+}

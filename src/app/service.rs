@@ -48,6 +48,8 @@ pub struct Service {
     clock: Clock,
     /// Cancelled when the service begins to stop.
     stopping: CancellationToken,
+    /// Ends once `stopping` is cancelled.
+    importers: JoinHandle<()>,
     stop: watch::Sender<Stop>,
     pipelines: JoinHandle<Vec<(String, u64)>>,
     /// Against a second process; given back last.
@@ -117,14 +119,15 @@ impl Service {
             metrics: metrics.clone(),
             states: sources,
         };
-        drop(tokio::spawn(importers.run(stopping.clone())));
+        let importers = tokio::spawn(importers.run(stopping.clone()));
         let (stop, stops) = watch::channel(Stop::No);
         let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stops));
         Ok(Service {
             catalog,
             streams,
             data_streams,
-            stopping: CancellationToken::new(),
+            stopping,
+            importers,
             metrics,
             journal,
             ledger,
@@ -181,6 +184,10 @@ impl Service {
     /// may put any more.
     pub async fn stop(mut self, grace: Duration) -> Result<StopReport> {
         self.stopping.cancel();
+        // Before the pipelines look for the last time; what copiers have queued the journal still finishes.
+        if let Err(error) = (&mut self.importers).await {
+            tracing::error!(%error, "the importers' task panicked");
+        }
         self.stop.send_replace(Stop::Flush);
         let in_time = self.clock.within(grace, &mut self.pipelines).await;
         let ended = if let Some(ended) = in_time {

@@ -14,10 +14,12 @@ const MISSED_EVERY_MS: u64 = 60_000;
 pub struct DataStreamMetrics {
     /// `PutRecords.Success` and `PutRecord.Success`: put calls answered.
     pub incoming_requests: Counter,
-    /// `IncomingRecords`: records acknowledged.
+    /// `IncomingRecords`: records acknowledged (those of a recognised retry are not counted again).
     pub incoming_records: Counter,
     /// `IncomingBytes`: bytes of those, partition keys included.
     pub incoming_bytes: Counter,
+    /// Records of retries that were recognised.
+    pub repeated_records: Counter,
     /// `WriteProvisionedThroughputExceeded`: records refused for want of throughput or room.
     pub write_throttled_records: Counter,
     /// `PutRecords.FailedRecords`: records not stored for a fault of ours.
@@ -57,6 +59,7 @@ pub(super) const COUNTED: &[Family<DataStreamMetrics>] = &[
     ("data_stream_put_requests", "PutRecord(s).Success: put calls answered", |m| m.incoming_requests.get()),
     ("data_stream_incoming_records", "IncomingRecords: records acknowledged", |m| m.incoming_records.get()),
     ("data_stream_incoming_bytes", "IncomingBytes: bytes acknowledged, keys included", |m| m.incoming_bytes.get()),
+    ("data_stream_repeated_records", "Records of retries that were recognised", |m| m.repeated_records.get()),
     (
         "data_stream_write_throttled_records",
         "WriteProvisionedThroughputExceeded: records refused for want of throughput or room",

@@ -8,7 +8,7 @@ fn fail_saves(house: &House) {
 }
 
 fn stored(placed: Placed) -> (u32, u64) {
-    let Placed::Stored { shard, sequence } = placed else { panic!("{placed:?}") };
+    let Placed::Stored { shard, sequence, .. } = placed else { panic!("{placed:?}") };
     (shard, sequence.position().unwrap())
 }
 

@@ -13,6 +13,8 @@ use standpipe::disk::sim::{Op, SimDisk};
 use standpipe::error::{Error, Result};
 use standpipe::journal::Append;
 use standpipe::record::Records;
+use standpipe::stream::data::{Distribution, Mode, NewDataStream};
+use standpipe::telemetry::status::Status;
 
 const CONFIG: &str = r#"
 data_dir = "/nowhere"
@@ -184,4 +186,32 @@ async fn importers_end_with_the_service() {
     // One handle is ours, one is kept with all counters.
     until("nobody copies any more", || Arc::strong_count(&counters) <= 2).await;
     drop(metrics);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_counted_of_a_data_stream_goes_with_it() {
+    let config = "data_dir = \"/nowhere\"\n[data_stream.kept]\n[kinesis]\nstate_delay = \"0s\"\n";
+    let service = start(config, &SimDisk::new(1), &Store::that(Does::Refuse)).await;
+    let new = NewDataStream {
+        name: "clicks".into(),
+        mode: Mode::OnDemand,
+        shards: None,
+        record_bytes_max: 1 << 20,
+        distribution: Distribution::default(),
+        warm_mibps: None,
+        tags: Vec::new(),
+    };
+    service.data_streams.create(new).await.expect("the name is free");
+    for name in ["kept", "clicks"] {
+        service.metrics.data_stream(name).incoming_records.inc();
+    }
+    let shown = |name: &str| {
+        let text = service.metrics.render(&Status::default()).expect("a text");
+        text.contains(&format!("standpipe_data_stream_incoming_records_total{{stream=\"{name}\"}} 1"))
+    };
+    assert!(shown("clicks"));
+    service.data_streams.delete("clicks", false).await.expect("nobody needs it");
+    until("it is not shown any more", || !shown("clicks")).await;
+    assert!(shown("kept"));
+    service.stop(Duration::from_secs(5)).await.expect("it stops");
 }

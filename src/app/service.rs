@@ -28,7 +28,7 @@ use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
 use crate::stream::Streams;
-use crate::stream::data::DataStreams;
+use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::Status;
 
@@ -88,6 +88,7 @@ impl Service {
             data_streams::of_file(config),
         )
         .await?;
+        drop(tokio::spawn(forget_gone(data_streams.watch(), metrics.clone())));
         let streams = Streams::new(journal.clone());
         let (states, sources) = (States::default(), SourceStates::default());
         let shared = Shared {
@@ -202,6 +203,14 @@ impl Service {
             ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
         left.sort();
         Ok(StopReport { left })
+    }
+}
+
+/// Forgets what is counted of data streams that are gone, until the service ends.
+async fn forget_gone(mut data_streams: watch::Receiver<Snapshot>, metrics: Arc<Metrics>) {
+    while data_streams.changed().await.is_ok() {
+        let now = data_streams.borrow_and_update().clone();
+        metrics.retain_data_streams(|name| now.contains_key(name));
     }
 }
 

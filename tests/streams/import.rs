@@ -38,12 +38,12 @@ pub(crate) async fn create_delivery(client: &aws_sdk_firehose::Client, name: &st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_elsewhere_is_copied_once_through_reshards_and_restarts() {
-    for consumer in ["", ", consumer = \"standpipe\""] {
+    for how in ["poll = \"200ms\"", "consumer = \"standpipe\""] {
         let (there, here) = (House::new(), House::new());
         let upstream = there.start("").await;
         upstream.client.create_stream().stream_name("clicks").shard_count(2).send().await.unwrap();
         let source = format!(
-            "{{ kinesis = {{ stream = \"clicks\", region = \"us-east-1\", endpoint = \"{}\", poll = \"200ms\"{consumer}, \
+            "{{ kinesis = {{ stream = \"clicks\", region = \"us-east-1\", endpoint = \"{}\", {how}, \
              credentials = {{ access_key_id = \"a\", secret_access_key = \"b\" }} }} }}",
             upstream.endpoint()
         );

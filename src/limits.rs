@@ -226,6 +226,9 @@ pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_mins(1);
 pub const SOURCE_PUT_SPREAD_MS: u64 = 60_000;
 /// A subscription of which nothing is heard for this long is given up: one event is due every five seconds.
 pub const SOURCE_SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long the checkpoint of a shard is kept that its stream does not list any more: records of Kinesis live a day at the
+/// least, so none of it can be asked for then.
+pub const SOURCE_SHARD_KEPT: Duration = Duration::from_hours(24);
 
 // ---- the journal ----
 

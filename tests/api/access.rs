@@ -150,3 +150,21 @@ async fn no_web_page_gets_in_where_nobody_has_to_say_who_they_are() {
     assert_eq!(call.send(&service).await.status, 200);
     assert_eq!(service.shelf.texts(), ["x"]);
 }
+
+#[tokio::test]
+async fn a_web_page_may_put_with_a_key_and_never_without_keys() {
+    // Also where plain ingest alone is guarded.
+    let tokens = start(Vec::new(), &["let-me-in"], Bounds::default()).await;
+    for service in [open().await, tokens] {
+        for call in OPERATIONS.map(call) {
+            let answer = call.with("origin", "http://evil.example").send(&service).await;
+            assert_eq!(answer.error(), (400, "AccessDeniedException".to_owned()));
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+        assert!(service.shelf.records().is_empty());
+        assert_eq!(call("PutRecord").send(&service).await.status, 200);
+    }
+    let service = guarded(None).await;
+    let page = put_record("web", "a").with("origin", "http://evil.example");
+    assert_eq!(page.signed(&service, "AKID").send(&service).await.status, 200);
+}

@@ -243,7 +243,7 @@ async fn stream_of(service: &Service, call: Call, h2: bool) -> http::Response<In
 }
 
 /// The messages of an event stream, one by one.
-struct Messages {
+pub(crate) struct Messages {
     body: Incoming,
     buffer: BytesMut,
     decoder: MessageFrameDecoder,
@@ -251,7 +251,7 @@ struct Messages {
 }
 
 impl Messages {
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let DecodedFrame::Complete(message) = self.decoder.decode_frame(&mut self.buffer).unwrap() {
                 return Some(self.read(&message));
@@ -289,13 +289,13 @@ impl Messages {
     }
 }
 
-async fn consumer(service: &Service) -> String {
+pub(crate) async fn consumer(service: &Service) -> String {
     let body = json!({"StreamARN": arn("s"), "ConsumerName": "c"});
     let answer = service.ok(Wire::Json, "RegisterStreamConsumer", body).await;
     answer["Consumer"]["ConsumerARN"].as_str().unwrap().to_owned()
 }
 
-async fn subscribe(service: &Service, wire: Wire, h2: bool, consumer: &str, begin: Value) -> Messages {
+pub(crate) async fn subscribe(service: &Service, wire: Wire, h2: bool, consumer: &str, begin: Value) -> Messages {
     let body = json!({"ConsumerARN": consumer, "ShardId": "shardId-000000000000", "StartingPosition": begin});
     let answer = stream_of(service, Call::kinesis(wire, "SubscribeToShard", &body), h2).await;
     assert_eq!(answer.status(), 200);

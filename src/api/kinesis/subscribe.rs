@@ -77,7 +77,7 @@ struct Push {
     /// The next record.
     position: u64,
     wire: Wire,
-    /// Under AWS's limits: when what was sent is paid for.
+    /// When the next event may be sent, if not at once: under AWS's limits, when what was sent is paid for.
     paid: Option<Instant>,
     /// When the last record that was sent had arrived, milliseconds since 1970.
     arrived_ms: Option<u64>,
@@ -141,15 +141,17 @@ impl Push {
         if let Some(paid) = self.paid.take() {
             clock.sleep_until(paid).await;
         }
-        if let Some(grown) = clock.within(wait, self.stream.grown(self.shard, self.position)).await {
-            grown?;
-        }
+        let grown = clock.within(wait, self.stream.grown(self.shard, self.position)).await.transpose()?;
         let read = self.stream.read(self.shard, self.position, LIMIT).await?;
         // Looked at after the read: the children of a shard that has ended are in it.
         let definition = self.stream.definition()?;
         let payload = self.payload(&definition, &read)?;
         place.send(events::event(self.wire, payload));
         self.account(&definition, &read);
+        if grown.is_some() && read.next == self.position {
+            // The journal said that there is something, and there was nothing to pass: that is not asked without a pause.
+            self.paid = Some(clock.instant() + SUBSCRIPTION_EVENT_EVERY);
+        }
         self.position = read.next;
         Ok(!read.ended)
     }
@@ -175,9 +177,7 @@ impl Push {
         let bytes: usize = read.puts.iter().map(Records::bytes).sum();
         metrics.outgoing_records.inc_by(read.puts.iter().map(|records| records.len() as u64).sum());
         metrics.outgoing_bytes.inc_by(bytes as u64);
-        if read.missed > 0 {
-            report_missed(&self.context, definition, self.shard, read.missed);
-        }
+        report_missed(&self.context, definition, self.shard, read);
         if definition.limits == Limits::Aws {
             let cost = Duration::from_secs_f64(bytes as f64 / SHARD_READ_BYTES_PER_SECOND as f64);
             self.paid = Some(self.context.clock.instant() + cost);

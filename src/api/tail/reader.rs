@@ -243,7 +243,7 @@ impl Origin {
             Origin::Data(stream) => {
                 let records = usize::try_from(records).unwrap_or(GET_RECORDS_MAX).min(GET_RECORDS_MAX);
                 let read = stream.read(shard, position, ReadLimit { records, bytes: TAIL_READ_BYTES }).await?;
-                let (first, next, missed) = (read.first, read.next, read.missed);
+                let (first, next, missed) = (read.first, read.next, read.missed + read.damaged);
                 Ok(Chunk { first, puts: read.puts, next, missed, ended: read.ended })
             }
         }

@@ -40,8 +40,10 @@ pub(super) struct Copier {
     pub(super) shared: Arc<Shared>,
     /// The shard's name there.
     pub(super) shard: String,
-    /// Its name as a source of checkpoints.
+    /// The name under which its checkpoint stands.
     pub(super) source: String,
+    /// Its own full name, where that is another one.
+    pub(super) of: Option<String>,
     /// Where to go on.
     pub(super) from: From,
 }
@@ -159,7 +161,8 @@ impl Copier {
         for range in puts(&got.records) {
             let records = &got.records[range];
             let last = records.last().expect("a put has a record");
-            let progress = Progress { sequence: last.sequence_number().to_owned(), arrived_ms: arrived(last) };
+            let sequence = last.sequence_number().to_owned();
+            let progress = Progress { sequence, arrived_ms: arrived(last), of: self.of.clone() };
             let checkpoint = Checkpoint { source: self.source.clone(), at: progress.encode() };
             self.append(columns(records), checkpoint).await?;
             self.from = From::After(progress.sequence);

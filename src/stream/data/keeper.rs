@@ -273,8 +273,10 @@ async fn trim_shard(stream: &DataStream, definition: &Definition, shard: &Shard,
     let retention_ms = definition.retention.as_millis() as u64;
     if horizon < end {
         let oldest = journal.read(id, horizon, 1).await?;
-        let arrived_ms = oldest.puts.first().map_or(now_ms, |records| records.arrived_ms);
-        return Ok(Left::Records(arrived_ms.saturating_add(retention_ms)));
+        // Without one the journal has lost the shard's end: nothing is left.
+        if let Some(records) = oldest.puts.first() {
+            return Ok(Left::Records(records.arrived_ms.saturating_add(retention_ms)));
+        }
     }
     let Some(closed) = shard.closed else { return Ok(Left::Empty) };
     let shown_until = closed.at_ms.saturating_add(retention_ms);

@@ -127,6 +127,22 @@ impl Feed {
         }
         following.known = ends.into_iter().filter(|(shard, _)| exists(&shard.stream)).collect();
         self.look();
+        self.warn_of_others();
+    }
+
+    /// Says which data streams were read before and are not any more: they exist, and the source is another one now.
+    fn warn_of_others(&self) {
+        let Some(following) = &self.following else { return };
+        let now = following.current.as_ref().map(|now| now.id);
+        let others = following.known.keys().map(|shard| shard.stream).filter(|stream| Some(*stream) != now);
+        for other in others.collect::<BTreeSet<_>>() {
+            tracing::warn!(
+                by = %self.by,
+                data_stream = %other,
+                now = &*following.name,
+                "the source is another data stream than before: what the one before holds and was not delivered is not"
+            );
+        }
     }
 
     /// Brings it in line with the definitions, if they changed.

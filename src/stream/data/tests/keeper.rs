@@ -90,6 +90,17 @@ async fn a_closed_shard_is_forgotten_once_nobody_can_ask_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_closed_shard_that_lost_its_tail_is_forgotten_like_another() {
+    let mut rig = Rig::kept(1, MINUTE);
+    rig.put(None, &[(0, "a")]).await;
+    rig.reshard(&[Step::Split { shard: 0, start: inside(0, 1) }]).await;
+    rig.change(|definition| definition.shards[0].closed.as_mut().unwrap().end = 3);
+    assert_eq!(rig.stream.stands().await.unwrap().shards[0].end, 1, "what is lost is not shown as held");
+    let asked = rig.clock.clone().within(10 * MINUTE, rig.asked()).await;
+    assert!(matches!(asked, Some(Change::ForgetShards { shards, .. }) if shards == [0]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_vanished_goes_with_its_last_record() {
     let mut rig = Rig::kept(2, MINUTE);
     rig.put(None, &[(0, "a")]).await;

@@ -246,6 +246,9 @@ async fn trim(stream: &DataStream, definition: &Definition, now_ms: u64) -> Resu
             }
             Left::Shown(until) => at_least(until),
             Left::Empty => {}
+            // While a parent is listed its children are too, the empty ones that a rescale left included: whoever still reads
+            // the parent must see by them that what they became comes later.
+            Left::Over if shard.parents().any(|parent| is_listed(definition, parent, &over)) => {}
             Left::Over => over.push(shard.index),
         }
     }
@@ -258,6 +261,11 @@ async fn trim(stream: &DataStream, definition: &Definition, now_ms: u64) -> Resu
         shared.rates.of(stream.id).forget_shards(&over);
     }
     Ok(due)
+}
+
+/// Whether a shard is in the map, and will be when those that are `over` are forgotten.
+fn is_listed(definition: &Definition, index: u32, over: &[u32]) -> bool {
+    definition.shard(index).is_some() && over.binary_search(&index).is_err()
 }
 
 async fn trim_shard(stream: &DataStream, definition: &Definition, shard: &Shard, now_ms: u64) -> Result<Left> {

@@ -223,8 +223,7 @@ impl Feed {
     /// Opens a shard, or has its beginning found out, if it is its time.
     fn consider(&mut self, now: &Definition, shard: &Shard) {
         let id = id_of(now, shard);
-        let mut parents = [shard.parent, shard.adjacent_parent].into_iter().flatten();
-        if self.shards.contains_key(&id) || !parents.all(|parent| self.is_read(now, parent)) {
+        if self.shards.contains_key(&id) || !shard.parents().all(|parent| self.is_read(now, parent)) {
             return;
         }
         let Some(following) = &mut self.following else { return };

@@ -96,9 +96,10 @@ impl Importer {
             StartAt::Time(ms) => From::Time(ms),
         };
         let settings = Settings { name, poll: source.poll, encrypt, bytes_max };
+        let naming = Naming::new(&identity.arn, identity.created_ms);
         let importer = Importer {
-            shared: Arc::new(Shared { upstream, settings, into, clock, state, metrics, answers, consumer }),
-            naming: Naming::new(&identity.arn, identity.created_ms),
+            shared: Arc::new(Shared { upstream, identity, settings, into, clock, state, metrics, answers, consumer }),
+            naming,
             start,
             done: BTreeSet::new(),
             running: BTreeSet::new(),
@@ -133,9 +134,17 @@ impl Importer {
         if !self.running.insert(shard.to_owned()) {
             return;
         }
-        let from = progress.get(shard).map_or(self.start.clone(), |progress| From::After(progress.sequence.clone()));
-        let copier =
-            Copier { shared: self.shared.clone(), shard: shard.to_owned(), source: self.naming.source(shard), from };
+        let last = progress.get(shard).cloned();
+        let from = last.as_ref().map_or(self.start.clone(), |last| From::After(last.sequence.clone()));
+        let copier = Copier {
+            shared: self.shared.clone(),
+            shard: shard.to_owned(),
+            source: self.naming.source(shard),
+            from,
+            last,
+            heard: None,
+            cramped: false,
+        };
         let shard = shard.to_owned();
         self.copiers.spawn(async move { (shard, copier.run().await) });
     }

@@ -224,6 +224,10 @@ pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_mins(1);
 /// Records whose arrival differs by more than this are not copied in one put: the hour in an object's prefix is that of its
 /// oldest record.
 pub const SOURCE_PUT_SPREAD_MS: u64 = 60_000;
+/// After so long without an answer of a source it is asked whether it still has what was copied last.
+pub const SOURCE_GAP_AFTER: Duration = Duration::from_mins(1);
+/// Reads that this may take, where a shard has long stretches without records.
+pub const SOURCE_GAP_READS_MAX: usize = 20;
 /// A subscription of which nothing is heard for this long is given up: one event is due every five seconds.
 pub const SOURCE_SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How long the checkpoint of a shard is kept that its stream does not list any more: records of Kinesis live a day at the

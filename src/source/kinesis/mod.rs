@@ -101,7 +101,7 @@ impl Importer {
         let naming = Naming::new(&identity.arn, identity.created_ms);
         let importer = Importer {
             slots: Slots::load(naming, &into.checkpoints().await?)?,
-            shared: Arc::new(Shared { upstream, settings, into, clock, state, metrics, answers, consumer }),
+            shared: Arc::new(Shared { upstream, identity, settings, into, clock, state, metrics, answers, consumer }),
             start,
             done: BTreeSet::new(),
             running: BTreeSet::new(),
@@ -135,10 +135,12 @@ impl Importer {
         if self.running.contains(shard) {
             return;
         }
-        let Taken { source, of, sequence } = self.slots.take(shard, &self.running, self.shared.clock.now_ms());
+        let Taken { source, of, last } = self.slots.take(shard, &self.running, self.shared.clock.now_ms());
         self.running.insert(shard.to_owned());
-        let from = sequence.map_or(self.start.clone(), From::After);
-        let copier = Copier { shared: self.shared.clone(), shard: shard.to_owned(), source, of, from };
+        let from = last.as_ref().map_or(self.start.clone(), |last| From::After(last.sequence.clone()));
+        let (heard, cramped) = (None, false);
+        let copier =
+            Copier { shared: self.shared.clone(), shard: shard.to_owned(), source, of, from, last, heard, cramped };
         let shard = shard.to_owned();
         self.copiers.spawn(async move { (shard, copier.run().await) });
     }

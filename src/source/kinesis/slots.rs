@@ -22,7 +22,7 @@ pub(super) struct Slots {
 struct Slot {
     /// The name under which the checkpoint stands.
     source: String,
-    sequence: Option<String>,
+    last: Option<Progress>,
     /// When the shard was last known to be there, milliseconds since 1970.
     seen_ms: u64,
 }
@@ -35,7 +35,7 @@ pub(super) struct Taken {
     /// Its own full name, where that is another one.
     pub(super) of: Option<String>,
     /// The last record that was copied, if one was.
-    pub(super) sequence: Option<String>,
+    pub(super) last: Option<Progress>,
 }
 
 impl Slots {
@@ -46,11 +46,11 @@ impl Slots {
     pub(super) fn load(naming: Naming, checkpoints: &BTreeMap<String, Bytes>) -> Result<Self> {
         let mut slots = BTreeMap::new();
         for (source, at) in checkpoints.iter().filter(|(source, _)| naming.is_of_stream(source)) {
-            let Progress { sequence, arrived_ms, of } = serde_json::from_slice(at).map_err(|error| {
+            let last: Progress = serde_json::from_slice(at).map_err(|error| {
                 Error::corrupt(format!("the checkpoint of source {source} cannot be read")).because(error)
             })?;
-            let slot = Slot { source: source.clone(), sequence: Some(sequence), seen_ms: arrived_ms };
-            slots.insert(of.unwrap_or_else(|| source.clone()), slot);
+            let of = last.of.clone().unwrap_or_else(|| source.clone());
+            slots.insert(of, Slot { source: source.clone(), seen_ms: last.arrived_ms, last: Some(last) });
         }
         Ok(Slots { naming, slots })
     }
@@ -74,10 +74,10 @@ impl Slots {
             let past = self.slots.iter().find(is_past).map(|(past, _)| past.clone());
             let past = past.and_then(|past| self.slots.remove(&past));
             let source = past.map_or_else(|| self.free(&name), |slot| slot.source);
-            self.slots.insert(name.clone(), Slot { source, sequence: None, seen_ms: now_ms });
+            self.slots.insert(name.clone(), Slot { source, last: None, seen_ms: now_ms });
         }
-        let Slot { source, sequence, .. } = &self.slots[&name];
-        Taken { source: source.clone(), of: (*source != name).then_some(name), sequence: sequence.clone() }
+        let Slot { source, last, .. } = &self.slots[&name];
+        Taken { source: source.clone(), of: (*source != name).then_some(name), last: last.clone() }
     }
 
     /// A name like this one that nobody uses: a shard that was past and is back may find another under its own.
@@ -105,8 +105,11 @@ mod tests {
         Progress { sequence: sequence.into(), arrived_ms, of: of.map(str::to_owned) }.encode()
     }
 
-    fn taken(source: &str, of: Option<&str>, sequence: Option<&str>) -> Taken {
-        Taken { source: source.into(), of: of.map(str::to_owned), sequence: sequence.map(str::to_owned) }
+    fn taken(source: &str, of: Option<&str>, last: Option<(&str, u64)>) -> Taken {
+        let of = of.map(str::to_owned);
+        let progress =
+            |(sequence, arrived_ms): (&str, _)| Progress { sequence: sequence.into(), arrived_ms, of: of.clone() };
+        Taken { source: source.into(), last: last.map(progress), of }
     }
 
     #[test]
@@ -122,7 +125,7 @@ mod tests {
         let (none, now_ms) = (BTreeSet::new(), DAY_MS + 1);
         // 0 is listed, and 1 was there a moment ago.
         slots.seen(["0"].into_iter(), now_ms);
-        assert_eq!(slots.take("0", &none, now_ms), taken(&own("0"), None, Some("10")));
+        assert_eq!(slots.take("0", &none, now_ms), taken(&own("0"), None, Some(("10", 0))));
         // The stream that was made before is past.
         let (old, child) = (naming(1).source("0"), own("2"));
         assert_eq!(slots.take("2", &none, now_ms), taken(&old, Some(&child), None));
@@ -141,7 +144,7 @@ mod tests {
         let (old, child) = (naming(2).source("0"), naming(2).source("7"));
         let stored = BTreeMap::from([(old.clone(), progress("70", 5, Some(&child)))]);
         let mut slots = Slots::load(naming(2), &stored).unwrap();
-        assert_eq!(slots.take("7", &BTreeSet::new(), 6), taken(&old, Some(&child), Some("70")));
+        assert_eq!(slots.take("7", &BTreeSet::new(), 6), taken(&old, Some(&child), Some(("70", 5))));
         // Should the one that was past come back, there is another under its name.
         assert_eq!(slots.take("0", &BTreeSet::new(), 6), taken(&format!("{old}+"), Some(&old), None));
     }

@@ -247,9 +247,7 @@ async fn a_denial_of_a_consumer_is_not_evaded_by_a_shorter_arn() {
     assert_eq!(send("CreateStream", json!({"StreamName": "s", "ShardCount": 1})).await.status, 200);
     let consumer = send("RegisterStreamConsumer", json!({"StreamARN": arn("s"), "ConsumerName": "c"})).await.body();
     let whole = consumer["Consumer"]["ConsumerARN"].as_str().unwrap().to_owned();
-    for (resource, code) in
-        [(whole, "AccessDeniedException"), (arn("s/consumer/c"), "ResourceNotFoundException")]
-    {
+    for (resource, code) in [(whole, "AccessDeniedException"), (arn("s/consumer/c"), "ResourceNotFoundException")] {
         for (operation, more) in [
             ("TagResource", json!({"Tags": {"a": "b"}})),
             ("UntagResource", json!({"TagKeys": ["a"]})),

@@ -142,9 +142,9 @@ impl Edge {
         let signed = signed_part(&head);
         let credentials = access.tail(&signed, &tail::RULES, arrived_ms);
         // What has no body is not held.
-        let (caller, _) = admit(&access, credentials, &signed, body, 0).await?;
-        let place = tail::place(&self.tails)?;
-        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, place).await
+        let (caller, Received { hold, .. }) = admit(&access, credentials, &signed, body, 0).await?;
+        let room = tail::Room { place: tail::place(&self.tails)?, pieces: hold };
+        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, room).await
     }
 }
 

@@ -97,6 +97,34 @@ async fn a_policy_bounds_what_a_key_may_do() {
 }
 
 #[tokio::test]
+async fn who_may_not_read_a_data_stream_cannot_have_it_delivered() {
+    let statement = |more: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[
+                {{"Effect":"Allow","Action":"firehose:*","Resource":"*"}}{more}]}}"#
+        )
+    };
+    let reads = r#",{"Effect":"Allow","Action":"kinesis:GetRecords","Resource":"arn:aws:kinesis:us-east-1:000000000000:stream/clicks"}"#;
+    let keys = vec![key("WRITES", Some(&statement(""))), key("READS", Some(&statement(reads)))];
+    let service = start(keys, &[], Bounds::default()).await;
+    // In another partition's words it is the same stream.
+    for partition in ["aws", "aws-cn"] {
+        let body = format!(
+            r#"{{"DeliveryStreamName":"s","DeliveryStreamType":"KinesisStreamAsSource","KinesisStreamSourceConfiguration":
+                {{"KinesisStreamARN":"arn:{partition}:kinesis:us-east-1:000000000000:stream/clicks","RoleARN":"arn:aws:iam::000000000000:role/r"}},
+                "S3DestinationConfiguration":{{"RoleARN":"arn:aws:iam::000000000000:role/r","BucketARN":"arn:aws:s3:::b"}}}}"#
+        );
+        let create = Call::aws("CreateDeliveryStream", body);
+        let refused = create.clone().signed(&service, "WRITES").send(&service).await;
+        assert_eq!(refused.error(), (400, "AccessDeniedException".to_owned()));
+        assert!(refused.json()["message"].as_str().unwrap().contains("kinesis:GetRecords on resource"));
+        let allowed = create.signed(&service, "READS").send(&service).await;
+        let message = allowed.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with("stream clicks under account 000000000000 not found."), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn ingest_asks_for_a_token_or_a_signature() {
     let service = guarded(None).await;
     let call = Call::ingest("web", "text/plain", "x");

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use standpipe::api::server::{Answer, Bounds, Ended, Feed, Handler, Request, Response, Server};
 use standpipe::clock::Clock;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -46,11 +46,15 @@ struct Running {
 }
 
 async fn run(grace: Duration) -> Running {
+    let (answer_stall, answer_time) = (Duration::from_millis(300), Duration::from_secs(1));
+    run_within(grace, Bounds { answer_stall, answer_time, ..Bounds::default() }).await
+}
+
+async fn run_within(grace: Duration, bounds: Bounds) -> Running {
     let (sender, feeds) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(1));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let bounds = Bounds { answer_stall: Duration::from_millis(300), ..Bounds::default() };
     let handler = Long { feeds: sender, room: room.clone() };
     let server = Server::new(Clock::real()).with_bounds(bounds);
     let ended = tokio::spawn(server.serve(listener, handler, stop.clone(), grace));
@@ -124,4 +128,45 @@ async fn who_does_not_read_an_answer_is_cut_and_gives_its_room_back() {
     assert_eq!(running.room.available_permits(), 0);
     drop(running.room.acquire().await.unwrap());
     drop(silent);
+}
+
+#[tokio::test]
+async fn who_reads_an_answer_drop_by_drop_is_cut_and_gives_its_room_back() {
+    let running = run(Duration::from_mins(1)).await;
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let reading = tokio::spawn(async move {
+        // Never a pause that is too long: all of it would take a minute and more.
+        let mut buffer = vec![0; 100 << 10];
+        while slow.read_exact(&mut buffer).await.is_ok() {
+            Clock::real().sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let room = Clock::real().within(Duration::from_secs(20), running.room.acquire()).await;
+    assert!(room.is_some(), "the room is held for as long as the client likes");
+    reading.abort();
+}
+
+#[tokio::test]
+async fn over_http_2_little_counts_as_sent_that_was_not_read() {
+    let mut running = run_within(Duration::from_mins(1), Bounds::default()).await;
+    let io = TokioIo::new(TcpStream::connect(running.address).await.unwrap());
+    // It takes in a megabyte for each answer and reads none of them.
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 16);
+    let (mut sender, connection) = builder.handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut taken = 0;
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        let request = http::Request::get(format!("http://{}/", running.address)).body(Empty::<Bytes>::new()).unwrap();
+        answers.push(sender.send_request(request).await.unwrap());
+        let feed = running.feeds.recv().await.unwrap();
+        while let Some(Some(place)) = Clock::real().within(Duration::from_millis(50), feed.place()).await {
+            place.send(vec![0; 32 << 10]);
+            taken += 32 << 10;
+        }
+    }
+    // The connection's window, and for each answer 64 KiB that wait to be sent and three pieces.
+    assert!(taken <= (64 << 10) + 8 * (160 << 10), "{taken} bytes");
 }

@@ -1,6 +1,6 @@
 """A delivery stream over a data stream that is split and merged all the time and killed again and again, under a load
-of keyed records. Then the oracle counts: nothing lost, nothing twice, and the records of a partition key in order
-within each object.
+of keyed records. Then the oracle counts: nothing lost, nothing twice, and the records of a partition key in order,
+within each object and from one to the next: a shard is read only after its parents.
 
     python kinesis/chaos.py --cycles 50
 """
@@ -112,13 +112,6 @@ class Workers:
             self.merges += 1
 
 
-def judge(ledger, objects):
-    """The oracle's verdict, with order within each object alone: between objects a key's shards may overtake."""
-    verdict = oracle.judge(ledger, objects)
-    verdict.disorder = [fault for fault in verdict.disorder if isinstance(fault[0], tuple)]
-    return verdict
-
-
 def made(folder, shards=4):
     """A running service with both streams made through the API: those of the file are not split by anybody. The
     bucket is a folder."""
@@ -162,6 +155,8 @@ def run(folder, cycles, seed=1):
         time.sleep(1)
         workers.stop()
         delivered(standpipe, ledger, lake)
+        standpipe.drained(DELIVERY)
+        replayed = read_again(streams.client(standpipe.endpoint), ledger)
         code = standpipe.terminate()
         assert code == 0, f"SIGTERM ended it with {code}: {standpipe.last_lines()}"
     finally:
@@ -169,12 +164,38 @@ def run(folder, cycles, seed=1):
         if standpipe.process.poll() is None:
             standpipe.kill()
     objects = list(oracle.local_objects(lake / DELIVERY))
-    verdict = judge(ledger, objects)
+    verdict = oracle.judge(ledger, objects)
     if not verdict.right:
         print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
     assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
     assert workers.splits and workers.merges, f"no split or no merge: {getattr(workers, 'last_error', None)}"
-    return verdict, {"splits": workers.splits, "merges": workers.merges}
+    return verdict, {"splits": workers.splits, "merges": workers.merges, "replayed": replayed}
+
+
+def read_again(kinesis, ledger):
+    """Reads the data stream itself from the horizon, each shard after its parents: what was acknowledged is there once,
+    and the records and sequence numbers of each key rise; how many records there are."""
+    waiting, past, seen, last = streams.shards(kinesis, DATA), set(), set(), {}
+    while waiting:
+        shard = next(name for name, shard in waiting.items() if not set(streams.parents(shard)) - past)
+        for record in streams.read(kinesis, streams.iterator(kinesis, DATA, shard, "TRIM_HORIZON"), timeout=60)[0]:
+            fields = json.loads(record["Data"])
+            name = (fields["producer"], fields["n"])
+            assert oracle.record(*name) == record["Data"] and record["PartitionKey"] == name[0], record
+            assert name in ledger.acknowledged or name in ledger.open, f"foreign: {record}"
+            assert name not in seen, f"twice: {record}"
+            place = (name[1], int(record["SequenceNumber"]))
+            before = last.get(name[0], (-1, -1))
+            assert place[1] > before[1], f"{record} in {shard} after {before}"
+            seen.add(name)
+            if name in ledger.acknowledged:
+                assert place[0] > before[0], f"{record} in {shard} after {before}"
+                last[name[0]] = place
+        past.add(shard)
+        del waiting[shard]
+    lost = ledger.acknowledged - seen
+    assert not lost, f"lost: {sorted(lost)[:5]}"
+    return len(seen)
 
 
 def delivered(standpipe, ledger, lake, timeout=120, stream=DELIVERY):

@@ -54,8 +54,9 @@ def data_javascript(place):
 def data_rust(place):
     """The Rust SDK: put, read, subscribe over a split, reshard, delete."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", service.ROOT / "target"))
-    program = target / "debug/examples/kinesis_sdk"
-    if not program.exists():
+    built = [folder / "examples/kinesis_sdk" for folder in (service.binary().parent, target / "release", target / "debug")]
+    program = next((path for path in built if path.exists()), None)
+    if not program:
         raise Skipped("it is not built: cargo build --example kinesis_sdk")
     with alone(place) as standpipe:
         return external([program, standpipe.endpoint, "rust"])
@@ -106,7 +107,7 @@ def kpl(place):
         assert said["user_records"] == count, said
         ledger.take("kpl", range(count), True)
         chaos.delivered(standpipe, ledger, lake, timeout=60)
-        packed = streams.client(standpipe.endpoint)
+        packed = streams.client(standpipe.endpoint, authority=str(cert))
         found = [
             record for shard in streams.shards(packed, chaos.DATA)
             for record in streams.read(packed, streams.iterator(packed, chaos.DATA, shard, "TRIM_HORIZON"))[0]

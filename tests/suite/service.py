@@ -158,7 +158,8 @@ class Service:
         said = self.run("status", "--ledger", "--json", "--data-dir", str(self.data_dir))
         plans = [json.loads(line)["entry"].get("plan") for line in said.splitlines()]
         plans = [plan for plan in plans if plan and plan["key"].startswith(f"{name}/")]
-        return [plan["key"] for plan in sorted(plans, key=lambda plan: plan["start"])]
+        # Of one shard each: a stream of direct puts.
+        return [plan["key"] for plan in sorted(plans, key=lambda plan: plan["spans"][0][1])]
 
     def drained(self, *streams, timeout=120):
         """Waits until nothing of these streams waits any more; then the identity must hold."""

@@ -24,6 +24,8 @@ from kinesis import streams
 DATA, DELIVERY = "clicks", "landed"
 # A few shards more or less, whatever the seed.
 SHARDS_MIN, SHARDS_MAX = 2, 12
+# Records a call: enough that objects are made by their size, several between two kills.
+BATCH = 40
 
 
 def configured(folder, lake, shards=4, **settings):
@@ -82,7 +84,7 @@ class Workers:
         kinesis, round_ = streams.client(self.endpoint, attempts=5 if index % 2 else 1), 0
         while not self.stopping.is_set():
             for key in range(keys):
-                if not put(kinesis, f"p{index}k{key}", range(round_ * 10, round_ * 10 + 10), self.ledger):
+                if not put(kinesis, f"p{index}k{key}", range(round_ * BATCH, round_ * BATCH + BATCH), self.ledger):
                     self.stopping.wait(0.05)
             round_ += 1
 

@@ -101,10 +101,14 @@ class Service:
         tls = f'tls = {{ cert = "{cert}", key = "{key}" }}\n'
         self.config.write_text(text.replace("[server]\n", f"[server]\n{tls}", 1))
 
-    def start(self, timeout=60):
+    def launch(self):
+        """Starts it, and does not wait until it is ready."""
         with self.log.open("ab") as log:
             command = [binary(), "serve", "--config", self.config, "--log-format", "json"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self, timeout=60):
+        self.launch()
         deadline = time.monotonic() + timeout
         while not self.ready():
             assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.last_lines()}"

@@ -147,10 +147,17 @@ def run(folder, cycles, seed=1):
     lake = folder / "buckets" / "lake"
     standpipe, ledger = made(folder), oracle.Ledger()
     workers = Workers(standpipe.endpoint, ledger, rng).start()
+    early = 0
     try:
         for cycle in range(cycles):
             time.sleep(rng.uniform(0.2, 2))
             standpipe.kill()
+            if cycle % 4 == 3:
+                standpipe.launch()
+                # Somewhere in its recovery.
+                time.sleep(rng.uniform(0, 0.1))
+                standpipe.kill()
+                early += 1
             standpipe.start()
             if (cycle + 1) % 20 == 0:
                 print(f"  {cycle + 1} kills, {ledger.counts()[0]} records acknowledged", file=sys.stderr, flush=True)
@@ -171,7 +178,7 @@ def run(folder, cycles, seed=1):
         print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
     assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
     assert workers.splits and workers.merges, f"no split or no merge: {getattr(workers, 'last_error', None)}"
-    return verdict, {"splits": workers.splits, "merges": workers.merges, "replayed": replayed}
+    return verdict, {"splits": workers.splits, "merges": workers.merges, "kills_at_start": early, "replayed": replayed}
 
 
 def read_again(kinesis, ledger):

@@ -1,6 +1,7 @@
 """A delivery stream over a data stream that is split and merged all the time and killed again and again, under a load
 of keyed records. Then the oracle counts: nothing lost, nothing twice, and the records of a partition key in order,
-within each object and from one to the next: a shard is read only after its parents.
+within each object and from one to the next: a shard is read only after its parents. A consumer reads along, and the
+stream is read again in the end.
 
     python kinesis/chaos.py --cycles 50
 """
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 import oracle
 import service
 from kinesis import streams
+from kinesis.reader import Reader
 
 DATA, DELIVERY = "clicks", "landed"
 # A few shards more or less, whatever the seed.
@@ -52,14 +54,15 @@ def put(kinesis, producer, numbers, ledger):
 
 
 class Workers:
-    """Producers, each with keys of its own, and one that reshards; they bridge the service's absence."""
+    """Producers, each with keys of its own, one that reshards, one that reads; they bridge the service's absence."""
 
     def __init__(self, endpoint, ledger, rng, producers=3, keys=6):
         self.stopping = threading.Event()
         self.endpoint, self.ledger, self.rng = endpoint, ledger, rng
         self.splits = self.merges = 0
         self.faults = []
-        work = [(self._produce, (index, keys)) for index in range(producers)] + [(self._reshard, ())]
+        self.reader = Reader(endpoint, DATA)
+        work = [(self._produce, (index, keys)) for index in range(producers)] + [(self._reshard, ()), (self._read, ())]
         self._threads = [threading.Thread(target=self._run, args=part, daemon=True) for part in work]
 
     def start(self):
@@ -87,6 +90,16 @@ class Workers:
                 if not put(kinesis, f"p{index}k{key}", range(round_ * BATCH, round_ * BATCH + BATCH), self.ledger):
                     self.stopping.wait(0.05)
             round_ += 1
+
+    def _read(self):
+        while not self.stopping.is_set():
+            try:
+                self.reader.round()
+            except AssertionError:
+                raise
+            except Exception as error:  # noqa: BLE001  (killed meanwhile)
+                self.last_read_error = error
+            self.stopping.wait(0.05)
 
     def _reshard(self):
         kinesis = streams.client(self.endpoint, attempts=1, read_timeout=5)
@@ -165,7 +178,9 @@ def run(folder, cycles, seed=1):
         workers.stop()
         delivered(standpipe, ledger, lake)
         standpipe.drained(DELIVERY)
-        replayed = read_again(streams.client(standpipe.endpoint), ledger)
+        stored = read_again(streams.client(standpipe.endpoint), ledger)
+        read_along = len(workers.reader.read)
+        workers.reader.verify(stored)
         code = standpipe.terminate()
         assert code == 0, f"SIGTERM ended it with {code}: {standpipe.last_lines()}"
     finally:
@@ -178,13 +193,13 @@ def run(folder, cycles, seed=1):
         print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
     assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
     assert workers.splits and workers.merges, f"no split or no merge: {getattr(workers, 'last_error', None)}"
-    return verdict, {"splits": workers.splits, "merges": workers.merges, "kills_at_start": early, "replayed": replayed}
+    return verdict, {"splits": workers.splits, "merges": workers.merges, "kills_at_start": early, "read_along": read_along, "stored": len(stored)}
 
 
 def read_again(kinesis, ledger):
     """Reads the data stream itself from the horizon, each shard after its parents: what was acknowledged is there once,
-    and the records and sequence numbers of each key rise; how many records there are."""
-    waiting, past, seen, last = streams.shards(kinesis, DATA), set(), set(), {}
+    and the records and sequence numbers of each key rise. The sequence number of each record."""
+    waiting, past, seen, last = streams.shards(kinesis, DATA), set(), {}, {}
     while waiting:
         shard = next(name for name, shard in waiting.items() if not set(streams.parents(shard)) - past)
         for record in streams.read(kinesis, streams.iterator(kinesis, DATA, shard, "TRIM_HORIZON"), timeout=60)[0]:
@@ -196,15 +211,15 @@ def read_again(kinesis, ledger):
             place = (name[1], int(record["SequenceNumber"]))
             before = last.get(name[0], (-1, -1))
             assert place[1] > before[1], f"{record} in {shard} after {before}"
-            seen.add(name)
+            seen[name] = record["SequenceNumber"]
             if name in ledger.acknowledged:
                 assert place[0] > before[0], f"{record} in {shard} after {before}"
                 last[name[0]] = place
         past.add(shard)
         del waiting[shard]
-    lost = ledger.acknowledged - seen
+    lost = ledger.acknowledged - seen.keys()
     assert not lost, f"lost: {sorted(lost)[:5]}"
-    return len(seen)
+    return seen
 
 
 def delivered(standpipe, ledger, lake, timeout=120, stream=DELIVERY):

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use standpipe::api::server::{Answer, Bounds, Ended, Feed, Handler, Request, Response, Server};
 use standpipe::clock::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -132,9 +132,12 @@ async fn who_does_not_read_an_answer_is_cut_and_gives_its_room_back() {
 
 #[tokio::test]
 async fn who_reads_an_answer_drop_by_drop_is_cut_and_gives_its_room_back() {
-    let running = run(Duration::from_mins(1)).await;
+    let bounds = Bounds { answer_time: Duration::from_secs(1), ..Bounds::default() };
+    let running = run_within(Duration::from_mins(1), bounds).await;
     let mut slow = TcpStream::connect(running.address).await.unwrap();
     slow.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    slow.readable().await.unwrap();
+    assert_eq!(running.room.available_permits(), 0);
     let reading = tokio::spawn(async move {
         // Never a pause that is too long: all of it would take a minute and more.
         let mut buffer = vec![0; 100 << 10];
@@ -149,24 +152,40 @@ async fn who_reads_an_answer_drop_by_drop_is_cut_and_gives_its_room_back() {
 
 #[tokio::test]
 async fn over_http_2_little_counts_as_sent_that_was_not_read() {
+    const ANSWERS: usize = 60;
+    const PIECE: usize = 32 << 10;
     let mut running = run_within(Duration::from_mins(1), Bounds::default()).await;
-    let io = TokioIo::new(TcpStream::connect(running.address).await.unwrap());
-    // It takes in a megabyte for each answer and reads none of them.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let (mut from, mut to) = socket.connect(running.address).await.unwrap().into_split();
+    let (client, wire) = tokio::io::duplex(64 << 10);
+    let (mut asked, mut answered) = tokio::io::split(wire);
+    let (reads, over) = (CancellationToken::new(), CancellationToken::new());
+    let (reading, ending, _over) = (reads.clone(), over.clone(), over.drop_guard());
+    tokio::spawn(async move { tokio::io::copy(&mut asked, &mut to).await });
+    tokio::spawn(async move {
+        let _ = reading.run_until_cancelled(tokio::io::copy(&mut from, &mut answered)).await;
+        ending.cancelled().await;
+    });
+    // It says that it would take in whatever comes, and then reads nothing.
     let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 16);
-    let (mut sender, connection) = builder.handshake(io).await.unwrap();
+    builder.initial_stream_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(client)).await.unwrap();
     tokio::spawn(connection);
-    let mut taken = 0;
-    let mut answers = Vec::new();
-    for _ in 0..8 {
+    let (mut answers, mut feeds) = (Vec::new(), Vec::new());
+    for _ in 0..ANSWERS {
         let request = http::Request::get(format!("http://{}/", running.address)).body(Empty::<Bytes>::new()).unwrap();
         answers.push(sender.send_request(request).await.unwrap());
-        let feed = running.feeds.recv().await.unwrap();
+        feeds.push(running.feeds.recv().await.unwrap());
+    }
+    reads.cancel();
+    let mut taken = 0;
+    for feed in &feeds {
         while let Some(Some(place)) = Clock::real().within(Duration::from_millis(50), feed.place()).await {
-            place.send(vec![0; 32 << 10]);
-            taken += 32 << 10;
+            place.send(vec![0; PIECE]);
+            taken += PIECE;
         }
     }
-    // The connection's window, and for each answer 64 KiB that wait to be sent and three pieces.
-    assert!(taken <= (64 << 10) + 8 * (160 << 10), "{taken} bytes");
+    // Of each answer 64 KiB that wait to be sent and three pieces, and what the system takes in for the connection.
+    assert!(taken <= ANSWERS * ((64 << 10) + 3 * PIECE) + (8 << 20), "{taken} bytes");
 }

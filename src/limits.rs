@@ -52,6 +52,8 @@ pub const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
 pub const H2_STREAMS_MAX: u32 = 64;
 /// HTTP/2 streams that a client may reset before we close the connection: honest clients reset few.
 pub const H2_RESETS_MAX: usize = 32;
+/// Bytes of answers that wait on one HTTP/2 stream for its client: they count as sent, so nothing else bounds them.
+pub const H2_SEND_BYTES_MAX: usize = 64 << 10;
 /// Bytes that a client may send ahead on one HTTP/2 stream, and on all streams of one connection.
 pub const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// Bytes that one read from a connection may bring: large enough that a batch of 5 MiB takes few of them.
@@ -61,6 +63,13 @@ pub const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 pub const ANSWER_PIECE_BYTES: usize = 64 << 10;
 /// How long a client may read nothing of an answer that is there.
 pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(75);
+/// How long a client may take to read an answer, or the piece of a long one, that takes room from others: the largest at
+/// 120 KB/s. Whoever reads a little now and then would hold it for hours.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_mins(2);
+/// Bytes of one piece of a long answer that take no room from others.
+pub const PUSH_FREE_BYTES: usize = 128 << 10;
+/// Bytes of larger pieces of long answers held at once, over all connections.
+pub const PUSH_BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
 /// How long a GetRecords call waits for room for its answer before it is throttled.
 pub const ANSWER_ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Characters of a client's own name for a call; a longer one is not used.
@@ -117,6 +126,11 @@ pub const SUBSCRIPTION_EVENT_EVERY: Duration = Duration::from_secs(5);
 pub const SUBSCRIPTION_TAKEOVER_AFTER: Duration = Duration::from_secs(5);
 /// Bytes of records in one event of a subscription: a hundred subscribers may have two each on the way.
 pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = 512 << 10;
+/// The same while slow subscribers leave no room for more: with [`SUBSCRIPTION_EVENT_RECORDS_SMALL`] it is within
+/// [`PUSH_FREE_BYTES`] once it is written, unless a single record is not.
+pub const SUBSCRIPTION_EVENT_BYTES_SMALL: usize = 32 << 10;
+/// Records of such an event.
+pub const SUBSCRIPTION_EVENT_RECORDS_SMALL: usize = 256;
 /// Subscriptions at once.
 pub const SUBSCRIPTIONS_MAX: usize = 2_000;
 /// Consumers of one stream.
@@ -224,8 +238,15 @@ pub const SOURCE_SHARDS_EVERY: Duration = Duration::from_mins(1);
 /// Records whose arrival differs by more than this are not copied in one put: the hour in an object's prefix is that of its
 /// oldest record.
 pub const SOURCE_PUT_SPREAD_MS: u64 = 60_000;
+/// After so long without an answer of a source it is asked whether it still has what was copied last.
+pub const SOURCE_GAP_AFTER: Duration = Duration::from_mins(1);
+/// Reads that this may take, where a shard has long stretches without records.
+pub const SOURCE_GAP_READS_MAX: usize = 20;
 /// A subscription of which nothing is heard for this long is given up: one event is due every five seconds.
 pub const SOURCE_SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long the checkpoint of a shard is kept that its stream does not list any more: records of Kinesis live a day at the
+/// least, so none of it can be asked for then.
+pub const SOURCE_SHARD_KEPT: Duration = Duration::from_hours(24);
 
 // ---- the journal ----
 

@@ -70,8 +70,12 @@ impl House {
 }
 
 async fn make(service: &Service, shards: u32) {
+    make_named(service, "clicks", shards).await;
+}
+
+async fn make_named(service: &Service, name: &str, shards: u32) {
     let new = NewDataStream {
-        name: "clicks".to_owned(),
+        name: name.to_owned(),
         mode: Mode::Provisioned,
         shards: Some(shards),
         record_bytes_max: 1 << 20,
@@ -239,4 +243,31 @@ async fn a_data_stream_that_is_deleted_is_given_up_and_its_successor_delivered()
     let found = house.records();
     assert!(keyed(80..90).iter().all(|record| found.contains(record)));
     assert_eq!(found.len() as u64, done.delivered, "what is counted as delivered is there, and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_source_after_a_restart_is_followed_and_the_first_is_taken_up_where_it_was_left() {
+    let house = House::new("1 KiB", StartAt::Horizon);
+    let service = house.start().await;
+    make(&service, 2).await;
+    make_named(&service, "views", 1).await;
+    put(&service, &keyed(0..10)).await;
+    until(&service, |web| web.delivered == 10).await;
+    stop(service).await;
+
+    for source in [Source::DataStream { name: "views".to_owned(), start: StartAt::Horizon }, Source::Direct] {
+        let service = house.start_as(source).await;
+        let before = until(&service, |web| web.state != "starting").await;
+        // It is put into, and that is none of its concern.
+        put(&service, &keyed(10..15)).await;
+        let now = until(&service, |web| web.state != "starting").await;
+        assert_eq!((now.backlog_records, now.accepted), (0, before.accepted));
+        stop(service).await;
+    }
+    let service = house.start().await;
+    until(&service, |web| web.delivered == 20 && web.backlog_records == 0).await;
+    stop(service).await;
+    let mut expected = [keyed(0..15), keyed(10..15)].concat();
+    expected.sort();
+    assert_eq!(house.records(), expected);
 }

@@ -13,6 +13,8 @@ use standpipe::disk::sim::{Op, SimDisk};
 use standpipe::error::{Error, Result};
 use standpipe::journal::Append;
 use standpipe::record::Records;
+use standpipe::stream::data::{Distribution, Mode, NewDataStream};
+use standpipe::telemetry::status::Status;
 
 const CONFIG: &str = r#"
 data_dir = "/nowhere"
@@ -162,4 +164,54 @@ async fn a_stop_right_after_the_start_says_what_is_left() {
     disk.restart();
     let service = start(CONFIG, &disk, &store).await;
     assert_eq!(service.stop(Duration::from_secs(5)).await.expect("it stops").left, left);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn importers_end_with_the_service() {
+    // Nobody listens there: it is tried again for ever.
+    let source = r#"source = { kinesis = { stream = "clicks", region = "us-east-1", endpoint = "http://127.0.0.1:1", credentials = { access_key_id = "a", secret_access_key = "b" } } }"#;
+    let config = CONFIG.replace("[delivery_stream.web]\n", &format!("[delivery_stream.web]\n{source}\n"));
+    let disk = SimDisk::new(1);
+    let service = start(&config, &disk, &Store::that(Does::Refuse)).await;
+    let clock = Clock::real();
+    let fails = async {
+        while service.status().await.streams[0].last_error.is_none() {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    clock.within(Duration::from_secs(30), fails).await.expect("the importer runs");
+    let counters = service.metrics.stream("web");
+    let metrics = service.metrics.clone();
+    service.stop(Duration::from_secs(5)).await.expect("it stops");
+    // One handle is ours, one is kept with all counters.
+    until("nobody copies any more", || Arc::strong_count(&counters) <= 2).await;
+    drop(metrics);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_counted_of_a_data_stream_goes_with_it() {
+    let config = "data_dir = \"/nowhere\"\n[data_stream.kept]\n[kinesis]\nstate_delay = \"0s\"\n";
+    let service = start(config, &SimDisk::new(1), &Store::that(Does::Refuse)).await;
+    let new = NewDataStream {
+        name: "clicks".into(),
+        mode: Mode::OnDemand,
+        shards: None,
+        record_bytes_max: 1 << 20,
+        distribution: Distribution::default(),
+        warm_mibps: None,
+        tags: Vec::new(),
+    };
+    service.data_streams.create(new).await.expect("the name is free");
+    for name in ["kept", "clicks"] {
+        service.metrics.data_stream(name).incoming_records.inc();
+    }
+    let shown = |name: &str| {
+        let text = service.metrics.render(&Status::default()).expect("a text");
+        text.contains(&format!("standpipe_data_stream_incoming_records_total{{stream=\"{name}\"}} 1"))
+    };
+    assert!(shown("clicks"));
+    service.data_streams.delete("clicks", false).await.expect("nobody needs it");
+    until("it is not shown any more", || !shown("clicks")).await;
+    assert!(shown("kept"));
+    service.stop(Duration::from_secs(5)).await.expect("it stops");
 }

@@ -93,23 +93,19 @@ impl Access {
 
     /// What an AWS call says about its caller; refuses what can be refused without the body.
     pub fn aws<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
-        if self.is_open() {
-            return Ok(Credentials::None);
+        if !self.is_open() {
+            return self.verifier.claim(request, rules, now_ms).map(Credentials::Signed);
         }
-        self.verifier.claim(request, rules, now_ms).map(Credentials::Signed)
+        refuse_pages(request, "an access key")?;
+        Ok(Credentials::None)
     }
 
     /// The same for plain ingest, where a bearer token does as well. With tokens configured one is needed even if
     /// there are no keys.
     pub fn ingest<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
         if self.is_open() && self.tokens.is_empty() {
-            // A browser sends plain text anywhere for any page, also to the loopback of whoever looks at it, and says
-            // so in this header. The AWS APIs are safe from that: no page may send their content type unasked.
-            return if request.headers.contains_key(http::header::ORIGIN) {
-                Err(ApiError::access_denied("requests of web pages (with an Origin header) need a token"))
-            } else {
-                Ok(Credentials::None)
-            };
+            refuse_pages(request, "a token")?;
+            return Ok(Credentials::None);
         }
         let mut values = request.headers.get_all(http::header::AUTHORIZATION).iter();
         let bearer = values.next().map(http::HeaderValue::as_bytes).and_then(bearer_token);
@@ -191,6 +187,17 @@ impl Access {
         let matches = self.tokens.iter().map(|known| sigv4::same(known.reveal().as_bytes(), token));
         matches.fold(false, |any, this| any | this)
     }
+}
+
+/// Refuses what a browser sends for a page, where nobody has to say who they are. It sends plain text anywhere, also to the
+/// loopback of whoever looks at the page; and everything else to a name that the page's owner can point at this loopback
+/// (DNS rebinding). It says so in this header.
+fn refuse_pages(request: &Request<'_>, need: &str) -> Result<(), ApiError> {
+    if request.headers.contains_key(http::header::ORIGIN) {
+        let said = format!("requests of web pages (with an Origin header) need {need}");
+        return Err(ApiError::access_denied(said));
+    }
+    Ok(())
 }
 
 /// What follows `Bearer `, the scheme in any case.

@@ -85,13 +85,6 @@ impl Edge {
                 request.body.discard().await;
                 response
             }
-            // The browser of whoever looks at a page lets it call, unasked, a name that the page's owner can point at
-            // this loopback (DNS rebinding); without keys nothing else would stop it.
-            Some(wire) if page && open => {
-                request.body.discard().await;
-                let error = ApiError::access_denied("requests of web pages (with an Origin header) need an access key");
-                kinesis::wire::refusal(wire, &error)
-            }
             Some(wire) => self.kinesis_call(request, wire).await,
         };
         let mut id = [0; 64];
@@ -149,9 +142,9 @@ impl Edge {
         let signed = signed_part(&head);
         let credentials = access.tail(&signed, &tail::RULES, arrived_ms);
         // What has no body is not held.
-        let (caller, _) = admit(&access, credentials, &signed, body, 0).await?;
-        let place = tail::place(&self.tails)?;
-        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, place).await
+        let (caller, Received { hold, .. }) = admit(&access, credentials, &signed, body, 0).await?;
+        let room = tail::Room { place: tail::place(&self.tails)?, pieces: hold };
+        tail::call(&self.context, &Gate { access: &access, caller }, target, signed.query, room).await
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Importers {
 /// One that runs; it ends when this is dropped.
 struct Running {
     entry: Arc<Entry>,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Importers {
@@ -74,9 +74,14 @@ impl Importers {
                 running.entry(id).or_insert_with(|| self.start(&entry, &answers));
             }
             tokio::select! {
-                changed = catalog.changed() => if changed.is_err() { return },
-                () = stop.cancelled() => return,
+                changed = catalog.changed() => if changed.is_err() { break },
+                () = stop.cancelled() => break,
             }
+        }
+        for Running { task, .. } in running.into_values() {
+            task.abort();
+            // It was told to end, so that is no news.
+            drop(task.await);
         }
     }
 
@@ -90,7 +95,7 @@ impl Importers {
         let state = self.states.begin(entry.id);
         let (all, mine, answers) = (self.clone(), entry.clone(), answers.clone());
         let task = tokio::spawn(async move { all.keep(&mine, state, answers).await });
-        Running { entry: entry.clone(), _task: AbortOnDropHandle::new(task) }
+        Running { entry: entry.clone(), task: AbortOnDropHandle::new(task) }
     }
 
     async fn keep(&self, entry: &Entry, state: Arc<State>, answers: Arc<Semaphore>) {

@@ -20,7 +20,7 @@ use crate::stream::data::DataStreams;
 use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
 
-use super::status::backlog;
+use super::status::{backlog, followed};
 
 /// What every pipeline is made of.
 #[derive(Clone)]
@@ -288,7 +288,8 @@ async fn keep(
         }
         if matches!(until(&orders), Until::Flushed | Until::Left) {
             // What is left cannot be known from a pipeline that failed; the journal can tell.
-            return Ended { left: backlog(&shared.streams, id, &state.seen()).await.records };
+            let followed = followed(&stream.source, &shared.data_streams);
+            return Ended { left: backlog(&shared.streams, id, followed, &state.seen()).await.records };
         }
         tokio::select! {
             () = shared.clock.sleep(RESTART_PAUSE) => {}

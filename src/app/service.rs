@@ -28,7 +28,7 @@ use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::Capacity;
 use crate::stream::Streams;
-use crate::stream::data::DataStreams;
+use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::Status;
 
@@ -48,6 +48,8 @@ pub struct Service {
     clock: Clock,
     /// Cancelled when the service begins to stop.
     stopping: CancellationToken,
+    /// Ends once `stopping` is cancelled.
+    importers: JoinHandle<()>,
     stop: watch::Sender<Stop>,
     pipelines: JoinHandle<Vec<(String, u64)>>,
     /// Against a second process; given back last.
@@ -86,6 +88,7 @@ impl Service {
             data_streams::of_file(config),
         )
         .await?;
+        drop(tokio::spawn(forget_gone(data_streams.watch(), metrics.clone())));
         let streams = Streams::new(journal.clone());
         let (states, sources) = (States::default(), SourceStates::default());
         let shared = Shared {
@@ -117,14 +120,15 @@ impl Service {
             metrics: metrics.clone(),
             states: sources,
         };
-        drop(tokio::spawn(importers.run(stopping.clone())));
+        let importers = tokio::spawn(importers.run(stopping.clone()));
         let (stop, stops) = watch::channel(Stop::No);
         let pipelines = tokio::spawn(Pipelines::new(shared, states).run(stops));
         Ok(Service {
             catalog,
             streams,
             data_streams,
-            stopping: CancellationToken::new(),
+            stopping,
+            importers,
             metrics,
             journal,
             ledger,
@@ -181,6 +185,10 @@ impl Service {
     /// may put any more.
     pub async fn stop(mut self, grace: Duration) -> Result<StopReport> {
         self.stopping.cancel();
+        // Before the pipelines look for the last time; what copiers have queued the journal still finishes.
+        if let Err(error) = (&mut self.importers).await {
+            tracing::error!(%error, "the importers' task panicked");
+        }
         self.stop.send_replace(Stop::Flush);
         let in_time = self.clock.within(grace, &mut self.pipelines).await;
         let ended = if let Some(ended) = in_time {
@@ -195,6 +203,14 @@ impl Service {
             ended.map_err(|error| Error::new(Kind::Internal, "the pipelines' task panicked").because(error))?;
         left.sort();
         Ok(StopReport { left })
+    }
+}
+
+/// Forgets what is counted of data streams that are gone, until the service ends.
+async fn forget_gone(mut data_streams: watch::Receiver<Snapshot>, metrics: Arc<Metrics>) {
+    while data_streams.changed().await.is_ok() {
+        let now = data_streams.borrow_and_update().clone();
+        metrics.retain_data_streams(|name| now.contains_key(name));
     }
 }
 

@@ -58,7 +58,7 @@ impl Gatherer {
     async fn stream(&self, entry: &Entry) -> StreamStatus {
         // What is past is read before what is there, so that the backlog is never negative.
         let seen = self.states.of(entry.id).seen();
-        let backlog = backlog(&self.streams, entry.id, &seen).await;
+        let backlog = backlog(&self.streams, entry.id, followed(&entry.stream.source, &self.data_streams), &seen).await;
         let past = seen.retired + seen.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>();
         let total = seen.total;
         let (source, source_error) = self.source(entry).unzip();
@@ -128,12 +128,22 @@ pub(super) struct Backlog {
     pub bytes: u64,
 }
 
-/// What is in the journal beyond what the delivery stream `id` has seen pass.
-pub(super) async fn backlog(streams: &Streams, id: StreamId, seen: &Seen) -> Backlog {
+/// The data stream that a delivery stream of this source reads, if there is one.
+pub(super) fn followed(source: &Source, data_streams: &DataStreams) -> Option<StreamId> {
+    match source {
+        Source::DataStream { name, .. } => data_streams.get(name).ok().map(|stream| stream.id()),
+        Source::Direct | Source::Kinesis(_) => None,
+    }
+}
+
+/// What is in the journal beyond what the delivery stream `id`, which reads the data stream `followed`, has seen pass. What
+/// it has read of another one, before its source was changed, it remembers; but more of that is none of its concern.
+pub(super) async fn backlog(streams: &Streams, id: StreamId, followed: Option<StreamId>, seen: &Seen) -> Backlog {
     let own = ShardId { stream: id, index: 0 };
     // What is put into the stream itself is its backlog also while its pipeline has not begun.
     let unseen = std::iter::once(&own).chain(seen.ahead.iter()).filter(|shard| !seen.shards.contains_key(*shard));
-    let all = seen.shards.iter().map(|(shard, stands)| (*shard, *stands));
+    let is_read = |shard: &ShardId| shard.stream == id || Some(shard.stream) == followed;
+    let all = seen.shards.iter().filter(|(shard, _)| is_read(shard)).map(|(shard, stands)| (*shard, *stands));
     let all: Vec<_> = all.chain(unseen.map(|shard| (*shard, Stands::default()))).collect();
     let (reader, mut backlog) = (streams.reader(), Backlog { records: 0, bytes: 0 });
     for (shard, Stands { committed, .. }) in all {

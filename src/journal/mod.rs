@@ -175,7 +175,8 @@ pub trait Journal: Send + Sync {
     /// flight: queued before this was asked.
     async fn recall(&self, shard: ShardId, call: CallId) -> Result<Option<Span>>;
 
-    /// The newest durable checkpoint of each source, whether or not the records that came with it are still there.
+    /// The newest durable checkpoint of each source, whether or not the records that came with it are still there. Waits for
+    /// puts that were queued before this was asked, also for those whose callers have gone away.
     async fn checkpoints(&self, shard: ShardId) -> Result<BTreeMap<String, Bytes>>;
 
     /// Lets everything before `end` go: it is never read again. What is really freed is whole segments, so a shard that

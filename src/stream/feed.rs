@@ -2,7 +2,8 @@
 //!
 //! A shard of a data stream is read only when all its parents have been read to their end, so that the records of a key
 //! come in their order. Shards that are there when a feed first sees the stream begin where the delivery stream was told to
-//! begin; those that are made later begin at 0. The pipeline makes each beginning durable, in the ledger, before
+//! begin; those that are made later begin at 0, and so does what comes of a shard of which something was wanted, whatever the
+//! clock said. The pipeline makes each beginning durable, in the ledger, before
 //! it [opens](Feed::open) the shard.
 //!
 //! One read is under way at a time; shards take turns. While nothing comes the feed sleeps: each open shard waits for its
@@ -125,6 +126,8 @@ struct Place {
     closed: Option<u64>,
     /// One past the last position that is wanted.
     wanted: Option<u64>,
+    /// It was taken up before its end: so all that its children hold comes after something that is wanted.
+    leads_on: bool,
     growth: Option<AbortHandle>,
 }
 
@@ -328,7 +331,8 @@ impl Feed {
 
     fn open_at(&mut self, shard: ShardId, position: u64, closed: Option<u64>) {
         let wanted = self.following.as_ref().and_then(|following| following.wanted(shard));
-        self.shards.insert(shard, Place { position, closed, wanted, growth: None });
+        let leads_on = closed.is_none_or(|end| position < end);
+        self.shards.insert(shard, Place { position, closed, wanted, leads_on, growth: None });
         self.arm(shard);
     }
 

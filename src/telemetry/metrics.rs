@@ -71,9 +71,9 @@ impl Metrics {
         streams.entry(name.to_owned()).or_default().clone()
     }
 
-    /// Forgets a data stream that is gone.
-    pub fn forget_data_stream(&self, name: &str) {
-        self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Forgets the data streams that are gone.
+    pub fn retain_data_streams(&self, exists: impl Fn(&str) -> bool) {
+        self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| exists(name));
     }
 
     /// Forgets a stream that is gone.
@@ -115,6 +115,7 @@ const DURABLE: &[Family<StreamStatus>] = &[
     ("failed_records", "Records in the error output", |s| s.failed),
     ("dropped_records", "Records dropped by a transform", |s| s.dropped),
     ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),
+    ("source_discarded_records", "Records given up with a data stream that was deleted", |s| s.discarded),
     ("damaged_records", "Records lost to damage on disk", |s| s.damaged),
     ("objects", "DeliveryToS3.ObjectCount: objects written, error output included", |s| s.objects),
     ("object_bytes", "Bytes of those objects as stored", |s| s.object_bytes),
@@ -238,8 +239,9 @@ mod tests {
         let stream = StreamStatus {
             name: "web".into(),
             accepted: 7,
-            delivered: 4,
+            delivered: 2,
             failed: 1,
+            discarded: 2,
             backlog_records: 2,
             freshness_seconds: Some(1.5),
             ..StreamStatus::default()
@@ -248,7 +250,9 @@ mod tests {
         let text = metrics.render(&status).unwrap();
         for line in [
             "standpipe_accepted_records_total{stream=\"web\"} 7",
-            "standpipe_delivered_records_total{stream=\"web\"} 4",
+            "standpipe_delivered_records_total{stream=\"web\"} 2",
+            "standpipe_source_discarded_records_total{stream=\"web\"} 2",
+            "standpipe_discarded_records_total 0",
             "standpipe_incoming_records_total{stream=\"web\"} 7",
             "standpipe_backlog_records{stream=\"web\"} 2.0",
             "standpipe_data_freshness_seconds{stream=\"web\"} 1.5",

@@ -97,6 +97,34 @@ async fn a_policy_bounds_what_a_key_may_do() {
 }
 
 #[tokio::test]
+async fn who_may_not_read_a_data_stream_cannot_have_it_delivered() {
+    let statement = |more: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[
+                {{"Effect":"Allow","Action":"firehose:*","Resource":"*"}}{more}]}}"#
+        )
+    };
+    let reads = r#",{"Effect":"Allow","Action":"kinesis:GetRecords","Resource":"arn:aws:kinesis:us-east-1:000000000000:stream/clicks"}"#;
+    let keys = vec![key("WRITES", Some(&statement(""))), key("READS", Some(&statement(reads)))];
+    let service = start(keys, &[], Bounds::default()).await;
+    // In another partition's words it is the same stream.
+    for partition in ["aws", "aws-cn"] {
+        let body = format!(
+            r#"{{"DeliveryStreamName":"s","DeliveryStreamType":"KinesisStreamAsSource","KinesisStreamSourceConfiguration":
+                {{"KinesisStreamARN":"arn:{partition}:kinesis:us-east-1:000000000000:stream/clicks","RoleARN":"arn:aws:iam::000000000000:role/r"}},
+                "S3DestinationConfiguration":{{"RoleARN":"arn:aws:iam::000000000000:role/r","BucketARN":"arn:aws:s3:::b"}}}}"#
+        );
+        let create = Call::aws("CreateDeliveryStream", body);
+        let refused = create.clone().signed(&service, "WRITES").send(&service).await;
+        assert_eq!(refused.error(), (400, "AccessDeniedException".to_owned()));
+        assert!(refused.json()["message"].as_str().unwrap().contains("kinesis:GetRecords on resource"));
+        let allowed = create.signed(&service, "READS").send(&service).await;
+        let message = allowed.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with("stream clicks under account 000000000000 not found."), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn ingest_asks_for_a_token_or_a_signature() {
     let service = guarded(None).await;
     let call = Call::ingest("web", "text/plain", "x");
@@ -149,4 +177,22 @@ async fn no_web_page_gets_in_where_nobody_has_to_say_who_they_are() {
     assert_eq!(form.send(&service).await.error(), (400, "SerializationException".to_owned()));
     assert_eq!(call.send(&service).await.status, 200);
     assert_eq!(service.shelf.texts(), ["x"]);
+}
+
+#[tokio::test]
+async fn a_web_page_may_put_with_a_key_and_never_without_keys() {
+    // Also where plain ingest alone is guarded.
+    let tokens = start(Vec::new(), &["let-me-in"], Bounds::default()).await;
+    for service in [open().await, tokens] {
+        for call in OPERATIONS.map(call) {
+            let answer = call.with("origin", "http://evil.example").send(&service).await;
+            assert_eq!(answer.error(), (400, "AccessDeniedException".to_owned()));
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+        assert!(service.shelf.records().is_empty());
+        assert_eq!(call("PutRecord").send(&service).await.status, 200);
+    }
+    let service = guarded(None).await;
+    let page = put_record("web", "a").with("origin", "http://evil.example");
+    assert_eq!(page.signed(&service, "AKID").send(&service).await.status, 200);
 }

@@ -243,7 +243,7 @@ async fn stream_of(service: &Service, call: Call, h2: bool) -> http::Response<In
 }
 
 /// The messages of an event stream, one by one.
-struct Messages {
+pub(crate) struct Messages {
     body: Incoming,
     buffer: BytesMut,
     decoder: MessageFrameDecoder,
@@ -251,7 +251,7 @@ struct Messages {
 }
 
 impl Messages {
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let DecodedFrame::Complete(message) = self.decoder.decode_frame(&mut self.buffer).unwrap() {
                 return Some(self.read(&message));
@@ -289,13 +289,17 @@ impl Messages {
     }
 }
 
-async fn consumer(service: &Service) -> String {
-    let body = json!({"StreamARN": arn("s"), "ConsumerName": "c"});
+pub(crate) async fn consumer(service: &Service) -> String {
+    consumer_of(service, "s", "c").await
+}
+
+async fn consumer_of(service: &Service, stream: &str, name: &str) -> String {
+    let body = json!({"StreamARN": arn(stream), "ConsumerName": name});
     let answer = service.ok(Wire::Json, "RegisterStreamConsumer", body).await;
     answer["Consumer"]["ConsumerARN"].as_str().unwrap().to_owned()
 }
 
-async fn subscribe(service: &Service, wire: Wire, h2: bool, consumer: &str, begin: Value) -> Messages {
+pub(crate) async fn subscribe(service: &Service, wire: Wire, h2: bool, consumer: &str, begin: Value) -> Messages {
     let body = json!({"ConsumerARN": consumer, "ShardId": "shardId-000000000000", "StartingPosition": begin});
     let answer = stream_of(service, Call::kinesis(wire, "SubscribeToShard", &body), h2).await;
     assert_eq!(answer.status(), 200);
@@ -380,4 +384,43 @@ async fn a_subscription_ends_cleanly_when_the_service_stops() {
         drop(events);
         assert_eq!(service.ended.await.unwrap().cut, 0);
     }
+}
+
+#[tokio::test]
+async fn slow_subscribers_hold_no_more_than_their_room_and_hold_up_no_small_records() {
+    let wire = Wire::Cbor;
+    let service = open().await;
+    for name in ["s", "small"] {
+        service.create(name, 1).await;
+    }
+    service.ok(wire, "UpdateMaxRecordSize", json!({"StreamARN": arn("s"), "MaxRecordSizeInKiB": 10_240})).await;
+    let large = record(&"x".repeat(9 << 20), "k");
+    for _ in 0..4 {
+        let mut put = large.clone();
+        put["StreamName"] = "s".into();
+        service.ok(wire, "PutRecord", put).await;
+    }
+    let begin = json!({"Type": "TRIM_HORIZON"});
+    let mut slow = Vec::new();
+    for number in 0..5 {
+        let consumer = consumer_of(&service, "s", &format!("slow-{number}")).await;
+        slow.push(subscribe(&service, wire, false, &consumer, begin.clone()).await);
+    }
+    // It takes a moment until they hold all.
+    let mut waiting = None;
+    for number in 0..10 {
+        let consumer = consumer_of(&service, "s", &format!("next-{number}")).await;
+        let mut next = subscribe(&service, wire, false, &consumer, begin.clone()).await;
+        if service.clock.within(Duration::from_secs(2), next.next()).await.is_none() {
+            waiting = Some(next);
+            break;
+        }
+    }
+    let mut waiting = waiting.expect("memory is held for as many as like");
+    let consumer = consumer_of(&service, "small", "c").await;
+    let mut small = subscribe(&service, wire, true, &consumer, json!({"Type": "LATEST"})).await;
+    put(&service, wire, "small", &["a"]).await;
+    assert_eq!(texts(&small.event().await), ["a"]);
+    drop(slow);
+    assert_eq!(texts(&waiting.event().await)[0].len(), 9 << 20);
 }

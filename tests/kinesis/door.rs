@@ -233,3 +233,32 @@ async fn a_page_of_shards_is_asked_for_by_the_stream_of_its_token() {
     assert_eq!(send("TWO", "ListShards", rest.clone()).await.refusal().0, "AccessDeniedException");
     assert_eq!(send("ALL", "ListShards", rest).await.body()["Shards"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_denial_of_a_consumer_is_not_evaded_by_a_shorter_arn() {
+    let policy = json!([
+        {"Effect": "Allow", "Action": "kinesis:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kinesis:*", "Resource": arn("s/consumer/c:*")},
+    ]);
+    let service = start(Setup { keys: vec![key("AKID", Some(policy))], ..Setup::default() }).await;
+    let send = async |operation, body| {
+        Call::kinesis(Wire::Json, operation, &body).signed(&service, "AKID", "kinesis", SECRET).send(&service).await
+    };
+    assert_eq!(send("CreateStream", json!({"StreamName": "s", "ShardCount": 1})).await.status, 200);
+    let consumer = send("RegisterStreamConsumer", json!({"StreamARN": arn("s"), "ConsumerName": "c"})).await.body();
+    let whole = consumer["Consumer"]["ConsumerARN"].as_str().unwrap().to_owned();
+    for (resource, code) in [(whole, "AccessDeniedException"), (arn("s/consumer/c"), "ResourceNotFoundException")] {
+        for (operation, more) in [
+            ("TagResource", json!({"Tags": {"a": "b"}})),
+            ("UntagResource", json!({"TagKeys": ["a"]})),
+            ("ListTagsForResource", json!({})),
+            ("PutResourcePolicy", json!({"Policy": "{}"})),
+            ("GetResourcePolicy", json!({})),
+            ("DeleteResourcePolicy", json!({})),
+        ] {
+            let mut body = more;
+            body["ResourceARN"] = resource.clone().into();
+            assert_eq!(send(operation, body).await.refusal().0, code, "{operation} {resource}");
+        }
+    }
+}

@@ -18,6 +18,7 @@ use standpipe::catalog::Catalog;
 use standpipe::clock::Clock;
 use standpipe::config::{AccessKey, Config, DeliveryStream, Destination, Secret, Store};
 use standpipe::disk::sim::SimDisk;
+use standpipe::journal::Journal;
 use standpipe::journal::memory::MemoryJournal;
 use standpipe::stream::Streams;
 use standpipe::stream::data::{DataStreams, FileStream, Settings};
@@ -39,11 +40,15 @@ pub(crate) struct Setup {
     pub(crate) keys: Vec<AccessKey>,
     pub(crate) state_delay: Duration,
     pub(crate) file: Vec<FileStream>,
+    pub(crate) journal: MakesJournal,
 }
+
+pub(crate) type MakesJournal = Box<dyn FnOnce(Clock) -> Arc<dyn Journal>>;
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { keys: Vec::new(), state_delay: Duration::ZERO, file: Vec::new() }
+        let journal: MakesJournal = Box::new(|clock| Arc::new(MemoryJournal::new(clock)));
+        Setup { keys: Vec::new(), state_delay: Duration::ZERO, file: Vec::new(), journal }
     }
 }
 
@@ -85,7 +90,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
         state_delay: setup.state_delay,
         can_encrypt: true,
     };
-    let journal = Arc::new(MemoryJournal::new(clock.clone()));
+    let journal = (setup.journal)(clock.clone());
     let disk = Arc::new(SimDisk::new(2));
     let streams = DataStreams::open(disk, journal.clone(), clock.clone(), settings, setup.file).await.unwrap();
     let account = Account { id: ACCOUNT.into(), region: config.region.as_str().into() };

@@ -6,3 +6,4 @@ mod door;
 mod harness;
 mod sdk;
 mod shards;
+mod sulky;

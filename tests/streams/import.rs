@@ -6,8 +6,10 @@ use aws_sdk_firehose::types::{
     DeliveryStreamType, ExtendedS3DestinationConfiguration, KinesisStreamSourceConfiguration,
 };
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 
-use super::{House, delivery, is_in_order, is_whole};
+use super::{House, Running, delivery, is_in_order, is_whole};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/any";
 
@@ -66,6 +68,100 @@ async fn a_stream_elsewhere_is_copied_once_through_reshards_and_restarts() {
         is_in_order(&here.objects("copy"));
         upstream.stop().await;
     }
+}
+
+fn source(upstream: &Running, stream: &str, way: &str) -> String {
+    format!(
+        "{{ kinesis = {{ stream = \"{stream}\", region = \"us-east-1\", endpoint = \"{}\", {way}, \
+         credentials = {{ access_key_id = \"a\", secret_access_key = \"b\" }} }} }}",
+        upstream.endpoint()
+    )
+}
+
+/// Checkpoints are of one stream: what takes its place while it is copied is copied as another, once, also where its shards
+/// have the names of those that are done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_elsewhere_that_is_made_anew_is_copied_once() {
+    for way in ["poll = \"200ms\"", "consumer = \"standpipe\""] {
+        let (there, here) = (House::new(), House::new());
+        let upstream = there.start("").await;
+        let create = || upstream.client.create_stream().stream_name("clicks").shard_count(1).send();
+        create().await.unwrap();
+        let tables = delivery("copy", &source(&upstream, "clicks", way), "size = \"1 KiB\", interval = \"0s\"");
+        let mut sent = upstream.put("clicks", 2, 0, 3).await;
+        let service = here.start(&tables).await;
+        here.until_delivered("copy", sent.len()).await;
+        let open = upstream.open_shards("clicks").await;
+        upstream.split("clicks", &open[0]).await;
+        sent.extend(upstream.put("clicks", 2, 3, 3).await);
+        here.until_delivered("copy", sent.len()).await;
+        let delete = upstream.client.delete_stream().stream_name("clicks").enforce_consumer_deletion(true);
+        delete.send().await.unwrap();
+        create().await.unwrap();
+        sent.extend(upstream.put("clicks", 2, 6, 3).await);
+        here.until_delivered("copy", sent.len()).await;
+        service.stop().await;
+        sent.extend(upstream.put("clicks", 2, 9, 3).await);
+        let service = here.start(&tables).await;
+        here.until_delivered("copy", sent.len()).await;
+        service.stop().await;
+        is_whole(&here.delivered("copy"), &sent);
+        upstream.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_was_deregistered_is_registered_again() {
+    let (there, here) = (House::new(), House::new());
+    let upstream = there.start("").await;
+    upstream.client.create_stream().stream_name("clicks").shard_count(2).send().await.unwrap();
+    let source = source(&upstream, "clicks", "consumer = \"standpipe\"");
+    let service = here.start(&delivery("copy", &source, "size = \"1 KiB\", interval = \"0s\"")).await;
+    let mut sent = upstream.put("clicks", 4, 0, 3).await;
+    here.until_delivered("copy", sent.len()).await;
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks";
+    let call = upstream.client.deregister_stream_consumer().stream_arn(arn).consumer_name("standpipe");
+    call.send().await.unwrap();
+    sent.extend(upstream.put("clicks", 4, 3, 3).await);
+    here.until_delivered("copy", sent.len()).await;
+    service.stop().await;
+    is_whole(&here.delivered("copy"), &sent);
+    upstream.stop().await;
+}
+
+/// Importers share the leave to hold an answer, so one whose journal is full must not keep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_importer_without_room_keeps_no_other_waiting() {
+    let (there, here) = (House::new(), House::new());
+    let upstream = there.start("").await;
+    for (stream, shards) in [("wide", 8), ("clicks", 1)] {
+        upstream.client.create_stream().stream_name(stream).shard_count(shards).send().await.unwrap();
+    }
+    let entries = (0..64).map(|key| {
+        let entry = PutRecordsRequestEntry::builder().data(Blob::new(vec![b'x'; 100_000]));
+        entry.partition_key(key.to_string()).build().unwrap()
+    });
+    let put = upstream.client.put_records().stream_name("wide").set_records(Some(entries.collect()));
+    assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
+    // A file stands where its folder should be.
+    std::fs::write(here.lake.path().join("full"), "").unwrap();
+    let buffer = "size = \"64 KiB\", interval = \"0s\"";
+    let poll = "poll = \"200ms\"";
+    let full = delivery("full", &source(&upstream, "wide", poll), buffer).replacen(
+        "buffer",
+        "max_bytes = \"1 MiB\"\nbuffer",
+        1,
+    );
+    let copy = delivery("copy", &source(&upstream, "clicks", poll), buffer);
+    let service = here.start(&format!("{full}{copy}")).await;
+    let mut sent = Vec::new();
+    for number in 0..20 {
+        sent.extend(upstream.put("clicks", 1, number, 1).await);
+        here.until_delivered("copy", sent.len()).await;
+    }
+    service.break_off().await;
+    is_whole(&here.delivered("copy"), &sent);
+    upstream.stop().await;
 }
 
 pub(crate) fn api_delivered(house: &House, name: &str) -> BTreeMap<String, usize> {

@@ -101,10 +101,14 @@ class Service:
         tls = f'tls = {{ cert = "{cert}", key = "{key}" }}\n'
         self.config.write_text(text.replace("[server]\n", f"[server]\n{tls}", 1))
 
-    def start(self, timeout=60):
+    def launch(self):
+        """Starts it, and does not wait until it is ready."""
         with self.log.open("ab") as log:
             command = [binary(), "serve", "--config", self.config, "--log-format", "json"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self, timeout=60):
+        self.launch()
         deadline = time.monotonic() + timeout
         while not self.ready():
             assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.last_lines()}"
@@ -158,7 +162,8 @@ class Service:
         said = self.run("status", "--ledger", "--json", "--data-dir", str(self.data_dir))
         plans = [json.loads(line)["entry"].get("plan") for line in said.splitlines()]
         plans = [plan for plan in plans if plan and plan["key"].startswith(f"{name}/")]
-        return [plan["key"] for plan in sorted(plans, key=lambda plan: plan["start"])]
+        # Of one shard each: a stream of direct puts.
+        return [plan["key"] for plan in sorted(plans, key=lambda plan: plan["spans"][0][1])]
 
     def drained(self, *streams, timeout=120):
         """Waits until nothing of these streams waits any more; then the identity must hold."""

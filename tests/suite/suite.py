@@ -344,24 +344,24 @@ CHECKS = [
 
 
 def run_one(check, folder, store):
-    """Whether it passed; says so."""
+    """What became of it: ok, SKIPPED or FAILED; says so."""
     started = time.monotonic()
     what = check.__doc__.splitlines()[0]
     folder.mkdir()
     try:
         facts = check(Place(folder, store))
         print(f"ok       {check.__name__} ({time.monotonic() - started:.1f} s): {what}" + (f" {facts}" if facts else ""), flush=True)
-        return True
+        return "ok"
     except Skipped as reason:
         print(f"SKIPPED  {check.__name__}: {what} REASON: {reason}", flush=True)
-        return True
+        return "SKIPPED"
     except Exception:  # noqa: BLE001  (the next check is run all the same)
         print(f"FAILED   {check.__name__} ({time.monotonic() - started:.1f} s): {what}", flush=True)
         traceback.print_exc()
         log = folder / "service.log"
         if log.exists():
             print(f"--- the end of its log\n{log.read_text(errors='replace')[-4000:]}\n---", flush=True)
-        return False
+        return "FAILED"
 
 
 def main(words):
@@ -373,12 +373,15 @@ def main(words):
             print(f"program {service.binary()}, store {store.name}", flush=True)
             s3.self_test(store)
             faults.self_test(store)
-            passed = [run_one(check, Path(folder) / check.__name__, store) for check in chosen]
+            became = {check.__name__: run_one(check, Path(folder) / check.__name__, store) for check in chosen}
         finally:
             store.stop()
-    if not all(passed):
-        sys.exit(f"{passed.count(False)} of {len(passed)} checks failed")
-    print(f"all {len(passed)} checks passed or said why they were skipped")
+    skipped, failed = ([name for name, what in became.items() if what == word] for word in ("SKIPPED", "FAILED"))
+    if skipped:
+        print(f"ATTENTION: NOT CHECKED, for the reasons above: {', '.join(skipped)}", file=sys.stderr, flush=True)
+    if failed:
+        sys.exit(f"{len(failed)} of {len(became)} checks failed: {', '.join(failed)}")
+    print(f"all {len(became) - len(skipped)} checks that could run passed, {len(skipped)} were skipped")
 
 
 if __name__ == "__main__":

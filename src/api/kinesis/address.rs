@@ -31,7 +31,7 @@ impl Resource {
         let known = arn.strip_prefix(&account.data_stream_arn("")).and_then(|path| match path.split_once('/') {
             None => Some(Resource::Stream(path.to_owned())),
             Some((stream, consumer)) => {
-                let which = consumer.strip_prefix("consumer/").filter(|which| !which.contains('/'))?;
+                let which = consumer.strip_prefix("consumer/").filter(|which| is_whole(which))?;
                 Some(Resource::Consumer { stream: stream.to_owned(), which: which.to_owned() })
             }
         });
@@ -51,6 +51,13 @@ impl Resource {
             }
         }
     }
+}
+
+/// Whether the end of a consumer's ARN is `name:seconds`. A name alone would mean the consumer, too, and policies speak of
+/// `…/consumer/name:*`: a denial would not be found.
+fn is_whole(which: &str) -> bool {
+    let parts = which.split_once(':').filter(|(name, _)| !name.is_empty() && !name.contains('/'));
+    parts.is_some_and(|(_, seconds)| !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The stream that `StreamName` and `StreamARN` name.
@@ -193,6 +200,10 @@ mod tests {
             ("s", Some(Resource::Stream("s".into()))),
             ("s/consumer/c:17", Some(Resource::Consumer { stream: "s".into(), which: "c:17".into() })),
             ("s/consumer/c:17/x", None),
+            ("s/consumer/c", None),
+            ("s/consumer/c:", None),
+            ("s/consumer/:17", None),
+            ("s/consumer/c:17:17", None),
             ("s/channel/c", None),
         ];
         for (path, expected) in table {

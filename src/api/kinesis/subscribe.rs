@@ -8,27 +8,30 @@
 
 mod events;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::data::encode::{Page, sequence_digits};
 use super::data::{Position, dry_run, report_missed, shard_of, start_of, told};
 use super::{Document, Wire, address, schema};
 use crate::api::access::Gate;
-use crate::api::server::{Answer, Feed, Place, Received, Response};
+use crate::api::server::{Answer, Feed, Hold, Place, Received, Response};
 use crate::api::{ApiError, Context, RequestFacts, wire as http_wire};
 use crate::clock::Instant;
 use crate::error::{Error, Kind};
 use crate::limits::{
-    GET_RECORDS_MAX, SHARD_READ_BYTES_PER_SECOND, SUBSCRIPTION_EVENT_BYTES_MAX, SUBSCRIPTION_EVENT_EVERY,
-    SUBSCRIPTION_TIME_MAX,
+    GET_RECORDS_MAX, PUSH_FREE_BYTES, SHARD_READ_BYTES_PER_SECOND, SUBSCRIPTION_EVENT_BYTES_MAX,
+    SUBSCRIPTION_EVENT_BYTES_SMALL, SUBSCRIPTION_EVENT_EVERY, SUBSCRIPTION_EVENT_RECORDS_SMALL, SUBSCRIPTION_TIME_MAX,
 };
 use crate::record::Records;
 use crate::stream::data::{DataStream, Definition, Limits, Read, ReadLimit, Subscription};
 
 const LIMIT: ReadLimit = ReadLimit { records: GET_RECORDS_MAX, bytes: SUBSCRIPTION_EVENT_BYTES_MAX };
+const SMALL: ReadLimit = ReadLimit { records: SUBSCRIPTION_EVENT_RECORDS_SMALL, bytes: SUBSCRIPTION_EVENT_BYTES_SMALL };
 
 /// Begins a subscription; its records follow in the answer.
 ///
@@ -62,7 +65,8 @@ pub async fn call(
     context.metrics.data_stream(&name).subscriptions.inc();
     tracing::debug!(stream = name, shard, consumer, request_id = facts.request_id, "a subscription begins");
     let (feed, answer) = Answer::feed();
-    let push = Push { context: context.clone(), stream, shard, position, wire, paid: None, arrived_ms: None };
+    let (context, hold) = (context.clone(), body.hold.another());
+    let push = Push { context, hold, stream, shard, position, wire, paid: None, arrived_ms: None };
     tokio::spawn(push.run(feed, subscription));
     let mut response = http_wire::response(StatusCode::OK, events::CONTENT_TYPE, "");
     *response.body_mut() = answer;
@@ -72,12 +76,14 @@ pub async fn call(
 /// One subscription as it is served.
 struct Push {
     context: Context,
+    /// Where events have their room from.
+    hold: Hold,
     stream: DataStream,
     shard: u32,
     /// The next record.
     position: u64,
     wire: Wire,
-    /// Under AWS's limits: when what was sent is paid for.
+    /// When the next event may be sent, if not at once: under AWS's limits, when what was sent is paid for.
     paid: Option<Instant>,
     /// When the last record that was sent had arrived, milliseconds since 1970.
     arrived_ms: Option<u64>,
@@ -141,17 +147,35 @@ impl Push {
         if let Some(paid) = self.paid.take() {
             clock.sleep_until(paid).await;
         }
-        if let Some(grown) = clock.within(wait, self.stream.grown(self.shard, self.position)).await {
-            grown?;
-        }
-        let read = self.stream.read(self.shard, self.position, LIMIT).await?;
-        // Looked at after the read: the children of a shard that has ended are in it.
-        let definition = self.stream.definition()?;
-        let payload = self.payload(&definition, &read)?;
-        place.send(events::event(self.wire, payload));
+        let grown = clock.within(wait, self.stream.grown(self.shard, self.position)).await.transpose()?;
+        let Event { definition, read, message, room } = self.next_event().await?;
+        place.send_holding(message, room);
         self.account(&definition, &read);
+        if grown.is_some() && read.next == self.position {
+            // The journal said that there is something, and there was nothing to pass: that is not asked without a pause.
+            self.paid = Some(clock.instant() + SUBSCRIPTION_EVENT_EVERY);
+        }
         self.position = read.next;
         Ok(!read.ended)
+    }
+
+    /// The next event with its room. While others leave none it is a small one, which takes none; a record that is larger
+    /// than that waits for room, and nothing of it is held meanwhile.
+    async fn next_event(&mut self) -> Result<Event, Error> {
+        let mut room = self.hold.try_push_room(SUBSCRIPTION_EVENT_BYTES_MAX);
+        let limit = if room.is_some() { LIMIT } else { SMALL };
+        loop {
+            let read = self.stream.read(self.shard, self.position, limit).await?;
+            // Looked at after the read: the children of a shard that has ended are in it.
+            let definition = self.stream.definition()?;
+            let message = events::event(self.wire, self.payload(&definition, &read)?);
+            let bytes = message.len();
+            if let Ok(room) = fit(&self.hold, room, bytes) {
+                return Ok(Event { definition, read, message, room });
+            }
+            drop((read, message));
+            room = Some(self.hold.push_room(bytes).await);
+        }
     }
 
     fn payload(&mut self, definition: &Definition, read: &Read) -> Result<Vec<u8>, Error> {
@@ -175,14 +199,36 @@ impl Push {
         let bytes: usize = read.puts.iter().map(Records::bytes).sum();
         metrics.outgoing_records.inc_by(read.puts.iter().map(|records| records.len() as u64).sum());
         metrics.outgoing_bytes.inc_by(bytes as u64);
-        if read.missed > 0 {
-            report_missed(&self.context, definition, self.shard, read.missed);
-        }
+        report_missed(&self.context, definition, self.shard, read);
         if definition.limits == Limits::Aws {
             let cost = Duration::from_secs_f64(bytes as f64 / SHARD_READ_BYTES_PER_SECOND as f64);
             self.paid = Some(self.context.clock.instant() + cost);
         }
     }
+}
+
+/// One event, ready to be sent.
+struct Event {
+    definition: Arc<Definition>,
+    read: Read,
+    message: Bytes,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Brings `room` to what so many bytes take.
+///
+/// # Errors
+/// There is no more at once; what there was is given back.
+fn fit(hold: &Hold, room: Option<OwnedSemaphorePermit>, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, ()> {
+    if bytes <= PUSH_FREE_BYTES {
+        return Ok(None);
+    }
+    let Some(mut room) = room else { return hold.try_push_room(bytes).map(Some).ok_or(()) };
+    match bytes.checked_sub(room.num_permits()) {
+        Some(more) => room.merge(hold.try_push_room(more).ok_or(())?),
+        None => drop(room.split(room.num_permits() - bytes)),
+    }
+    Ok(Some(room))
 }
 
 fn ending(error: Error) -> End {

@@ -1,8 +1,8 @@
 //! The bodies of answers: all of it at once, or piece by piece as it comes about.
 //!
 //! A client that reads slowly holds what it has not read: of an answer that is complete the rest of its pieces, of one
-//! that comes about a single piece beside the one that is being sent. Whatever room was taken for an answer is given
-//! back when its last piece is handed to the connection, or when the client is gone.
+//! that comes about a single piece beside the one that is being sent. Whatever room was taken for an answer or a piece is
+//! given back when the last of it is handed to the connection, or when the client is gone.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,18 +29,29 @@ enum Source {
         pieces: VecDeque<Bytes>,
         left: u64,
     },
-    /// `None` is the end; a feed that is dropped before it broke off.
-    Feed(mpsc::Receiver<Option<Bytes>>),
+    Feed {
+        /// `None` is the end; a feed that is dropped before it broke off.
+        pieces: mpsc::Receiver<Option<Piece>>,
+        /// What is being sent.
+        piece: Option<Piece>,
+    },
     Over,
+}
+
+/// A piece of a long answer, with the room that it takes.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Where the pieces of a long answer go in.
 #[derive(Debug)]
-pub struct Feed(mpsc::Sender<Option<Bytes>>);
+pub struct Feed(mpsc::Sender<Option<Piece>>);
 
 /// Room for one piece of a long answer.
 #[derive(Debug)]
-pub struct Place<'f>(mpsc::Permit<'f, Option<Bytes>>);
+pub struct Place<'f>(mpsc::Permit<'f, Option<Piece>>);
 
 /// An answer broke off: the connection says so to its client, as HTTP/1.1 and HTTP/2 each can.
 #[derive(Debug)]
@@ -58,8 +69,8 @@ impl Answer {
     /// before.
     pub fn feed() -> (Feed, Self) {
         // One piece waits here while the connection has another: a long answer holds two at most.
-        let (sender, receiver) = mpsc::channel(1);
-        (Feed(sender), Answer { source: Source::Feed(receiver), busy: None, room: None })
+        let (sender, pieces) = mpsc::channel(1);
+        (Feed(sender), Answer { source: Source::Feed { pieces, piece: None }, busy: None, room: None })
     }
 
     /// Keeps `room` until the answer is sent or dropped.
@@ -71,8 +82,19 @@ impl Answer {
 
     pub(super) fn under_way(mut self, busy: Busy) -> Self {
         busy.progress();
+        busy.holds(self.holds_room());
         self.busy = Some(busy);
         self
+    }
+
+    /// Whether something of what all answers share is held for what its client has yet to read. What a long answer keeps as
+    /// a whole, its place among others, is not meant.
+    fn holds_room(&self) -> bool {
+        match &self.source {
+            Source::Pieces { .. } => self.room.is_some(),
+            Source::Feed { piece, .. } => piece.as_ref().is_some_and(|piece| piece.room.is_some()),
+            Source::Over => false,
+        }
     }
 
     /// All of it, for those who would look at it; `None` for one that comes about piece by piece.
@@ -90,11 +112,19 @@ impl Answer {
                 *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
                 Poll::Ready(piece.map(Ok))
             }
-            Source::Feed(receiver) => Poll::Ready(match ready!(receiver.poll_recv(context)) {
-                Some(Some(piece)) => Some(Ok(piece)),
-                Some(None) => None,
-                None => Some(Err(BrokenOff)),
-            }),
+            Source::Feed { pieces, piece: slot } => {
+                let mut piece = match slot.take() {
+                    Some(piece) => piece,
+                    None => match ready!(pieces.poll_recv(context)) {
+                        Some(Some(piece)) => piece,
+                        Some(None) => return Poll::Ready(None),
+                        None => return Poll::Ready(Some(Err(BrokenOff))),
+                    },
+                };
+                let part = cut(&mut piece.bytes);
+                *slot = Some(piece).filter(|rest| !rest.bytes.is_empty());
+                Poll::Ready(Some(Ok(part)))
+            }
             Source::Over => Poll::Ready(None),
         }
     }
@@ -104,13 +134,22 @@ impl Answer {
     }
 }
 
-/// The next piece; of a large one a part, copied, so that a client who does not read the last of it holds no more.
+/// The next piece, or a part of it.
 fn next_piece(pieces: &mut VecDeque<Bytes>) -> Option<Bytes> {
     let first = pieces.front_mut()?;
-    if first.len() > 2 * ANSWER_PIECE_BYTES {
-        return Some(Bytes::copy_from_slice(&first.split_to(ANSWER_PIECE_BYTES)));
+    let part = cut(first);
+    if first.is_empty() {
+        pieces.pop_front();
     }
-    pieces.pop_front()
+    Some(part)
+}
+
+/// Takes all of a piece; of a large one a part, copied, so that a client who does not read the last of it holds no more.
+fn cut(piece: &mut Bytes) -> Bytes {
+    if piece.len() > 2 * ANSWER_PIECE_BYTES {
+        return Bytes::copy_from_slice(&piece.split_to(ANSWER_PIECE_BYTES));
+    }
+    std::mem::take(piece)
 }
 
 impl Feed {
@@ -133,7 +172,12 @@ impl Feed {
 impl Place<'_> {
     /// Sends a piece.
     pub fn send(self, piece: impl Into<Bytes>) {
-        self.0.send(Some(piece.into()));
+        self.send_holding(piece, None);
+    }
+
+    /// Sends a piece that keeps `room` until it is sent or dropped.
+    pub fn send_holding(self, piece: impl Into<Bytes>, room: Option<OwnedSemaphorePermit>) {
+        self.0.send(Some(Piece { bytes: piece.into(), room }));
     }
 }
 
@@ -162,6 +206,9 @@ impl Body for Answer {
         if self.is_over() {
             self.room = None;
         }
+        if let Some(busy) = &self.busy {
+            busy.holds(self.holds_room());
+        }
         Poll::Ready(next.map(|piece| piece.map(Frame::data)))
     }
 
@@ -172,7 +219,7 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Pieces { left, .. } => SizeHint::with_exact(*left),
-            Source::Feed(_) => SizeHint::default(),
+            Source::Feed { .. } => SizeHint::default(),
             Source::Over => SizeHint::with_exact(0),
         }
     }
@@ -234,6 +281,24 @@ mod tests {
         assert_eq!(room.available_permits(), 1);
         drop(second);
         assert_eq!(room.available_permits(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_of_a_feed_is_sent_in_parts_and_keeps_its_room_until_the_last() {
+        let room = Arc::new(Semaphore::new(1));
+        let (feed, mut answer) = Answer::feed();
+        let held = room.clone().try_acquire_owned().ok();
+        feed.place().await.unwrap().send_holding(vec![7; 3 * ANSWER_PIECE_BYTES], held);
+        let mut parts = Vec::new();
+        for free in [0, 1] {
+            parts.push(answer.frame().await.unwrap().unwrap().into_data().unwrap().len());
+            assert_eq!(room.available_permits(), free);
+        }
+        assert_eq!(parts, [ANSWER_PIECE_BYTES, 2 * ANSWER_PIECE_BYTES]);
+        let held = room.clone().try_acquire_owned().ok();
+        feed.place().await.unwrap().send_holding("abc", held);
+        drop((feed, answer));
+        assert_eq!(room.available_permits(), 1, "who is gone holds nothing");
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub struct Hold {
     permit: Option<OwnedSemaphorePermit>,
     /// The same for answers.
     answers: Arc<Semaphore>,
+    /// The same for large pieces of long answers.
+    pushes: Arc<Semaphore>,
 }
 
 /// Why a body could not be read.
@@ -143,13 +145,26 @@ impl Body {
 
 impl Hold {
     pub(super) fn of<H>(shared: &Shared<H>) -> Self {
-        Hold { free: shared.body_bytes.clone(), permit: None, answers: shared.answer_bytes.clone() }
+        Hold {
+            free: shared.body_bytes.clone(),
+            permit: None,
+            answers: shared.answer_bytes.clone(),
+            pushes: shared.push_bytes.clone(),
+        }
+    }
+
+    /// One of no listener, with room for pieces of so many bytes.
+    #[cfg(test)]
+    pub(in crate::api) fn alone(push_bytes: usize) -> Self {
+        let [free, answers, pushes] = [0, 0, push_bytes].map(|bytes| Arc::new(Semaphore::new(bytes)));
+        Hold { free, permit: None, answers, pushes }
     }
 
     /// An empty one of the same listener.
     #[must_use]
     pub fn another(&self) -> Hold {
-        Hold { free: self.free.clone(), permit: None, answers: self.answers.clone() }
+        let Hold { free, answers, pushes, .. } = self;
+        Hold { free: free.clone(), permit: None, answers: answers.clone(), pushes: pushes.clone() }
     }
 
     /// Room for an answer of up to `bytes`, from what all large answers of the listener together may hold; it waits
@@ -157,6 +172,17 @@ impl Hold {
     pub async fn answer_room(&self, bytes: usize) -> OwnedSemaphorePermit {
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.answers.clone().acquire_many_owned(count).await.expect("the semaphore of answers is never closed")
+    }
+
+    /// Room for one piece of a long answer, from what such pieces of all answers may hold together; waits for it. Give
+    /// it to [`Place::send_holding`](super::Place::send_holding).
+    pub async fn push_room(&self, bytes: usize) -> OwnedSemaphorePermit {
+        self.pushes.clone().acquire_many_owned(push(bytes)).await.expect("the semaphore of pieces is never closed")
+    }
+
+    /// The same if there is room at once.
+    pub fn try_push_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.pushes.clone().try_acquire_many_owned(push(bytes)).ok()
     }
 
     /// Takes over what the other holds.
@@ -178,6 +204,11 @@ impl Hold {
         }
         true
     }
+}
+
+/// A piece larger than all the room there is takes all of it.
+fn push(bytes: usize) -> u32 {
+    bytes.min(limits::PUSH_BYTES_IN_FLIGHT_MAX) as u32
 }
 
 fn finish(digest: digest::Context) -> [u8; 32] {

@@ -54,7 +54,8 @@ where
     });
     let builder = builder(&shared.bounds);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut look_at = shared.clock.instant() + shared.bounds.head_time.min(shared.bounds.answer_stall);
+    let Bounds { head_time, answer_stall, answer_time, .. } = shared.bounds;
+    let mut look_at = shared.clock.instant() + head_time.min(answer_stall).min(answer_time);
     let mut ending = false;
     loop {
         tokio::select! {
@@ -72,16 +73,16 @@ where
             }
             () = shared.clock.sleep_until(look_at) => {
                 let idle = activity.idle_for();
-                let stalled = activity.stalled_for();
-                if ending && idle.is_some() || stalled >= shared.bounds.answer_stall {
+                let (stalled, held) = (activity.stalled_for(), activity.held_for());
+                if ending && idle.is_some() || stalled >= answer_stall || held >= answer_time {
                     return;
                 }
-                let left = shared.bounds.head_time.saturating_sub(idle.unwrap_or_default());
+                let left = head_time.saturating_sub(idle.unwrap_or_default());
                 if left.is_zero() {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                let left = left.min(shared.bounds.answer_stall.saturating_sub(stalled));
+                let left = left.min(answer_stall.saturating_sub(stalled)).min(answer_time.saturating_sub(held));
                 look_at = shared.clock.instant() + if ending { FAREWELL } else { left };
             }
         }
@@ -101,6 +102,7 @@ fn builder(bounds: &Bounds) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits::H2_STREAMS_MAX)
         .max_pending_accept_reset_streams(limits::H2_RESETS_MAX)
         .max_local_error_reset_streams(limits::H2_RESETS_MAX)
+        .max_send_buf_size(limits::H2_SEND_BYTES_MAX)
         .max_header_list_size(limits::HEAD_BYTES_MAX as u32)
         .initial_stream_window_size(limits::H2_WINDOW_BYTES)
         .initial_connection_window_size(limits::H2_WINDOW_BYTES);

@@ -3,7 +3,8 @@
 //! - Connections: a fixed number; when all are taken, those on which nothing is going on make room for new ones.
 //! - Time: for the TLS handshake, for a request's head, for its body, for a pause within the body, for idling.
 //! - Bytes: of a head, of the bodies of all requests together (beyond it `503`), of large answers, of HTTP/2 windows.
-//! - Reading: a client that does not read on in an answer loses its connection.
+//! - Reading: a client that does not read on in an answer, or takes too long for one that takes room from others, loses
+//!   its connection.
 //!
 //! Each request runs in its own task. A client that goes away does not cut short what its request had begun (a put
 //! that is being stored is also counted), and one that panics is answered with `InternalFailure` and costs nobody
@@ -71,6 +72,8 @@ pub struct Bounds {
     pub answer_bytes: usize,
     /// Longest pause of a client in reading an answer.
     pub answer_stall: Duration,
+    /// Longest time for reading what takes room from others.
+    pub answer_time: Duration,
 }
 
 impl Default for Bounds {
@@ -83,6 +86,7 @@ impl Default for Bounds {
             body_bytes: limits::BODY_BYTES_IN_FLIGHT_MAX,
             answer_bytes: limits::GET_RECORDS_BYTES_IN_FLIGHT_MAX,
             answer_stall: limits::ANSWER_STALL_MAX,
+            answer_time: limits::ANSWER_TIME_MAX,
         }
     }
 }
@@ -110,6 +114,8 @@ struct Shared<H> {
     body_bytes: Arc<Semaphore>,
     /// Bytes of large answers that may still be made.
     answer_bytes: Arc<Semaphore>,
+    /// Bytes of large pieces of long answers that may still be made.
+    push_bytes: Arc<Semaphore>,
     /// Told when a client waits for a connection to become free.
     pressure: Notify,
     /// Stop taking requests, finish those under way.
@@ -154,6 +160,7 @@ impl Server {
             bounds: self.bounds,
             body_bytes: Arc::new(Semaphore::new(self.bounds.body_bytes)),
             answer_bytes: Arc::new(Semaphore::new(self.bounds.answer_bytes)),
+            push_bytes: Arc::new(Semaphore::new(limits::PUSH_BYTES_IN_FLIGHT_MAX)),
             pressure: Notify::new(),
             stop,
             cut: CancellationToken::new(),

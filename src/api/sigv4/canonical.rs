@@ -10,6 +10,9 @@
 use super::Request;
 use crate::api::ApiError;
 
+/// What HTTP/2 calls `host`. No header of a request can have this name.
+pub(super) const AUTHORITY: &str = ":authority";
+
 /// The one value of a header that must not be sent twice: a second one could be what is signed while the first is
 /// what is read.
 pub(super) fn single<'a>(request: &Request<'a>, name: &str) -> Result<Option<&'a [u8]>, ApiError> {
@@ -54,7 +57,8 @@ fn header(out: &mut Vec<u8>, request: &Request<'_>, name: &str) -> Result<(), Ap
     out.push(b':');
     let mut values = request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).peekable();
     match (values.peek(), name, request.authority) {
-        (None, "host", Some(authority)) => squeeze(out, authority.as_bytes()),
+        // JavaScript signs it under HTTP/2's own name.
+        (None, "host" | AUTHORITY, Some(authority)) => squeeze(out, authority.as_bytes()),
         (None, _, _) => {
             let name = name.chars().take(64).collect::<String>();
             return Err(ApiError::invalid_signature(format!("the signed header '{name}' is not in the request")));

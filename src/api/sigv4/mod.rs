@@ -4,8 +4,8 @@
 //! the signature does not cover (`UNSIGNED-PAYLOAD`, the streaming modes), another algorithm, another region or
 //! service than ours, a time too far from ours, and any header that decides what we do and is not signed.
 //!
-//! Which headers must be signed follows from what unmodified SDKs sign. All sign `host`, `x-amz-date` and
-//! `x-amz-target`, and `x-amz-security-token` where there is one. `content-type` is signed by botocore, Rust, Go and
+//! Which headers must be signed follows from what unmodified SDKs sign. All sign `host` (JavaScript 3 over HTTP/2:
+//! `:authority` in its place), `x-amz-date` and `x-amz-target`, and `x-amz-security-token` where there is one. `content-type` is signed by botocore, Rust, Go and
 //! JavaScript 3 but on the list of unsignable headers of JavaScript 2 (`lib/signers/v4.js`); the Firehose API takes
 //! one format only, and no bytes are a valid call in both formats of the Kinesis API, so there it decides nothing and may
 //! be unsigned. Where it does decide, the caller of this module names it in [`Rules::signed_if_sent`].

@@ -107,7 +107,8 @@ impl<'a> Claim<'a> {
     fn check_signed_headers(&self, request: &Request<'_>, rules: &Rules) -> Result<(), ApiError> {
         const ALWAYS: [&str; 2] = ["host", "x-amz-date"];
         const IF_SENT: [&str; 2] = ["x-amz-target", "x-amz-security-token"];
-        let signed = |name: &str| self.signed_headers.split(';').any(|signed| signed == name);
+        let named = |name: &str| self.signed_headers.split(';').any(|signed| signed == name);
+        let signed = |name: &str| named(name) || name == "host" && named(canonical::AUTHORITY);
         let sent = |name: &&&str| request.headers.contains_key(**name);
         let missing =
             ALWAYS.iter().chain(IF_SENT.iter().chain(rules.signed_if_sent).filter(sent)).find(|name| !signed(name));

@@ -28,14 +28,16 @@ struct Sent {
 impl Sent {
     fn verify(&self, verifier: &Verifier, rules: &Rules, now_ms: u64) -> Result<usize, ApiError> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
+        let authority = self.headers.iter().find(|(name, _)| name == ":authority");
+        let authority = authority.map(|(_, value)| std::str::from_utf8(value).unwrap());
+        for (name, value) in self.headers.iter().filter(|(name, _)| name != ":authority") {
             let Ok(value) = HeaderValue::from_bytes(value) else {
                 return Err(ApiError::serialization("no such header on the wire"));
             };
             headers.append(HeaderName::try_from(name).unwrap(), value);
         }
         let request =
-            Request { method: self.method, path: &self.path, query: &self.query, headers: &headers, authority: None };
+            Request { method: self.method, path: &self.path, query: &self.query, headers: &headers, authority };
         let claim = verifier.claim(&request, rules, now_ms)?;
         verifier.verify(&claim, &request, digest::digest(&digest::SHA256, &self.body).as_ref().try_into().unwrap())
     }
@@ -361,6 +363,27 @@ fn forms_that_prove_nothing_are_refused() {
     for (sent, code) in table {
         assert_eq!(refused(&sent, VECTOR_MS).0, code, "{sent:?}");
     }
+}
+
+/// Signed by `@smithy/signature-v4` of the JavaScript SDK 3, which over HTTP/2 signs what the connection sends.
+#[test]
+fn the_authority_of_http2_is_signed_in_place_of_host() {
+    let sent = put()
+        .with(":authority", "127.0.0.1:4573")
+        .with("x-amz-date", "20150830T123600Z")
+        .with("x-amz-content-sha256", "9f79f1e26920c6c42c879fd0b757ffeb354443c722a161a06999061b8d6fe70b")
+        .with(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/firehose/aws4_request, \
+             SignedHeaders=:authority;content-type;x-amz-content-sha256;x-amz-date;x-amz-target, \
+             Signature=2fa1a8bbac6f33bdbfad95d079b9ed3cbb8ce2dedad5d10c76c9e02e60aa1341",
+        );
+    assert_eq!(sent.verify(&verifier(), &RULES, VECTOR_MS).map_err(|error| error.message), Ok(0));
+    let mut other = sent.clone();
+    *other.header(":authority") = b"127.0.0.1:4574".to_vec();
+    assert!(refused(&other, VECTOR_MS).1.contains("does not match"), "{:?}", refused(&other, VECTOR_MS));
+    let none = sent.without(":authority");
+    assert!(refused(&none, VECTOR_MS).1.contains("':authority' is not in the request"));
 }
 
 #[test]

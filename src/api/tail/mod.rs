@@ -33,7 +33,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Gate;
-use super::server::{Answer, Response};
+use super::server::{Answer, Hold, Response};
 use super::sigv4::Rules;
 use super::{ApiError, Context};
 use crate::config::Source;
@@ -71,6 +71,14 @@ pub fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(TAILS_MAX))
 }
 
+/// What one reader takes from others.
+pub struct Room {
+    /// Its place among them.
+    pub place: OwnedSemaphorePermit,
+    /// Where its large pieces have their room from.
+    pub pieces: Hold,
+}
+
 /// A place among the readers.
 ///
 /// # Errors
@@ -93,7 +101,7 @@ pub async fn call(
     gate: &Gate<'_>,
     target: Target<'_>,
     query: &str,
-    place: OwnedSemaphorePermit,
+    Room { place, pieces }: Room,
 ) -> Result<Response, ApiError> {
     let account = &context.account;
     match target {
@@ -107,7 +115,7 @@ pub async fn call(
     };
     let (feed, answer) = Answer::feed();
     let (clock, stopping) = (context.clock.clone(), context.stopping.clone());
-    tokio::spawn(async move { reader.feed(feed, &clock, &stopping).await });
+    tokio::spawn(async move { reader.feed(feed, &pieces, &clock, &stopping).await });
     let mut response = Response::new(answer.holding(place));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();

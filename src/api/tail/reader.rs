@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Place};
 use super::query::Query;
-use crate::api::server::Feed;
+use crate::api::server::{Feed, Hold};
 use crate::clock::Clock;
 use crate::config::StartAt;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{GET_RECORDS_MAX, TAIL_HEARTBEAT, TAIL_PIECE_BYTES, TAIL_READ_BYTES};
+use crate::limits::{GET_RECORDS_MAX, PUSH_FREE_BYTES, TAIL_HEARTBEAT, TAIL_PIECE_BYTES, TAIL_READ_BYTES};
 use crate::record::Records;
 use crate::stream::Stream;
 use crate::stream::data::{DataStream, DataStreams, Definition, ReadLimit, Snapshot, Start};
@@ -94,8 +94,8 @@ impl Reader {
     }
 
     /// Feeds the client until it has all, or goes, or the service stops.
-    pub(super) async fn feed(mut self, feed: Feed, clock: &Clock, stopping: &CancellationToken) {
-        let ended = match stopping.run_until_cancelled(self.run(&feed, clock)).await {
+    pub(super) async fn feed(mut self, feed: Feed, hold: &Hold, clock: &Clock, stopping: &CancellationToken) {
+        let ended = match stopping.run_until_cancelled(self.run(&feed, hold, clock)).await {
             // The stream was deleted, or the service stops: there is nothing more to come.
             Some(Err(error)) => matches!(error.kind(), Kind::NotFound | Kind::Closed).then_some(()).ok_or(error),
             None | Some(Ok(())) => Ok(()),
@@ -107,7 +107,7 @@ impl Reader {
         }
     }
 
-    async fn run(&mut self, feed: &Feed, clock: &Clock) -> Result<()> {
+    async fn run(&mut self, feed: &Feed, hold: &Hold, clock: &Clock) -> Result<()> {
         loop {
             // Before the definition is looked at: what comes after is a change.
             self.changes.iter_mut().for_each(watch::Receiver::mark_unchanged);
@@ -118,8 +118,9 @@ impl Reader {
             let mut quiet = true;
             for shard in self.due(definition.as_deref()) {
                 for piece in self.read(shard, definition.as_deref()).await? {
-                    let Some(place) = feed.place().await else { return Ok(()) };
-                    place.send(piece);
+                    if !send(feed, hold, piece).await {
+                        return Ok(());
+                    }
                     quiet = false;
                 }
                 // What waited for this shard can be read now.
@@ -231,6 +232,20 @@ impl Reader {
     }
 }
 
+/// Sends a piece once there is room for it; false when the client has gone.
+async fn send(feed: &Feed, hold: &Hold, piece: Vec<u8>) -> bool {
+    let Some(place) = feed.place().await else { return false };
+    let mut room = None;
+    if piece.len() > PUSH_FREE_BYTES {
+        room = tokio::select! {
+            room = hold.push_room(piece.len()) => Some(room),
+            () = feed.gone() => return false,
+        };
+    }
+    place.send_holding(piece, room);
+    true
+}
+
 impl Origin {
     async fn read(&self, shard: u32, position: u64, records: u64) -> Result<Chunk> {
         match self {
@@ -243,7 +258,7 @@ impl Origin {
             Origin::Data(stream) => {
                 let records = usize::try_from(records).unwrap_or(GET_RECORDS_MAX).min(GET_RECORDS_MAX);
                 let read = stream.read(shard, position, ReadLimit { records, bytes: TAIL_READ_BYTES }).await?;
-                let (first, next, missed) = (read.first, read.next, read.missed);
+                let (first, next, missed) = (read.first, read.next, read.missed + read.damaged);
                 Ok(Chunk { first, puts: read.puts, next, missed, ended: read.ended })
             }
         }

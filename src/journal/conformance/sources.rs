@@ -11,6 +11,7 @@ pub(super) async fn suite(journal: &dyn Journal, clock: &Clock) {
     bad_keys_and_checkpoints_are_refused(journal).await;
     the_newest_checkpoint_of_each_source_is_kept(journal).await;
     a_put_that_is_not_stored_moves_no_checkpoint(journal, clock).await;
+    a_put_whose_caller_went_away_moves_its_checkpoint(journal).await;
     times_are_found(journal).await;
     calls_are_recalled(journal, clock).await;
 }
@@ -119,6 +120,16 @@ async fn a_put_that_is_not_stored_moves_no_checkpoint(journal: &dyn Journal, clo
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(journal.append(shard, named(copied("a", "s", "3"))).await.unwrap().repeated);
     assert_eq!(checkpoints(journal, shard).await, pairs(&[("s", "1")]));
+}
+
+/// An importer that is started anew asks where to go on while a put of the one before is under way.
+async fn a_put_whose_caller_went_away_moves_its_checkpoint(journal: &dyn Journal) {
+    let shard = shard(27, 0);
+    let mut append = Box::pin(journal.append(shard, copied("a", "s", "1")));
+    let _ = futures_util::poll!(&mut append);
+    drop(append);
+    assert_eq!(checkpoints(journal, shard).await, pairs(&[("s", "1")]));
+    assert_eq!(texts(journal, shard, 0, 100).await, ["a"]);
 }
 
 async fn times_are_found(journal: &dyn Journal) {

@@ -247,6 +247,9 @@ impl Journal for LocalJournal {
     }
 
     async fn checkpoints(&self, shard: ShardId) -> Result<BTreeMap<String, Bytes>> {
+        // Whoever asks goes on copying from there: a put that is still queued, though its caller has gone away, is not to
+        // be copied again. A journal that is closed has nothing queued.
+        let _ = self.tell(Message::Pass).await;
         let shard = self.inner.find(shard)?;
         Ok(shard.map(|shard| lock(&shard.view).checkpoints.clone()).unwrap_or_default())
     }

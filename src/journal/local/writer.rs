@@ -43,6 +43,8 @@ pub(super) enum Message {
     Put(Put),
     /// Where was this call stored? Asked behind the puts that are queued, so that one in flight is known.
     Recall(ShardId, CallId, oneshot::Sender<Option<Span>>),
+    /// Nothing: the puts that were queued before are stored or refused.
+    Pass(oneshot::Sender<()>),
     /// The shard was trimmed to its end: free its active segment.
     Retire(ShardId, oneshot::Sender<()>),
     /// Forget a stream.
@@ -114,6 +116,7 @@ impl Writer {
                 Message::Recall(shard, call, answer) => {
                     let _ = answer.send(self.calls.find(shard, call, self.inner.clock.now_ms()));
                 }
+                Message::Pass(done) => drop(done.send(())),
                 Message::Retire(shard, done) => self.retire_spare(shard, done),
                 Message::Remove(stream, done) => self.remove(stream, done),
                 Message::Close(done) => {

@@ -11,9 +11,9 @@ use aws_sdk_kinesis::types::Record;
 use tokio::sync::Semaphore;
 
 use super::checkpoint::Progress;
-use super::upstream::{Events, Fault, From, Got, Upstream, What};
+use super::upstream::{Events, Fault, From, Got, Identity, Upstream, What};
 use super::{Settings, State};
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::journal::{Append, Checkpoint};
 use crate::limits;
@@ -24,6 +24,8 @@ use crate::telemetry::metrics::StreamMetrics;
 /// What the copiers of one stream share.
 pub(super) struct Shared {
     pub(super) upstream: Upstream,
+    /// Who it was when the copying began.
+    pub(super) identity: Identity,
     pub(super) settings: Settings,
     pub(super) into: Stream,
     pub(super) clock: Clock,
@@ -35,15 +37,37 @@ pub(super) struct Shared {
     pub(super) consumer: Option<String>,
 }
 
+impl Shared {
+    /// Whether the stream is the one that the copying began with, and our consumer of it is there; also where that cannot be
+    /// found out now. Checkpoints are of one stream: what takes its place under its name is copied as another.
+    async fn is_as_it_was(&self) -> bool {
+        if self.upstream.identity().await.is_ok_and(|now| now != self.identity) {
+            return false;
+        }
+        match &self.consumer {
+            Some(consumer) => self.upstream.has_consumer(consumer).await.unwrap_or(true),
+            None => true,
+        }
+    }
+}
+
 /// The copying of one shard.
 pub(super) struct Copier {
     pub(super) shared: Arc<Shared>,
     /// The shard's name there.
     pub(super) shard: String,
-    /// Its name as a source of checkpoints.
+    /// The name under which its checkpoint stands.
     pub(super) source: String,
+    /// Its own full name, where that is another one.
+    pub(super) of: Option<String>,
     /// Where to go on.
     pub(super) from: From,
+    /// Its last record that was copied.
+    pub(super) last: Option<Progress>,
+    /// When it was last heard of, if it was.
+    pub(super) heard: Option<Instant>,
+    /// The last answer had no room in our journal.
+    pub(super) cramped: bool,
 }
 
 impl Copier {
@@ -55,9 +79,6 @@ impl Copier {
     }
 
     async fn copy(&mut self) -> Result<()> {
-        if matches!(self.from, From::After(_)) {
-            self.look_for_gap().await;
-        }
         let mut pause = limits::SOURCE_PAUSE_MIN;
         loop {
             let before = self.from.clone();
@@ -67,6 +88,10 @@ impl Copier {
             };
             if self.from != before {
                 pause = limits::SOURCE_PAUSE_MIN;
+            }
+            let doubtful = matches!(fault.what, What::Lost | What::Gone | What::Refused);
+            if doubtful && !self.shared.is_as_it_was().await {
+                return Err(Error::unavailable("the source was made anew, or our consumer of it is gone"));
             }
             match fault.what {
                 What::NewIterator => continue,
@@ -80,9 +105,9 @@ impl Copier {
                     self.gap("the shard is gone");
                     return Ok(());
                 }
-                What::Again | What::Gone | What::InUse => {}
+                What::NoRoom => self.no_room(&fault),
+                What::Again | What::Gone | What::InUse | What::Refused => self.failed(&fault),
             }
-            self.failed(&fault);
             self.wait(pause).await;
             pause = (pause * 2).min(limits::SOURCE_PAUSE_MAX);
         }
@@ -90,6 +115,9 @@ impl Copier {
 
     /// Reads until the shard's end, or a fault.
     async fn read_on(&mut self) -> Result<std::result::Result<(), Fault>> {
+        if let Err(fault) = self.look_for_gap().await {
+            return Ok(Err(fault));
+        }
         if self.shared.consumer.is_some() { self.listen().await } else { self.poll().await }
     }
 
@@ -101,17 +129,16 @@ impl Copier {
         loop {
             let read_at = self.shared.clock.instant();
             let leave = self.leave().await;
-            let got = match self
-                .shared
-                .upstream
-                .read(&mut iterator, i32::try_from(limits::GET_RECORDS_MAX).unwrap_or(i32::MAX))
-                .await
-            {
+            // While our journal is full one record shows whether there is room again.
+            let most = if self.cramped { 1 } else { i32::try_from(limits::GET_RECORDS_MAX).unwrap_or(i32::MAX) };
+            let got = match self.shared.upstream.read(&mut iterator, most).await {
                 Ok(got) => got,
                 Err(fault) => return Ok(Err(fault)),
             };
             let (ended, idle) = (got.ended, got.records.is_empty() && got.behind_ms == 0);
-            self.store(got).await?;
+            if let Err(fault) = self.store(got).await? {
+                return Ok(Err(fault));
+            }
             drop(leave);
             if ended {
                 return Ok(Ok(()));
@@ -134,7 +161,9 @@ impl Copier {
                     Ok(Some(got)) => {
                         let ended = got.ended;
                         let leave = self.leave().await;
-                        self.store(got).await?;
+                        if let Err(fault) = self.store(got).await? {
+                            return Ok(Err(fault));
+                        }
                         drop(leave);
                         if ended {
                             return Ok(Ok(()));
@@ -153,50 +182,85 @@ impl Copier {
         event.unwrap_or_else(|| Err(silence()))
     }
 
-    /// Makes one answer durable.
-    async fn store(&mut self, got: Got) -> Result<()> {
-        let count = got.records.len() as u64;
+    /// Makes one answer durable, but for what was copied before. What has no room is given up and read again: an answer
+    /// that waited here would keep other importers from reading.
+    async fn store(&mut self, mut got: Got) -> Result<std::result::Result<(), Fault>> {
+        got.records.retain(|record| !self.is_copied(record));
         for range in puts(&got.records) {
             let records = &got.records[range];
             let last = records.last().expect("a put has a record");
-            let progress = Progress { sequence: last.sequence_number().to_owned(), arrived_ms: arrived(last) };
+            let sequence = last.sequence_number().to_owned();
+            let progress = Progress { sequence, arrived_ms: arrived(last), of: self.of.clone() };
             let checkpoint = Checkpoint { source: self.source.clone(), at: progress.encode() };
-            self.append(columns(records), checkpoint).await?;
-            self.from = From::After(progress.sequence);
+            if let Err(error) = self.append(columns(records), checkpoint).await {
+                self.cramped = true;
+                let no_room = matches!(error.kind(), Kind::Unavailable | Kind::Throttled);
+                let fault = || Fault { what: What::NoRoom, message: error.to_string() };
+                return if no_room { Ok(Err(fault())) } else { Err(error) };
+            }
+            self.cramped = false;
+            self.from = From::After(progress.sequence.clone());
+            self.last = Some(progress);
         }
-        self.shared.state.copied(&self.shard, count, got.behind_ms);
-        Ok(())
+        self.heard = Some(self.shared.clock.instant());
+        self.shared.state.copied(&self.shard, got.records.len() as u64, got.behind_ms);
+        Ok(Ok(()))
     }
 
-    /// Appends, however long the journal has no room.
+    /// Whether a record stands before the last one that was copied: then it was copied too. Its time is looked at as well,
+    /// should the source have lost its end and give the same numbers again.
+    fn is_copied(&self, record: &Record) -> bool {
+        let before =
+            |last: &Progress| !is_later(record.sequence_number(), &last.sequence) && arrived(record) <= last.arrived_ms;
+        self.last.as_ref().is_some_and(before)
+    }
+
     async fn append(&self, records: Records, checkpoint: Checkpoint) -> Result<()> {
         let (count, bytes) = (records.len() as u64, records.data.len() as u64);
         let Settings { encrypt, bytes_max, .. } = self.shared.settings;
         let put = Append { checkpoint: Some(checkpoint), encrypt, bytes_max, ..Append::of(records) };
-        let mut pause = limits::SOURCE_PAUSE_MIN;
-        loop {
-            match self.shared.into.append(put.clone()).await {
-                Ok(_) => break,
-                Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Throttled) => self.no_room(&error),
-                Err(error) => return Err(error),
-            }
-            self.wait(pause).await;
-            pause = (pause * 2).min(limits::SOURCE_PAUSE_MAX);
-        }
+        self.shared.into.append(put).await?;
         self.shared.metrics.incoming_records.inc_by(count);
         self.shared.metrics.incoming_bytes.inc_by(bytes);
         Ok(())
     }
 
-    /// Whether the record after the last one that was copied may be gone: then so is the last one.
-    async fn look_for_gap(&mut self) {
-        let From::After(last) = &self.from else { return };
-        let upstream = &self.shared.upstream;
-        let Ok(iterator) = upstream.iterator(&self.shard, &From::Horizon).await else { return };
-        let Ok(got) = upstream.read(&mut Some(iterator), 1).await else { return };
-        if got.records.first().is_some_and(|oldest| is_later(oldest.sequence_number(), last)) {
-            self.gap("the last record that was copied is older than all that are left");
+    /// After a start, and when nothing was heard for a while: says so if the record after the last one that was copied may
+    /// be gone, for then so is the last one. The source itself goes on with the oldest that it has, and says nothing.
+    async fn look_for_gap(&mut self) -> std::result::Result<(), Fault> {
+        let (From::After(last), now) = (&self.from, self.shared.clock.instant()) else { return Ok(()) };
+        if self.heard.is_some_and(|heard| now - heard < limits::SOURCE_GAP_AFTER) {
+            return Ok(());
         }
+        match self.oldest().await {
+            Ok(Some(oldest)) if is_later(&oldest, last) => {
+                self.gap("the last record that was copied is older than all that are left");
+            }
+            Ok(_) => {}
+            // A subscriber need not be allowed to read in any other way.
+            Err(_) if self.shared.consumer.is_some() => {}
+            Err(fault) => return Err(fault),
+        }
+        self.heard = Some(now);
+        Ok(())
+    }
+
+    /// The number of the oldest record that is left. A stretch without records is answered with nothing, though there is
+    /// something behind it.
+    async fn oldest(&self) -> std::result::Result<Option<String>, Fault> {
+        let Shared { upstream, clock, .. } = &*self.shared;
+        let mut iterator = Some(upstream.iterator(&self.shard, &From::Horizon).await?);
+        for _ in 0..limits::SOURCE_GAP_READS_MAX {
+            let got = upstream.read(&mut iterator, 1).await?;
+            if let Some(oldest) = got.records.first() {
+                return Ok(Some(oldest.sequence_number().to_owned()));
+            }
+            if got.ended || got.behind_ms == 0 {
+                break;
+            }
+            clock.sleep(limits::SOURCE_READ_EVERY_MIN).await;
+        }
+        Ok(None)
     }
 
     fn gap(&self, why: &str) {
@@ -216,10 +280,10 @@ impl Copier {
         tracing::warn!(stream = settings.name, shard = self.shard, error = %fault, "a source cannot be read, tried again");
     }
 
-    fn no_room(&self, error: &Error) {
+    fn no_room(&self, fault: &Fault) {
         let Shared { state, clock, settings, .. } = &*self.shared;
-        state.failed(error.to_string(), clock.now_ms());
-        tracing::warn!(stream = settings.name, shard = self.shard, %error, "records of a source wait for room in the journal");
+        state.failed(fault.to_string(), clock.now_ms());
+        tracing::warn!(stream = settings.name, shard = self.shard, error = %fault, "records of a source wait for room in the journal");
     }
 
     async fn is_unlisted(&self) -> bool {

@@ -8,9 +8,10 @@
 mod checkpoint;
 mod copier;
 mod lineage;
+mod slots;
 mod upstream;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ use crate::limits;
 use crate::stream::Stream;
 use crate::telemetry::metrics::StreamMetrics;
 
-use checkpoint::{Naming, Progress};
+use checkpoint::Naming;
 use copier::{Copier, Shared};
+use slots::{Slots, Taken};
 use upstream::{Fault, From, Identity, Upstream};
 
 /// What an importer is made of.
@@ -64,7 +66,7 @@ struct Settings {
 /// Copies one stream.
 pub struct Importer {
     shared: Arc<Shared>,
-    naming: Naming,
+    slots: Slots,
     start: From,
     /// Shards whose end was copied.
     done: BTreeSet<String>,
@@ -96,9 +98,10 @@ impl Importer {
             StartAt::Time(ms) => From::Time(ms),
         };
         let settings = Settings { name, poll: source.poll, encrypt, bytes_max };
+        let naming = Naming::new(&identity.arn, identity.created_ms);
         let importer = Importer {
-            shared: Arc::new(Shared { upstream, settings, into, clock, state, metrics, answers, consumer }),
-            naming: Naming::new(&identity.arn, identity.created_ms),
+            slots: Slots::load(naming, &into.checkpoints().await?)?,
+            shared: Arc::new(Shared { upstream, identity, settings, into, clock, state, metrics, answers, consumer }),
             start,
             done: BTreeSet::new(),
             running: BTreeSet::new(),
@@ -108,7 +111,6 @@ impl Importer {
     }
 
     async fn copy(mut self) -> Result<()> {
-        let progress = self.naming.progress(&self.shared.into.checkpoints().await?)?;
         loop {
             let shared = self.shared.clone();
             let mut patience = Patience::new(&shared.settings.name, &shared.clock, &shared.state);
@@ -118,9 +120,9 @@ impl Importer {
                     Err(fault) => patience.wait(&fault).await,
                 }
             };
-            let ready = lineage::ready(&listed, &self.done);
-            for shard in ready {
-                self.begin(shard, &progress);
+            self.slots.seen(listed.iter().map(|shard| shard.id.as_str()), shared.clock.now_ms());
+            for shard in lineage::ready(&listed, &self.done) {
+                self.begin(shard);
             }
             tokio::select! {
                 Some(ended) = self.copiers.join_next() => self.ended(ended)?,
@@ -129,13 +131,16 @@ impl Importer {
         }
     }
 
-    fn begin(&mut self, shard: &str, progress: &BTreeMap<String, Progress>) {
-        if !self.running.insert(shard.to_owned()) {
+    fn begin(&mut self, shard: &str) {
+        if self.running.contains(shard) {
             return;
         }
-        let from = progress.get(shard).map_or(self.start.clone(), |progress| From::After(progress.sequence.clone()));
+        let Taken { source, of, last } = self.slots.take(shard, &self.running, self.shared.clock.now_ms());
+        self.running.insert(shard.to_owned());
+        let from = last.as_ref().map_or(self.start.clone(), |last| From::After(last.sequence.clone()));
+        let (heard, cramped) = (None, false);
         let copier =
-            Copier { shared: self.shared.clone(), shard: shard.to_owned(), source: self.naming.source(shard), from };
+            Copier { shared: self.shared.clone(), shard: shard.to_owned(), source, of, from, last, heard, cramped };
         let shard = shard.to_owned();
         self.copiers.spawn(async move { (shard, copier.run().await) });
     }

@@ -35,6 +35,10 @@ pub(super) enum What {
     Gone,
     /// It is there already, or somebody else has it.
     InUse,
+    /// What was asked with is none of the stream's: an iterator of one that was deleted, for instance.
+    Refused,
+    /// What came has no room in our journal.
+    NoRoom,
 }
 
 /// A call that failed.
@@ -74,7 +78,7 @@ pub(super) struct Got {
 }
 
 /// Who the stream is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) arn: String,
     pub(super) created_ms: u64,
@@ -214,6 +218,15 @@ impl Upstream {
         }
     }
 
+    /// Whether there is still a consumer with this ARN.
+    pub(super) async fn has_consumer(&self, arn: &str) -> Result<bool> {
+        match self.client.describe_stream_consumer().consumer_arn(arn).send().await.map_err(Fault::from) {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.what == What::Gone => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
     pub(super) async fn subscribe(&self, consumer: &str, shard: &str, from: &From) -> Result<Events> {
         let position = StartingPosition::builder();
         let position = match from {
@@ -259,9 +272,12 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: fmt::Debug + 'static,
 {
-    let refused = error.code() == Some("InvalidArgumentException");
     let fault = Fault::from(error);
-    if refused && matches!(from, From::After(_)) { Fault { what: What::Lost, ..fault } } else { fault }
+    match (fault.what, from) {
+        (What::Refused, From::After(_)) => Fault { what: What::Lost, ..fault },
+        (What::Refused, _) => Fault { what: What::Again, ..fault },
+        _ => fault,
+    }
 }
 
 impl<E, R> std::convert::From<SdkError<E, R>> for Fault
@@ -274,6 +290,7 @@ where
             Some("ExpiredIteratorException") => What::NewIterator,
             Some("ResourceNotFoundException") => What::Gone,
             Some("ResourceInUseException") => What::InUse,
+            Some("InvalidArgumentException") => What::Refused,
             _ => What::Again,
         };
         let message = DisplayErrorContext(&error).to_string();

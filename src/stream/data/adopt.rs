@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Settings;
 use super::definition::{Definition, FileStream, Mode, Origin, Status};
 use super::lineage::closing;
+use super::shard::{Closed, shard_name};
 use super::state::State;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -28,6 +29,9 @@ pub(super) async fn adopt(
         clock.fill(&mut state.token_key);
     }
     state.finish_deletions(now_ms);
+    for known in state.streams.values_mut() {
+        take_ends(known, journal, now_ms).await?;
+    }
     vanish(state, &file, now_ms);
     for stream in file {
         match state.streams.get(&stream.name).map(|known| Definition::clone(known)) {
@@ -46,6 +50,39 @@ pub(super) async fn adopt(
         ))),
         _ => Ok(()),
     }
+}
+
+/// Holds the ends of closed shards against the journal.
+///
+/// More is there where the save of a reshard failed, and yet was durable: until the end of that process the shard took
+/// records, and they were acknowledged. (Or where a put failed that was durable: nobody misses it, but its retry is known
+/// again.) Its children have none that is older, for nobody knew them.
+async fn take_ends(known: &mut Arc<Definition>, journal: &dyn Journal, now_ms: u64) -> Result<()> {
+    let (id, name) = (known.id, known.name.clone());
+    for at in 0..known.shards.len() {
+        let (index, Some(closed)) = (known.shards[at].index, known.shards[at].closed) else { continue };
+        let end = journal.extent(ShardId { stream: id, index }).await?.end;
+        let shard = shard_name(index);
+        if end > closed.end {
+            tracing::warn!(
+                stream = name,
+                shard,
+                closed_at = closed.end,
+                end,
+                "a closed shard holds more: it ends later"
+            );
+            Arc::make_mut(known).shards[at].closed = Some(Closed { end, at_ms: closed.at_ms.max(now_ms) });
+        } else if end < closed.end {
+            let lost = closed.end - end;
+            tracing::error!(
+                stream = name,
+                shard,
+                lost,
+                "a closed shard has lost its last records: was the journal damaged?"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn vanish(state: &mut State, file: &[FileStream], now_ms: u64) {

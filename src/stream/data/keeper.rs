@@ -17,7 +17,7 @@ use super::{DataStream, DataStreams, Shared, Snapshot};
 use crate::clock::Clock;
 use crate::error::{Kind, Result};
 use crate::limits::{DEMAND_LOOK_EVERY, KEEPER_PAUSE_MAX, KEEPER_PAUSE_MIN, RETENTION_STEP_MAX, RETENTION_STEP_MIN};
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
 
 /// How long records may outlive their retention: a twentieth of it, within bounds.
 pub(super) fn step(retention: Duration) -> Duration {
@@ -33,6 +33,7 @@ pub(super) fn spawn(streams: &DataStreams) {
         woken: streams.shared.rates.woken(),
         kept: HashMap::new(),
         known: None,
+        swept: false,
     };
     tokio::spawn(keeper.run());
 }
@@ -54,6 +55,8 @@ struct Keeper {
     kept: HashMap<StreamId, Kept>,
     /// The snapshot that `kept` follows.
     known: Option<Snapshot>,
+    /// What shards that were forgotten before the start had left is freed.
+    swept: bool,
 }
 
 /// What the keeper knows of one stream. Times are milliseconds since 1970; none: not before the next put.
@@ -86,6 +89,9 @@ impl Keeper {
         self.follow(streams);
         if !streams.shared.pins.is_settled() {
             return KEEPER_PAUSE_MAX;
+        }
+        if !std::mem::replace(&mut self.swept, true) {
+            sweep(streams).await;
         }
         let now_ms = self.clock.now_ms();
         for (id, kept) in &mut self.kept {
@@ -128,6 +134,19 @@ impl Keeper {
         }
         self.known = Some(snapshot);
         prune(streams);
+    }
+}
+
+/// Frees what is left of shards that are not in the map any more. What was trimmed of a slow shard is freed late, and comes
+/// back with a crash before that; for a shard that is forgotten nobody else would ever trim it again.
+async fn sweep(streams: &DataStreams) {
+    for definition in streams.snapshot().values() {
+        for index in (0..definition.next_shard).filter(|index| definition.shard(*index).is_none()) {
+            let shard = ShardId { stream: definition.id, index };
+            if let Err(error) = streams.shared.journal.trim(shard, u64::MAX).await {
+                tracing::debug!(stream = definition.name, shard = index, %error, "a forgotten shard is not freed");
+            }
+        }
     }
 }
 
@@ -246,6 +265,9 @@ async fn trim(stream: &DataStream, definition: &Definition, now_ms: u64) -> Resu
             }
             Left::Shown(until) => at_least(until),
             Left::Empty => {}
+            // While a parent is listed its children are too, the empty ones that a rescale left included: whoever still reads
+            // the parent must see by them that what they became comes later.
+            Left::Over if shard.parents().any(|parent| is_listed(definition, parent, &over)) => {}
             Left::Over => over.push(shard.index),
         }
     }
@@ -258,6 +280,11 @@ async fn trim(stream: &DataStream, definition: &Definition, now_ms: u64) -> Resu
         shared.rates.of(stream.id).forget_shards(&over);
     }
     Ok(due)
+}
+
+/// Whether a shard is in the map, and will be when those that are `over` are forgotten.
+fn is_listed(definition: &Definition, index: u32, over: &[u32]) -> bool {
+    definition.shard(index).is_some() && over.binary_search(&index).is_err()
 }
 
 async fn trim_shard(stream: &DataStream, definition: &Definition, shard: &Shard, now_ms: u64) -> Result<Left> {
@@ -273,8 +300,10 @@ async fn trim_shard(stream: &DataStream, definition: &Definition, shard: &Shard,
     let retention_ms = definition.retention.as_millis() as u64;
     if horizon < end {
         let oldest = journal.read(id, horizon, 1).await?;
-        let arrived_ms = oldest.puts.first().map_or(now_ms, |records| records.arrived_ms);
-        return Ok(Left::Records(arrived_ms.saturating_add(retention_ms)));
+        // Without one the journal has lost the shard's end: nothing is left.
+        if let Some(records) = oldest.puts.first() {
+            return Ok(Left::Records(records.arrived_ms.saturating_add(retention_ms)));
+        }
     }
     let Some(closed) = shard.closed else { return Ok(Left::Empty) };
     let shown_until = closed.at_ms.saturating_add(retention_ms);

@@ -149,6 +149,7 @@ impl DataStreams {
             journal: journal.clone(),
             live: live.clone(),
             state,
+            is_unsure: false,
             publish,
             removals: JoinSet::new(),
             waiting: HashMap::new(),

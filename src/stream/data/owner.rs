@@ -94,6 +94,8 @@ pub(super) struct Owner {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) live: Arc<Live>,
     pub(super) state: State,
+    /// A save has failed, so that the disk may hold changes that nobody was granted.
+    pub(super) is_unsure: bool,
     pub(super) publish: watch::Sender<Snapshot>,
     pub(super) removals: JoinSet<StreamId>,
     /// Who waits for the end of a removal.
@@ -117,7 +119,9 @@ impl Owner {
         let mut messages = Vec::with_capacity(DATA_CHANGES_QUEUED_MAX);
         let mut pause = Duration::ZERO;
         loop {
-            let due = self.state.next_due(self.clock.now_ms()).map(|wait| wait.max(pause));
+            let again = self.is_unsure.then_some(pause);
+            let due =
+                self.state.next_due(self.clock.now_ms()).map(|wait| wait.max(pause)).into_iter().chain(again).min();
             let (clock, mut removed) = (self.clock.clone(), None);
             tokio::select! {
                 got = inbox.recv_many(&mut messages, DATA_CHANGES_QUEUED_MAX) => if got == 0 { return },
@@ -125,7 +129,7 @@ impl Owner {
                 () = clock.sleep(due.unwrap_or_default()), if due.is_some() => {}
             }
             let stored = self.write(messages.drain(..), removed).await;
-            pause = if stored { Duration::ZERO } else { RETRY_PAUSE_MAX };
+            pause = if stored { Duration::ZERO } else { (2 * pause).clamp(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX) };
         }
     }
 
@@ -183,11 +187,16 @@ impl Owner {
     }
 
     /// Stores what changed, shows it, and only then removes what is gone.
+    ///
+    /// What could not be stored may be on disk all the same, and would be what the next start finds. So the state as it
+    /// is gets stored again, soon; a start in between is what [`adopt`](super::adopt) is prepared for.
     async fn keep(&mut self, next: State) -> Result<()> {
-        if next.is(&self.state) {
+        if next.is(&self.state) && !self.is_unsure {
             return Ok(());
         }
+        self.is_unsure = true;
         self.store.save(&next).await?;
+        self.is_unsure = false;
         let before = std::mem::replace(&mut self.state, next);
         self.show();
         for id in self.state.removing.clone() {

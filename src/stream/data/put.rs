@@ -45,6 +45,8 @@ pub enum Placed {
         shard: u32,
         /// Under this number.
         sequence: SequenceNumber,
+        /// It was there already: the call is a retry.
+        repeated: bool,
     },
     /// Nothing of it is stored.
     Refused {
@@ -242,10 +244,10 @@ impl OneCall<'_> {
         let arrived_ms = if repeated { self.arrived(span).await } else { self.put.records.arrived_ms };
         let stored = (span.start..span.end).take(group.picks.len());
         let mut answers = Vec::with_capacity(group.picks.len());
-        answers.extend(
-            stored
-                .map(|position| Placed::Stored { shard: shard.index, sequence: shard.sequence(position, arrived_ms) }),
-        );
+        answers.extend(stored.map(|position| {
+            let sequence = shard.sequence(position, arrived_ms);
+            Placed::Stored { shard: shard.index, sequence, repeated }
+        }));
         answers.extend(refused(shard, Refusal::Throttled, group.picks.len() - answers.len()));
         answers
     }

@@ -54,9 +54,17 @@ pub struct Read {
     pub behind_ms: u64,
     /// The shard is closed and this was its last record: there is nothing at `next`, and never will be.
     pub ended: bool,
-    /// Records that were asked for and are gone: they outlived their retention before they were read. What else lies
-    /// between the position asked for and `first` was lost to damage.
+    /// Records that were asked for and are gone: they outlived their retention before they were read.
     pub missed: u64,
+    /// Records that were asked for and were lost to damage.
+    pub damaged: u64,
+}
+
+impl Read {
+    /// Nothing, at the end of a shard.
+    fn end(at: u64) -> Read {
+        Read { first: at, puts: Vec::new(), next: at, behind_ms: 0, ended: true, missed: 0, damaged: 0 }
+    }
 }
 
 impl DataStream {
@@ -87,14 +95,21 @@ impl DataStream {
         let from = position.max(horizon);
         let mut missed = from - position;
         if shard.closed.is_some_and(|closed| from >= closed.end) {
-            return Ok(Read { first: from, puts: Vec::new(), next: from, behind_ms: 0, ended: true, missed });
+            return Ok(Read { missed, ..Read::end(from) });
         }
         let id = self.shard_id(shard.index);
         let mut batch = journal.read(id, from, limit.bytes).await?;
+        let mut damaged = 0;
         if batch.span.start > from {
             // Trimmed since, or damaged: what the journal trimmed is over, too.
-            let start = journal.extent(id).await?.start;
-            missed += start.min(batch.span.start).saturating_sub(from);
+            let trimmed = journal.extent(id).await?.start.min(batch.span.start).saturating_sub(from);
+            missed += trimmed;
+            damaged = batch.span.start - from - trimmed;
+        }
+        if let Some(closed) = shard.closed.filter(|_| batch.span.is_empty()) {
+            // Nothing more will come, whatever the journal has lost of its end.
+            damaged += closed.end.saturating_sub(batch.span.start);
+            return Ok(Read { missed, damaged, ..Read::end(closed.end) });
         }
         let last_ms = batch.puts.last().map(|records| records.arrived_ms);
         let more_ms = cut(&mut batch, limit, shard.closed.map_or(u64::MAX, |closed| closed.end));
@@ -103,10 +118,11 @@ impl DataStream {
         let is_tip = ended || (more_ms.is_none() && next >= self.end(&shard).await?);
         let since_ms = more_ms.or(last_ms).filter(|_| !is_tip);
         let behind_ms = since_ms.map_or(0, |since| self.streams.shared.clock.now_ms().saturating_sub(since));
-        Ok(Read { first: batch.span.start, puts: batch.puts, next, behind_ms, ended, missed })
+        Ok(Read { first: batch.span.start, puts: batch.puts, next, behind_ms, ended, missed, damaged })
     }
 
-    /// Waits until there is a record at `position`, or the shard is closed there.
+    /// Waits until there is a record at `position`, or the shard is closed: then there is something to
+    /// [`read`](Self::read), were it that it has ended.
     ///
     /// # Errors
     /// `NotFound` once the stream or the shard is gone; `Closed` when the service stops.
@@ -115,7 +131,7 @@ impl DataStream {
         loop {
             changes.borrow_and_update();
             let (_, found) = self.readable(shard)?;
-            if found.closed.is_some_and(|closed| closed.end <= position) {
+            if found.closed.is_some() {
                 return Ok(());
             }
             tokio::select! {

@@ -41,6 +41,11 @@ pub struct Closed {
 }
 
 impl Shard {
+    /// The numbers of those that it was made of.
+    pub(in crate::stream) fn parents(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.parent, self.adjacent_parent].into_iter().flatten()
+    }
+
     /// The sequence number of the record at `position`.
     pub fn sequence(&self, position: u64, arrived_ms: u64) -> SequenceNumber {
         self.number(position.saturating_add(1).min(INDEX_END), arrived_ms)

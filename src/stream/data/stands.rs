@@ -83,7 +83,7 @@ impl DataStream {
         let id = self.shard_id(shard.index);
         let extent = all.journal.extent(id).await?;
         let start = self.horizon(definition, shard).await?;
-        let end = shard.closed.map_or(extent.end, |closed| closed.end);
+        let end = shard.closed.map_or(extent.end, |closed| closed.end.min(extent.end));
         let oldest = if start < end { all.journal.read(id, start, 1).await?.puts } else { Vec::new() };
         Ok(ShardStands {
             index: shard.index,

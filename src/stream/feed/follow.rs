@@ -25,8 +25,8 @@ pub(super) struct Following {
     known: BTreeMap<ShardId, u64>,
     /// Shards whose beginning is being found out, or made durable.
     beginning: BTreeSet<ShardId>,
-    /// Shards whose beginning is to be found out, and when they were opened.
-    fresh: Vec<(ShardId, u64)>,
+    /// Shards whose beginning is to be found out, and whether all their records are wanted.
+    fresh: Vec<(ShardId, bool)>,
     /// Data streams that are gone, and how far their shards were read.
     lost: Vec<(StreamId, BTreeMap<ShardId, u64>)>,
     frozen: Option<BTreeMap<ShardId, u64>>,
@@ -127,6 +127,22 @@ impl Feed {
         }
         following.known = ends.into_iter().filter(|(shard, _)| exists(&shard.stream)).collect();
         self.look();
+        self.warn_of_others();
+    }
+
+    /// Says which data streams were read before and are not any more: they exist, and the source is another one now.
+    fn warn_of_others(&self) {
+        let Some(following) = &self.following else { return };
+        let now = following.current.as_ref().map(|now| now.id);
+        let others = following.known.keys().map(|shard| shard.stream).filter(|stream| Some(*stream) != now);
+        for other in others.collect::<BTreeSet<_>>() {
+            tracing::warn!(
+                by = %self.by,
+                data_stream = %other,
+                now = &*following.name,
+                "the source is another data stream than before: what the one before holds and was not delivered is not"
+            );
+        }
     }
 
     /// Brings it in line with the definitions, if they changed.
@@ -143,33 +159,39 @@ impl Feed {
             (Some(before), Some(now)) if is_same(before, now) => return,
             _ => {}
         }
-        let (before, after) = (following.current.as_ref().map(|before| before.id), now.as_ref().map(|now| now.id));
-        following.current = now;
-        if before != after {
+        let after = now.as_ref().map(|now| now.id);
+        let before = std::mem::replace(&mut following.current, now);
+        if before.as_ref().map(|before| before.id) != after {
             following.pin = following.pins.as_ref().zip(after).map(|(pins, stream)| pins.pin(stream, self.by));
             if let Some(gone) = before {
-                self.lose(gone);
+                self.lose(&gone);
             }
         }
         self.follow();
     }
 
-    /// Gives a data stream up that was deleted.
-    fn lose(&mut self, gone: StreamId) {
+    /// Gives a data stream up that was deleted: what was read of it, and what would have been.
+    fn lose(&mut self, gone: &Definition) {
         let Some(following) = &mut self.following else { return };
-        let mut read: BTreeMap<ShardId, u64> = BTreeMap::new();
-        for shard in of_stream(following.known.keys().copied(), gone) {
+        let mut read: BTreeMap<ShardId, u64> = following.ahead.iter().map(|shard| (*shard, 0)).collect();
+        following.ahead = Arc::default();
+        for shard in of_stream(following.known.keys().copied(), gone.id) {
             read.extend(following.known.remove_entry(&shard));
         }
-        for shard in of_stream(self.shards.keys().copied(), gone) {
+        for shard in of_stream(self.shards.keys().copied(), gone.id) {
             if let Some(mut place) = self.shards.remove(&shard) {
                 place.give_up();
                 read.insert(shard, place.position);
             }
         }
-        following.beginning.retain(|shard| shard.stream != gone);
-        following.fresh.retain(|(shard, _)| shard.stream != gone);
-        following.lost.push((gone, read));
+        // The journal may be gone by now, and what is said of closed shards stays true.
+        for (shard, end) in &mut read {
+            let closed = gone.shard(shard.index).and_then(|shard| shard.closed);
+            *end = closed.map_or(*end, |closed| closed.end.max(*end));
+        }
+        following.beginning.retain(|shard| shard.stream != gone.id);
+        following.fresh.retain(|(shard, _)| shard.stream != gone.id);
+        following.lost.push((gone.id, read));
     }
 
     /// Closes, opens and retires shards as the definition says and reading allows.
@@ -223,10 +245,11 @@ impl Feed {
     /// Opens a shard, or has its beginning found out, if it is its time.
     fn consider(&mut self, now: &Definition, shard: &Shard) {
         let id = id_of(now, shard);
-        let mut parents = [shard.parent, shard.adjacent_parent].into_iter().flatten();
-        if self.shards.contains_key(&id) || !parents.all(|parent| self.is_read(now, parent)) {
+        if self.shards.contains_key(&id) || !shard.parents().all(|parent| self.is_read(now, parent)) {
             return;
         }
+        let leads_on = |parent| self.shards.get(&ShardId { stream: now.id, index: parent }).is_some_and(|p| p.leads_on);
+        let follows_on = shard.parents().any(leads_on);
         let Some(following) = &mut self.following else { return };
         if following.frozen.as_ref().is_some_and(|frozen| !frozen.contains_key(&id)) {
             return;
@@ -234,7 +257,7 @@ impl Feed {
         if let Some(position) = following.known.remove(&id) {
             self.open_at(id, position, shard.closed.map(|closed| closed.end));
         } else if following.beginning.insert(id) {
-            following.fresh.push((id, shard.opened_ms));
+            following.fresh.push((id, follows_on || following.is_wanted_whole(shard.opened_ms)));
         }
     }
 
@@ -265,10 +288,9 @@ impl Feed {
             return None;
         }
         let from_ms = following.from_ms;
-        let is_whole: Vec<bool> = fresh.iter().map(|(_, opened_ms)| following.is_wanted_whole(*opened_ms)).collect();
         Some(Box::pin(async move {
             let mut begins = Vec::with_capacity(fresh.len());
-            for ((shard, _), is_whole) in fresh.into_iter().zip(is_whole) {
+            for (shard, is_whole) in fresh {
                 match if is_whole { Ok(0) } else { beginning(&reader, shard, from_ms).await } {
                     Ok(position) => begins.push((shard, position)),
                     // Its stream is gone, as the definitions will say.

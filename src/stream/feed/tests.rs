@@ -151,6 +151,52 @@ async fn a_shard_begins_where_it_is_told_and_one_that_was_opened_later_with_its_
     }
 }
 
+/// The clock was set back after the delivery stream was made: by it the children are older.
+#[tokio::test(start_paused = true)]
+async fn what_comes_of_a_shard_that_is_read_is_read_whole_whatever_the_clock_says() {
+    for known in [&[][..], &[(at(0), 1)]] {
+        let rig = Rig::new(vec![shard(0, &[], 0)]);
+        rig.put(at(0), MADE_MS, &["a"]).await;
+        let mut feed = rig.feed(Some(MADE_MS), known).await;
+        if known.is_empty() {
+            assert_eq!(rig.begins(&mut feed).await, [(0, 0)]);
+            assert_eq!(rig.arrives(&mut feed).await, ["0:0:a"]);
+        }
+        rig.define(CLICKS, vec![closed(shard(0, &[], 0), 1), shard(1, &[0], MADE_MS - 500)]);
+        rig.put(at(1), MADE_MS - 400, &["b"]).await;
+        assert_eq!(rig.begins(&mut feed).await, [(1, 0)]);
+        assert_eq!(rig.arrives(&mut feed).await, ["1:0:b"]);
+    }
+    // Of this parent nothing was wanted.
+    let rig = Rig::new(vec![closed(shard(0, &[], 0), 1), shard(1, &[0], 500)]);
+    rig.put(at(0), 400, &["a"]).await;
+    rig.put(at(1), 600, &["b"]).await;
+    let mut feed = rig.feed(Some(MADE_MS), &[]).await;
+    assert_eq!((rig.begins(&mut feed).await, rig.begins(&mut feed).await), (vec![(0, 1)], vec![(1, 1)]));
+}
+
+/// Also what was not yet read is given up with the stream, and is said while it is known.
+#[tokio::test(start_paused = true)]
+async fn what_was_ahead_of_a_deleted_stream_is_said_with_it() {
+    let shards = vec![closed(shard(0, &[], 0), 3), closed(shard(1, &[0], 2_000), 2), shard(2, &[1], 3_000)];
+    for journal_first in [false, true] {
+        let rig = Rig::new(shards.clone());
+        let mut feed = rig.feed(Some(MADE_MS), &[(at(0), 1)]).await;
+        for (index, records) in [(0, &["a", "b", "c"][..]), (1, &["d", "e"]), (2, &["f"])] {
+            rig.put(at(index), 2_500, records).await;
+        }
+        assert_eq!(*feed.ahead(), [at(1), at(2)]);
+        if journal_first {
+            rig.journal.remove(CLICKS).await.unwrap();
+        }
+        rig.definitions.send_replace(Arc::default());
+        let Some(Event::Gone(_, ends)) = rig.next(&mut feed).await else { panic!("it is gone") };
+        let open = u64::from(!journal_first);
+        assert_eq!(ends, BTreeMap::from([(at(0), 3), (at(1), 2), (at(2), open)]));
+        assert!(feed.ahead().is_empty());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_known_goes_on_and_in_the_same_order() {
     let rig = Rig::new(vec![closed(shard(0, &[], 0), 3), shard(1, &[0], 2_000)]);

@@ -1,6 +1,7 @@
 """A delivery stream over a data stream that is split and merged all the time and killed again and again, under a load
-of keyed records. Then the oracle counts: nothing lost, nothing twice, and the records of a partition key in order
-within each object.
+of keyed records. Then the oracle counts: nothing lost, nothing twice, and the records of a partition key in order,
+within each object and from one to the next: a shard is read only after its parents. A consumer reads along, and the
+stream is read again in the end.
 
     python kinesis/chaos.py --cycles 50
 """
@@ -20,10 +21,13 @@ if __name__ == "__main__":
 import oracle
 import service
 from kinesis import streams
+from kinesis.reader import Reader
 
 DATA, DELIVERY = "clicks", "landed"
 # A few shards more or less, whatever the seed.
 SHARDS_MIN, SHARDS_MAX = 2, 12
+# Records a call: enough that objects are made by their size, several between two kills.
+BATCH = 40
 
 
 def configured(folder, lake, shards=4, **settings):
@@ -50,14 +54,15 @@ def put(kinesis, producer, numbers, ledger):
 
 
 class Workers:
-    """Producers, each with keys of its own, and one that reshards; they bridge the service's absence."""
+    """Producers, each with keys of its own, one that reshards, one that reads; they bridge the service's absence."""
 
     def __init__(self, endpoint, ledger, rng, producers=3, keys=6):
         self.stopping = threading.Event()
         self.endpoint, self.ledger, self.rng = endpoint, ledger, rng
         self.splits = self.merges = 0
         self.faults = []
-        work = [(self._produce, (index, keys)) for index in range(producers)] + [(self._reshard, ())]
+        self.reader = Reader(endpoint, DATA)
+        work = [(self._produce, (index, keys)) for index in range(producers)] + [(self._reshard, ()), (self._read, ())]
         self._threads = [threading.Thread(target=self._run, args=part, daemon=True) for part in work]
 
     def start(self):
@@ -82,9 +87,19 @@ class Workers:
         kinesis, round_ = streams.client(self.endpoint, attempts=5 if index % 2 else 1), 0
         while not self.stopping.is_set():
             for key in range(keys):
-                if not put(kinesis, f"p{index}k{key}", range(round_ * 10, round_ * 10 + 10), self.ledger):
+                if not put(kinesis, f"p{index}k{key}", range(round_ * BATCH, round_ * BATCH + BATCH), self.ledger):
                     self.stopping.wait(0.05)
             round_ += 1
+
+    def _read(self):
+        while not self.stopping.is_set():
+            try:
+                self.reader.round()
+            except AssertionError:
+                raise
+            except Exception as error:  # noqa: BLE001  (killed meanwhile)
+                self.last_read_error = error
+            self.stopping.wait(0.05)
 
     def _reshard(self):
         kinesis = streams.client(self.endpoint, attempts=1, read_timeout=5)
@@ -110,13 +125,6 @@ class Workers:
             pair = (shards[at]["ShardId"], shards[at + 1]["ShardId"])
             kinesis.merge_shards(StreamName=DATA, ShardToMerge=pair[0], AdjacentShardToMerge=pair[1])
             self.merges += 1
-
-
-def judge(ledger, objects):
-    """The oracle's verdict, with order within each object alone: between objects a key's shards may overtake."""
-    verdict = oracle.judge(ledger, objects)
-    verdict.disorder = [fault for fault in verdict.disorder if isinstance(fault[0], tuple)]
-    return verdict
 
 
 def made(folder, shards=4):
@@ -152,16 +160,27 @@ def run(folder, cycles, seed=1):
     lake = folder / "buckets" / "lake"
     standpipe, ledger = made(folder), oracle.Ledger()
     workers = Workers(standpipe.endpoint, ledger, rng).start()
+    early = 0
     try:
         for cycle in range(cycles):
             time.sleep(rng.uniform(0.2, 2))
             standpipe.kill()
+            if cycle % 4 == 3:
+                standpipe.launch()
+                # Somewhere in its recovery.
+                time.sleep(rng.uniform(0, 0.1))
+                standpipe.kill()
+                early += 1
             standpipe.start()
             if (cycle + 1) % 20 == 0:
                 print(f"  {cycle + 1} kills, {ledger.counts()[0]} records acknowledged", file=sys.stderr, flush=True)
         time.sleep(1)
         workers.stop()
         delivered(standpipe, ledger, lake)
+        standpipe.drained(DELIVERY)
+        stored = read_again(streams.client(standpipe.endpoint), ledger)
+        read_along = len(workers.reader.read)
+        workers.reader.verify(stored)
         code = standpipe.terminate()
         assert code == 0, f"SIGTERM ended it with {code}: {standpipe.last_lines()}"
     finally:
@@ -169,12 +188,38 @@ def run(folder, cycles, seed=1):
         if standpipe.process.poll() is None:
             standpipe.kill()
     objects = list(oracle.local_objects(lake / DELIVERY))
-    verdict = judge(ledger, objects)
+    verdict = oracle.judge(ledger, objects)
     if not verdict.right:
         print(f"  evidence: {standpipe.evidence(verdict, ledger, objects)}", file=sys.stderr, flush=True)
     assert verdict.acknowledged > 0, f"nothing was ever acknowledged: {getattr(ledger, 'last_error', None)}"
     assert workers.splits and workers.merges, f"no split or no merge: {getattr(workers, 'last_error', None)}"
-    return verdict, {"splits": workers.splits, "merges": workers.merges}
+    return verdict, {"splits": workers.splits, "merges": workers.merges, "kills_at_start": early, "read_along": read_along, "stored": len(stored)}
+
+
+def read_again(kinesis, ledger):
+    """Reads the data stream itself from the horizon, each shard after its parents: what was acknowledged is there once,
+    and the records and sequence numbers of each key rise. The sequence number of each record."""
+    waiting, past, seen, last = streams.shards(kinesis, DATA), set(), {}, {}
+    while waiting:
+        shard = next(name for name, shard in waiting.items() if not set(streams.parents(shard)) - past)
+        for record in streams.read(kinesis, streams.iterator(kinesis, DATA, shard, "TRIM_HORIZON"), timeout=60)[0]:
+            fields = json.loads(record["Data"])
+            name = (fields["producer"], fields["n"])
+            assert oracle.record(*name) == record["Data"] and record["PartitionKey"] == name[0], record
+            assert name in ledger.acknowledged or name in ledger.open, f"foreign: {record}"
+            assert name not in seen, f"twice: {record}"
+            place = (name[1], int(record["SequenceNumber"]))
+            before = last.get(name[0], (-1, -1))
+            assert place[1] > before[1], f"{record} in {shard} after {before}"
+            seen[name] = record["SequenceNumber"]
+            if name in ledger.acknowledged:
+                assert place[0] > before[0], f"{record} in {shard} after {before}"
+                last[name[0]] = place
+        past.add(shard)
+        del waiting[shard]
+    lost = ledger.acknowledged - seen.keys()
+    assert not lost, f"lost: {sorted(lost)[:5]}"
+    return seen
 
 
 def delivered(standpipe, ledger, lake, timeout=120, stream=DELIVERY):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import oracle
 import service
-from kinesis import boto, chaos, commands, java, streams
+from kinesis import boto, chaos, commands, java, own, streams
 from service import Skipped
 
 HERE = Path(__file__).parent
@@ -32,6 +32,15 @@ def external(command, **more):
     return json.loads(done.stdout.decode().splitlines()[-1])
 
 
+def certificate(folder):
+    """A certificate of this machine's own that is its own authority, and its key."""
+    names = ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", key, "-out", cert, *names]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
 def data_boto3(place):
     """boto3: every operation of the model that concerns streams, and what they refuse."""
     with alone(place, ENCRYPTION) as standpipe:
@@ -47,15 +56,29 @@ def data_cli(place):
 def data_javascript(place):
     """The JavaScript SDK, HTTP/2 by prior knowledge: put, read, subscribe over a split, reshard, delete."""
     with alone(place) as standpipe:
-        tools = str(java.TOOLS.parent)
-        return external(["node", HERE / "client.mjs", standpipe.endpoint, "js"], STANDPIPE_SUITE_TOOLS=tools, NODE_NO_WARNINGS="1")
+        return javascript(standpipe)
+
+
+def data_javascript_tls(place):
+    """The same over TLS, where HTTP/2 is agreed on by ALPN."""
+    cert, key = certificate(place.folder)
+    standpipe = alone(place)
+    standpipe.secure(cert, key)
+    with standpipe:
+        return javascript(standpipe, NODE_EXTRA_CA_CERTS=str(cert))
+
+
+def javascript(standpipe, **more):
+    more |= {"STANDPIPE_SUITE_TOOLS": str(java.TOOLS.parent), "NODE_NO_WARNINGS": "1"}
+    return external(["node", HERE / "client.mjs", standpipe.endpoint, "js"], **more)
 
 
 def data_rust(place):
     """The Rust SDK: put, read, subscribe over a split, reshard, delete."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", service.ROOT / "target"))
-    program = target / "debug/examples/kinesis_sdk"
-    if not program.exists():
+    built = [folder / "examples/kinesis_sdk" for folder in (service.binary().parent, target / "release", target / "debug")]
+    program = next((path for path in built if path.exists()), None)
+    if not program:
         raise Skipped("it is not built: cargo build --example kinesis_sdk")
     with alone(place) as standpipe:
         return external([program, standpipe.endpoint, "rust"])
@@ -92,10 +115,7 @@ def kcl(place, how):
 def kpl(place):
     """The KPL, over TLS: its aggregates arrive unpacked in the lake, each user record once."""
     with_java()
-    names = ["-nodes", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    cert, key = place.folder / "cert.pem", place.folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", key, "-out", cert, *names]
-    subprocess.run(command, check=True, capture_output=True)
+    cert, key = certificate(place.folder)
     count, ledger = 5_000, oracle.Ledger()
     lake = place.folder / "lake"
     standpipe = chaos.configured(place.folder, lake, shards=3)
@@ -106,7 +126,7 @@ def kpl(place):
         assert said["user_records"] == count, said
         ledger.take("kpl", range(count), True)
         chaos.delivered(standpipe, ledger, lake, timeout=60)
-        packed = streams.client(standpipe.endpoint)
+        packed = streams.client(standpipe.endpoint, authority=str(cert))
         found = [
             record for shard in streams.shards(packed, chaos.DATA)
             for record in streams.read(packed, streams.iterator(packed, chaos.DATA, shard, "TRIM_HORIZON"))[0]
@@ -127,5 +147,5 @@ def kills_resharding(place):
 
 
 CHECKS = [
-    data_boto3, data_cli, data_javascript, data_rust, data_java, kcl_polling, kcl_fanout, kpl, kills_resharding,
+    data_boto3, data_cli, data_javascript, data_javascript_tls, data_rust, data_java, *own.CHECKS, kcl_polling, kcl_fanout, kpl, kills_resharding,
 ]

@@ -1,4 +1,5 @@
-"""The main route by the AWS CLI: create, put, read, reshard, list, consumers, tags, delete."""
+"""The main route by the AWS CLI: create, put, read, reshard, list, consumers, tags, delete. It has no command that
+subscribes (awscli/customizations/removals.py)."""
 
 import base64
 import json

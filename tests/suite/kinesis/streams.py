@@ -10,13 +10,13 @@ import service
 HASH_END = 2**128
 
 
-def client(endpoint, attempts=5, read_timeout=20):
-    """A Kinesis client; each thread needs its own session."""
+def client(endpoint, attempts=5, read_timeout=20, authority=None):
+    """A Kinesis client; each thread needs its own session. `authority`: the file of the certificate to trust."""
     config = Config(
         retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=3, read_timeout=read_timeout
     )
     return boto3.session.Session().client(
-        "kinesis", endpoint_url=endpoint, region_name=service.REGION, config=config, verify=False,
+        "kinesis", endpoint_url=endpoint, region_name=service.REGION, config=config, verify=authority,
         aws_access_key_id=service.KEY, aws_secret_access_key=service.SECRET,
     )
 

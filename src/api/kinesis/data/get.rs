@@ -48,9 +48,9 @@ pub(super) async fn call(context: &Context, gate: &Gate<'_>, wire: Wire, body: R
     let definition = stream.definition().map_err(told)?;
     let bytes = count(context, &stream, shard, &definition, &read);
     let mut response = respond(context, wire, &stream, shard, &definition, &read, room).await?;
-    if read.missed > 0 {
-        report_missed(context, &definition, shard, read.missed);
-        response.headers_mut().insert(MISSED, HeaderValue::from(read.missed));
+    report_missed(context, &definition, shard, &read);
+    if read.missed + read.damaged > 0 {
+        response.headers_mut().insert(MISSED, HeaderValue::from(read.missed + read.damaged));
     }
     tracing::trace!(stream = definition.name, shard, bytes, "records are read");
     Ok(response)
@@ -146,10 +146,19 @@ fn count(context: &Context, stream: &DataStream, shard: u32, definition: &Defini
     bytes
 }
 
-/// Says that records which a reader asked for are gone: to the operator, at most once a minute for each stream.
-pub(in super::super) fn report_missed(context: &Context, definition: &Definition, shard: u32, missed: u64) {
-    if context.metrics.data_stream(&definition.name).missed(missed, context.clock.now_ms()) {
-        let stream = &definition.name;
+/// Counts records that a reader asked for and that are gone, and says so to the operator: at most once a minute for each
+/// stream.
+pub(in super::super) fn report_missed(context: &Context, definition: &Definition, shard: u32, read: &Read) {
+    let Read { missed, damaged, .. } = *read;
+    let is_whole = missed + damaged == 0;
+    if is_whole || !context.metrics.data_stream(&definition.name).missed(missed, damaged, context.clock.now_ms()) {
+        return;
+    }
+    let stream = &definition.name;
+    if damaged > 0 {
+        tracing::error!(stream, shard, damaged, "a reader asked for records that are lost to damage on disk");
+    }
+    if missed > 0 {
         tracing::warn!(stream, shard, missed, "a reader asked for records that have outlived their retention");
     }
 }

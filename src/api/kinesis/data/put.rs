@@ -105,9 +105,10 @@ impl Sizes {
 }
 
 fn count(metrics: &DataStreamMetrics, placed: &[Placed], sizes: &Sizes) {
-    let (mut stored, mut bytes, mut throttled) = (0, 0, 0);
+    let (mut stored, mut bytes, mut repeated, mut throttled) = (0, 0, 0, 0);
     for (placed, size) in placed.iter().zip(&sizes.0) {
         match placed {
+            Placed::Stored { repeated: true, .. } => repeated += 1,
             Placed::Stored { .. } => {
                 stored += 1;
                 bytes += u64::from(*size);
@@ -119,8 +120,9 @@ fn count(metrics: &DataStreamMetrics, placed: &[Placed], sizes: &Sizes) {
     metrics.incoming_requests.inc();
     metrics.incoming_records.inc_by(stored);
     metrics.incoming_bytes.inc_by(bytes);
+    metrics.repeated_records.inc_by(repeated);
     metrics.write_throttled_records.inc_by(throttled);
-    metrics.failed_records.inc_by(placed.len() as u64 - stored - throttled);
+    metrics.failed_records.inc_by(placed.len() as u64 - stored - repeated - throttled);
 }
 
 /// # Errors
@@ -132,7 +134,7 @@ fn record_answer(
     rate_exceeded: &dyn Fn(u32) -> String,
 ) -> Result<Vec<u8>, ApiError> {
     let (shard, sequence) = match placed {
-        Placed::Stored { shard, sequence } => (shard, sequence),
+        Placed::Stored { shard, sequence, .. } => (shard, sequence),
         Placed::Refused { shard, why: Refusal::Throttled } => {
             return Err(ApiError::provisioned_throughput_exceeded(rate_exceeded(shard)));
         }
@@ -187,7 +189,7 @@ fn refusal(shard: u32, why: Refusal, rate_exceeded: &dyn Fn(u32) -> String) -> (
 
 fn json_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> String) {
     match placed {
-        Placed::Stored { shard, sequence } => {
+        Placed::Stored { shard, sequence, .. } => {
             out.extend_from_slice(b"{\"SequenceNumber\":\"");
             sequence.write(out);
             out.extend_from_slice(b"\",\"ShardId\":\"");
@@ -208,7 +210,7 @@ fn json_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> 
 fn cbor_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> String) {
     out.push(cbor::MAP);
     match placed {
-        Placed::Stored { shard, sequence } => {
+        Placed::Stored { shard, sequence, .. } => {
             cbor::text(out, b"SequenceNumber");
             cbor::digits(out, sequence);
             cbor::text(out, b"ShardId");
@@ -245,10 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_retry_finds_stored_is_not_counted_again() {
+        let metrics = DataStreamMetrics::default();
+        let stored = |position, repeated| Placed::Stored { shard: 1, sequence: number(position), repeated };
+        let refused = |why| Placed::Refused { shard: 2, why };
+        let placed = [stored(7, true), stored(8, false), refused(Refusal::Throttled), refused(Refusal::Failed)];
+        count(&metrics, &placed, &Sizes(vec![1, 2, 4, 8]));
+        let counters = [
+            &metrics.incoming_requests,
+            &metrics.incoming_records,
+            &metrics.incoming_bytes,
+            &metrics.repeated_records,
+            &metrics.write_throttled_records,
+            &metrics.failed_records,
+        ];
+        assert_eq!(counters.map(prometheus_client::metrics::counter::Counter::get), [1, 1, 2, 1, 1, 1]);
+    }
+
+    #[test]
     fn an_answer_tells_of_each_record_in_order_in_both_encodings() {
         let rate = |shard: u32| format!("Rate exceeded for {shard}.");
         let placed = [
-            Placed::Stored { shard: 1, sequence: number(7) },
+            Placed::Stored { shard: 1, sequence: number(7), repeated: false },
             Placed::Refused { shard: 2, why: Refusal::Throttled },
             Placed::Refused { shard: 3, why: Refusal::Failed },
         ];

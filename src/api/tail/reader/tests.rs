@@ -37,7 +37,7 @@ impl Bench {
         let reader = Reader::own(self.stream.clone(), Query::parse(query).unwrap()).await.unwrap();
         let (feed, answer) = Answer::feed();
         let (clock, stopping) = (self.clock.clone(), self.stopping.clone());
-        tokio::spawn(async move { reader.feed(feed, &clock, &stopping).await });
+        tokio::spawn(async move { reader.feed(feed, &Hold::alone(1 << 20), &clock, &stopping).await });
         answer
     }
 
@@ -110,10 +110,30 @@ async fn a_client_that_goes_ends_the_reading() {
     let (feed, answer) = Answer::feed();
     let reading = tokio::spawn({
         let (clock, stopping) = (bench.clock.clone(), bench.stopping.clone());
-        async move { reader.feed(feed, &clock, &stopping).await }
+        async move { reader.feed(feed, &Hold::alone(1 << 20), &clock, &stopping).await }
     });
     drop(answer);
     reading.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_large_pieces_takes_no_more_room_than_there_is() {
+    let bench = Bench::new();
+    bench.put(&["x".repeat(300 << 10).as_str()]).await;
+    let hold = Hold::alone(400 << 10);
+    let read = async || {
+        let reader = Reader::own(bench.stream.clone(), Query::parse("from=horizon").unwrap()).await.unwrap();
+        let (feed, answer) = Answer::feed();
+        let (hold, clock, stopping) = (hold.another(), bench.clock.clone(), bench.stopping.clone());
+        tokio::spawn(async move { reader.feed(feed, &hold, &clock, &stopping).await });
+        answer
+    };
+    let mut slow = read().await;
+    piece(&mut slow).await;
+    let mut other = read().await;
+    assert!(bench.clock.within(Duration::from_secs(1), piece(&mut other)).await.is_none());
+    drop(slow);
+    assert!(!piece(&mut other).await.is_empty());
 }
 
 const SPLIT_AT: u128 = 1 << 127;
@@ -177,7 +197,7 @@ async fn read_data(streams: &DataStreams, clock: &Clock, query: &str) -> Answer 
     let reader = Reader::data(streams, "clicks", Query::parse(query).unwrap()).await.unwrap();
     let (feed, answer) = Answer::feed();
     let clock = clock.clone();
-    tokio::spawn(async move { reader.feed(feed, &clock, &CancellationToken::new()).await });
+    tokio::spawn(async move { reader.feed(feed, &Hold::alone(1 << 20), &clock, &CancellationToken::new()).await });
     answer
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::super::lineage::Step;
 use super::super::rig::inside;
 use super::super::{
-    DataStreams, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Placed, Put, Reshard, Settings,
-    Snapshot, Status, Validation,
+    DataStreams, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Placed, Put, ReadLimit, Reshard,
+    Settings, Snapshot, Status, Validation,
 };
 use crate::clock::Clock;
 use crate::disk::sim::{Op, SimDisk};
@@ -20,6 +20,7 @@ use crate::record::{Records, ShardId};
 mod adopt;
 mod crash;
 mod reshard;
+mod unsure;
 
 const START_MS: u64 = 1_700_000_000_000;
 

@@ -89,6 +89,33 @@ async fn a_closed_shard_is_forgotten_once_nobody_can_ask_for_it() {
     assert_eq!(start_of(&rig, 0).await, 1);
 }
 
+/// A rescale leaves shards that never had a record. Were they forgotten while a delivery stream still reads their parent,
+/// it would take what became of them for something that comes after nothing, and deliver it first.
+#[tokio::test(start_paused = true)]
+async fn what_stands_between_a_shard_that_is_held_and_its_descendants_is_not_forgotten() {
+    let mut rig = Rig::kept(1, MINUTE);
+    let pin = rig.streams.pin(rig.stream.id(), StreamId(7));
+    rig.put(None, &[(0, "a")]).await;
+    let steps = [Step::Split { shard: 0, start: inside(0, 1) }, Step::Merge { lower: 1, upper: 2 }];
+    rig.reshard(&steps).await;
+    rig.clock.sleep(3 * MINUTE).await;
+    assert!(!rig.asked_by_now(), "the delivery stream has not read their parent");
+    pin.past(0, 1);
+    let Change::ForgetShards { shards, .. } = rig.asked().await else { panic!("something else was asked") };
+    assert_eq!(shards, [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_shard_that_lost_its_tail_is_forgotten_like_another() {
+    let mut rig = Rig::kept(1, MINUTE);
+    rig.put(None, &[(0, "a")]).await;
+    rig.reshard(&[Step::Split { shard: 0, start: inside(0, 1) }]).await;
+    rig.change(|definition| definition.shards[0].closed.as_mut().unwrap().end = 3);
+    assert_eq!(rig.stream.stands().await.unwrap().shards[0].end, 1, "what is lost is not shown as held");
+    let asked = rig.clock.clone().within(10 * MINUTE, rig.asked()).await;
+    assert!(matches!(asked, Some(Change::ForgetShards { shards, .. }) if shards == [0]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_vanished_goes_with_its_last_record() {
     let mut rig = Rig::kept(2, MINUTE);

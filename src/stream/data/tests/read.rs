@@ -208,3 +208,20 @@ async fn a_stream_that_is_being_made_has_no_shards_to_read() {
     rig.clock.sleep(Duration::from_secs(1)).await;
     assert_eq!(rig.stream.start(0, Start::Latest).await.unwrap(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_shard_that_lost_its_tail_comes_to_its_end_all_the_same() {
+    let rig = Rig::new(1);
+    put(&rig, &["a", "b"]).await;
+    rig.reshard(&[Step::Split { shard: 0, start: 1 << 127 }]).await;
+    rig.change(|definition| definition.shards[0].closed.as_mut().unwrap().end = 5);
+    // Nobody waits for what will never come.
+    rig.clock.within(Duration::from_secs(1), rig.stream.grown(0, 2)).await.expect("the end is there").unwrap();
+    let read = rig.read(0, 1).await;
+    assert_eq!((texts(&read), read.next, read.ended, read.damaged), (vec!["b".to_owned()], 2, false, 0));
+    for (position, damaged) in [(2, 3), (4, 1), (5, 0)] {
+        let read = rig.read(0, position).await;
+        assert_eq!((read.first, read.next, read.ended), (5, 5, true), "from {position}");
+        assert_eq!((read.missed, read.damaged, read.puts.len()), (0, damaged, 0), "from {position}");
+    }
+}

@@ -161,12 +161,21 @@ pub(super) fn texts(read: &Read) -> Vec<String> {
 /// Where a stored record is: shard, index of its number, second of its arrival.
 pub(super) fn place(placed: &Placed) -> (u32, u64, u64) {
     match placed {
-        Placed::Stored { shard, sequence } => {
+        Placed::Stored { shard, sequence, .. } => {
             assert_eq!(sequence.shard, *shard);
             (*shard, sequence.index, sequence.arrived_s)
         }
         Placed::Refused { .. } => panic!("{placed:?}"),
     }
+}
+
+/// What a retry is answered: the same, and that it is one.
+pub(super) fn repeated(placed: &[Placed]) -> Vec<Placed> {
+    let told = |placed: &Placed| match *placed {
+        Placed::Stored { shard, sequence, .. } => Placed::Stored { shard, sequence, repeated: true },
+        refused @ Placed::Refused { .. } => refused,
+    };
+    placed.iter().map(told).collect()
 }
 
 /// How many are refused, and all of them for this reason.

@@ -102,3 +102,47 @@ async fn a_damaged_document_is_said() {
     assert_eq!(error.kind(), Kind::Corrupt);
     assert!(error.message().contains(newest), "{error}");
 }
+
+/// Trimmed records of a slow shard stay on disk for minutes; after a crash they can be read again, and the shard may be
+/// forgotten by then.
+#[tokio::test(start_paused = true)]
+async fn what_a_forgotten_shard_left_is_freed_after_a_crash() {
+    use crate::journal::local::{LocalJournal, Options};
+
+    let (disk, clock) = (Arc::new(SimDisk::new(9)), Clock::simulated(9, START_MS));
+    let brief = FileStream {
+        name: "brief".into(),
+        mode: Mode::OnDemand,
+        shards: 1,
+        retention: Duration::from_secs(1),
+        record_bytes_max: DATA_RECORD_BYTES_DEFAULT,
+        limits: Limits::None,
+        bytes_max: None,
+        encrypted: false,
+    };
+    let open = async || {
+        let journal = LocalJournal::open_inline(disk.clone(), clock.clone(), Options::default()).await.unwrap();
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let (settings, file) = (settings(Duration::ZERO), vec![brief.clone()]);
+        let streams = DataStreams::open(disk.clone(), journal.clone(), clock.clone(), settings, file).await.unwrap();
+        streams.settled();
+        (journal, streams)
+    };
+    let (journal, streams) = open().await;
+    let stream = streams.get("brief").unwrap();
+    let records = Records::from_slices(clock.now_ms(), &["a record"]);
+    stream.put(Put { records, hashes: vec![5], call: None }).await.unwrap();
+    streams.rescale(stream.id(), vec![Step::Split { shard: 0, start: 1 << 100 }]).await.unwrap();
+    clock.sleep(Duration::from_secs(20)).await;
+    assert_eq!(definition(&streams, "brief").shards.len(), 2, "the first is forgotten");
+    let first = ShardId { stream: stream.id(), index: 0 };
+    assert!(journal.extent(first).await.unwrap().disk_bytes > 0, "but not freed yet");
+    drop((journal, streams, stream));
+    disk.crash();
+    let (journal, _streams) = open().await;
+    assert_eq!(journal.extent(first).await.unwrap().start, 0, "it is there again");
+    clock.sleep(Duration::from_secs(1)).await;
+    let extent = journal.extent(first).await.unwrap();
+    assert_eq!((extent.start, extent.end), (1, 1));
+    assert!(!disk.files().iter().any(|name| name.contains("/0/") && name.contains(".seg")), "{:?}", disk.files());
+}

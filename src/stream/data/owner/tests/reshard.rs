@@ -22,7 +22,7 @@ async fn put_on(streams: DataStreams, who: u128, stop: CancellationToken) -> Vec
         let hashes = (0..3).map(|part| inside((number * 7 + who + part * 5) % 16, 16)).collect();
         let put = Put { records: Records::from_slices(START_MS, &texts), hashes, call: None };
         for (text, placed) in texts.into_iter().zip(stream.put(put).await.unwrap()) {
-            let Placed::Stored { shard, sequence } = placed else { panic!("{text}: {placed:?}") };
+            let Placed::Stored { shard, sequence, .. } = placed else { panic!("{text}: {placed:?}") };
             stored.push((text, shard, sequence.position().unwrap()));
         }
         tokio::task::yield_now().await;

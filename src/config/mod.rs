@@ -265,7 +265,7 @@ pub enum Processor {
 }
 
 /// What a name of a plugin stands for: code of the user's that processes records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plugin {
     /// Letters, digits, `-`, `_`; 1 to 64 of them: what may be the name of a Lambda function.
     pub name: String,
@@ -276,7 +276,7 @@ pub struct Plugin {
 }
 
 /// What a plugin is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PluginKind {
     /// A WebAssembly component.
     Wasm {
@@ -301,7 +301,7 @@ pub enum PluginKind {
 }
 
 /// Where the module of a plugin is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ModulePlace {
     /// A file; relative paths are relative to the configuration file.
     File(PathBuf),

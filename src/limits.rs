@@ -318,6 +318,15 @@ pub const ENCODED_BYTES_MAX: usize = 48 << 20;
 /// Bytes that the chunks of one pipeline may hold that are not whole yet, of all shards that it reads; beyond it a buffer is
 /// encoded when it is delivered. One shard never gets there.
 pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
+/// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
+/// one record more as input, a plugin would have to multiply it by dozens.
+pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Pause before a plugin's module that could not be fetched or installed is tried again: at first.
+pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(5);
+/// The same after many times.
+pub const MODULE_RETRY_MAX: Duration = Duration::from_mins(5);
+/// Codes of failures that are counted apart for each stream; further ones are counted together.
+pub const FAILURE_CODES_MAX: usize = 64;
 /// Bytes of one read from the journal.
 pub const READ_BYTES: usize = 2 << 20;
 /// Objects of one pipeline that may be under way at once.
@@ -386,6 +395,11 @@ pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
 /// Bytes of one line that `tail` reads: the largest record with its key, escaped.
 pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
+
+// ---- plugins ----
+
+/// Bytes of a plugin's module: an interpreter with its library takes about 20 MB.
+pub const PLUGIN_MODULE_BYTES_MAX: usize = 64 << 20;
 
 // ---- the ledger ----
 

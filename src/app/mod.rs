@@ -4,6 +4,7 @@ mod data_status;
 mod data_streams;
 mod importers;
 mod pipelines;
+mod plugins;
 mod service;
 mod status;
 

@@ -19,6 +19,7 @@ use crate::record::StreamId;
 use crate::stream::data::DataStreams;
 use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
+use crate::transform::Registry;
 
 use super::status::{backlog, followed};
 
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub stores: Stores,
     pub clock: Clock,
     pub capacity: Capacity,
+    pub registry: Registry,
     pub metrics: Arc<Metrics>,
 }
 
@@ -268,6 +270,7 @@ async fn keep(
             stores: shared.stores.clone(),
             clock: shared.clock.clone(),
             capacity: shared.capacity.clone(),
+            registry: shared.registry.clone(),
             metrics: shared.metrics.stream(&stream.name),
             state: state.clone(),
             orders: orders.clone(),

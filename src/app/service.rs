@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::importers::{Importers, SourceStates};
 use super::pipelines::{Pipelines, Shared, States, Stop};
+use super::plugins::Installer;
 use super::status::Gatherer;
 use super::{StopReport, data_streams};
 use crate::api::firehose::control::from_api;
@@ -52,6 +53,8 @@ pub struct Service {
     importers: JoinHandle<()>,
     stop: watch::Sender<Stop>,
     pipelines: JoinHandle<Vec<(String, u64)>>,
+    /// What the names of plugins stand for can change as long as it is there.
+    _installer: Arc<Installer>,
     /// Against a second process; given back last.
     _lock: Box<dyn Lock>,
 }
@@ -91,6 +94,15 @@ impl Service {
         drop(tokio::spawn(forget_gone(data_streams.watch(), metrics.clone())));
         let streams = Streams::new(journal.clone());
         let (states, sources) = (States::default(), SourceStates::default());
+        let stopping = CancellationToken::new();
+        let installer = Arc::new(Installer::open(config, stores.clone(), clock.clone(), metrics.clone())?);
+        let registry = installer.registry();
+        // Before a pipeline starts: its records need not wait then, and it cannot plan with what is forgotten.
+        let is_whole = installer.install().await;
+        installer.forget_old(&catalog, &*ledger).await?;
+        if !is_whole {
+            drop(tokio::spawn(installer.clone().insist(stopping.clone())));
+        }
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -99,6 +111,7 @@ impl Service {
             stores,
             clock: clock.clone(),
             capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            registry,
             metrics: metrics.clone(),
         };
         let gatherer = Gatherer {
@@ -112,7 +125,6 @@ impl Service {
             started: clock.instant(),
             clock: clock.clone(),
         };
-        let stopping = CancellationToken::new();
         let importers = Importers {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -136,6 +148,7 @@ impl Service {
             clock,
             stop,
             pipelines,
+            _installer: installer,
             _lock: lock,
         })
     }

@@ -22,6 +22,7 @@
 mod checksum;
 mod connection;
 mod fault;
+mod fetch;
 mod parts;
 mod probe;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use self::checksum::Sum;
 use self::connection::Connection;
 pub use self::connection::{Connections, TimeLimits};
 use self::fault::Fault;
+pub use self::fetch::fetch;
 use self::parts::Parts;
 use self::probe::{Habits, Headers};
 use super::{Body, Created, Destination, ObjectFacts};

@@ -3,12 +3,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::Destination;
 use super::local::LocalDirectory;
-use super::s3::{Connections, S3Destination};
-use crate::config::Store;
+use super::s3::{self, Connections, S3Destination};
+use crate::config::{S3Connection, Store};
 use crate::disk::RealDisk;
 use crate::error::{Error, Result};
 
@@ -72,6 +73,14 @@ impl Stores {
         }
         let opened = cell.get_or_try_init(|| self.connect(store, probe_prefix)).await?;
         Ok(opened.destination.clone())
+    }
+
+    /// The bytes of an object in a bucket, of at most `bytes_max`.
+    ///
+    /// # Errors
+    /// Those of the store; [`Invalid`](crate::error::Kind::Invalid) for an object that is larger.
+    pub async fn fetch(&self, place: &S3Connection, bucket: &str, key: &str, bytes_max: usize) -> Result<Bytes> {
+        s3::fetch(&self.connections, place, (bucket, key), bytes_max).await
     }
 
     async fn connect(&self, store: &Store, probe_prefix: &str) -> Result<Opened> {

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::prepare::{Chunker, Tails};
+use super::chunk::{Chunker, Placed, Tails};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Plan;
 use crate::limits;
-use crate::record::{Batch, Records, Span};
+use crate::record::{Batch, ShardId, Span};
 use crate::stream::Reader;
 
 /// Whole chunks of a plan's spans, in order.
@@ -18,7 +18,7 @@ pub(super) struct Source<'a> {
     spans: std::slice::Iter<'a, Span>,
     chunker: Chunker,
     tails: Tails,
-    whole: VecDeque<Vec<Records>>,
+    whole: VecDeque<Vec<Placed>>,
     discarded: u64,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
         self.discarded
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Records>>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Placed>>> {
         while self.whole.is_empty() {
             match self.at {
                 Some((span, position)) if position < span.end => {
@@ -84,17 +84,18 @@ impl<'a> Source<'a> {
                 );
                 Err(Error::corrupt(message))
             }
-            batch => Ok(self.take(batch?, span.end)),
+            batch => Ok(self.take(span.shard, batch?, span.end)),
         }
     }
 
-    fn take(&mut self, batch: Batch, end: u64) -> u64 {
+    fn take(&mut self, shard: ShardId, batch: Batch, end: u64) -> u64 {
         let mut at = batch.span.start;
         for put in batch.puts {
             let wanted = put.len().min(end.saturating_sub(at) as usize);
+            let first = at;
             at += put.len() as u64;
-            let put = if wanted == put.len() { put } else { put.slice(0, wanted) };
-            for chunk in self.chunker.push(put) {
+            let records = if wanted == put.len() { put } else { put.slice(0, wanted) };
+            for chunk in self.chunker.push(Placed { shard, first, records }) {
                 self.whole.extend(self.tails.finish());
                 self.whole.push_back(chunk);
             }

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::again::Source;
-use super::capacity::Capacity;
+use super::chunk::Placed;
+use super::failed::{self, Codes, Kept};
 use super::outage::Outage;
 use super::prepare::{Prepared, Recipe};
 use super::state::State;
-use super::target::Target;
+use super::target::{Place, Target};
+use super::workshop::Workshop;
 use super::{Orders, Until};
 use crate::clock::Clock;
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts, Stores};
@@ -22,18 +24,17 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Container;
 use crate::ledger::{Plan, PlanId, Tally};
 use crate::limits;
-use crate::record::Records;
 use crate::stream::Reader;
 use crate::telemetry::metrics::StreamMetrics;
+use crate::transform::Registry;
 
 /// What the deliveries of one pipeline share.
 pub(super) struct Courier {
     pub name: String,
     pub reader: Reader,
     pub stores: Stores,
-    pub clock: Clock,
-    pub capacity: Capacity,
-    pub metrics: Arc<StreamMetrics>,
+    pub workshop: Workshop,
+    pub registry: Registry,
     pub state: Arc<State>,
     pub orders: watch::Receiver<Orders>,
     /// Whether attempts fail; then one is made at a time.
@@ -45,6 +46,20 @@ pub(super) struct Courier {
 pub(super) struct Ready {
     pub chunks: Vec<Prepared>,
     pub memory: Vec<OwnedSemaphorePermit>,
+}
+
+/// What one attempt has made of a plan's records.
+struct Made {
+    tally: Tally,
+    /// How many failed, by code.
+    codes: Codes,
+    failed: Kept,
+}
+
+impl Made {
+    fn nothing() -> Self {
+        Made { tally: Tally::default(), codes: Codes::new(), failed: Kept::new() }
+    }
 }
 
 /// How a delivery ended.
@@ -76,8 +91,8 @@ impl Courier {
                 attempt = self.attempt(&plan, ready.take()) => attempt,
             };
             let error = match attempt {
-                Ok(tally) => {
-                    self.succeeded(&plan, &tally);
+                Ok((tally, codes)) => {
+                    self.succeeded(&plan, &tally, &codes);
                     return Outcome::Done(id, tally);
                 }
                 Err(error) => error,
@@ -92,9 +107,9 @@ impl Courier {
             if orders.borrow().until == Until::Flushed {
                 return Outcome::Left;
             }
-            let jitter = self.clock.random() % (pause.as_millis() as u64 / 2).max(1);
+            let jitter = self.clock().random() % (pause.as_millis() as u64 / 2).max(1);
             tokio::select! {
-                () = self.clock.sleep(pause / 2 + Duration::from_millis(jitter)) => {}
+                () = self.clock().sleep(pause / 2 + Duration::from_millis(jitter)) => {}
                 // New credentials or settings, or the order to stop: no reason to wait.
                 _ = orders.changed() => {}
             }
@@ -103,24 +118,23 @@ impl Courier {
     }
 
     /// One attempt, when it is this pipeline's turn.
-    async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
+    async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<(Tally, Codes)> {
         let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
-        let leave = self.capacity.upload(failing).await;
+        let leave = self.workshop.capacity.upload(failing).await;
         let put = self.put(plan, ready);
         tokio::pin!(put);
         tokio::select! {
             put = &mut put => return put,
-            () = self.clock.sleep(limits::UPLOAD_TURN_MAX) => {}
+            () = self.clock().sleep(limits::UPLOAD_TURN_MAX) => {}
         }
         // A store that hangs keeps its attempt, but not the leave that others wait for.
         drop(leave);
         put.await
     }
 
-    async fn put(&self, plan: &Plan, ready: Option<Ready>) -> Result<Tally> {
+    async fn put(&self, plan: &Plan, ready: Option<Ready>) -> Result<(Tally, Codes)> {
         let target = Target::of_plan(plan)?;
-        let recipe = Recipe::of(&target);
         let (store, head) = {
             let now = &self.orders.borrow().stream.destination;
             (target.store(&now.store), now.prefix.head().to_owned())
@@ -128,20 +142,21 @@ impl Courier {
         let destination = self.stores.open(&store, &head).await?;
         let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
 
-        let mut tally = match ready {
+        let Made { mut tally, codes, failed } = match ready {
             Some(ready) => self.put_ready(&*destination, plan, &target, facts, ready).await?,
-            None => self.put_again(&*destination, plan, &target, facts, &recipe).await?,
+            None => self.put_again(&*destination, plan, &target, facts).await?,
         };
         if tally.failed + tally.unpacked_failed > 0 {
             let (sender, body) = Body::channel(1);
-            let lines = produce(sender, async |sender| self.read_failures(plan, &recipe, sender).await);
+            let lines = produce(sender, async |sender| self.send_failures(plan, &target, &failed, sender).await);
             let created = destination.create(&plan.error_key, body, ObjectFacts::default());
             let (lines, created) = tokio::join!(lines, created);
+            // That a producer failed says more than that its body was not whole.
             lines?;
             created?;
             tally.objects += 1;
         }
-        Ok(tally)
+        Ok((tally, codes))
     }
 
     async fn put_ready(
@@ -151,17 +166,20 @@ impl Courier {
         target: &Target,
         facts: ObjectFacts,
         ready: Ready,
-    ) -> Result<Tally> {
-        let mut tally = Tally::default();
+    ) -> Result<Made> {
+        let (mut made, mut failures) = (Made::nothing(), Vec::new());
+        let tally = &mut made.tally;
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
         let mut pieces = vec![container.head()];
-        for prepared in ready.chunks {
-            tally.add(&prepared.tally);
-            if prepared.tally.delivered == 0 {
+        for Prepared { chunk, failed, tally: counted } in ready.chunks {
+            tally.add(&counted);
+            failed::count(&mut made.codes, &failed);
+            failures.push(failed);
+            if counted.delivered == 0 {
                 continue;
             }
-            container.add(&prepared.chunk);
-            pieces.push(prepared.chunk.bytes);
+            container.add(&chunk);
+            pieces.push(chunk.bytes);
         }
         pieces.push(container.tail());
         tally.damaged = plan.positions() - tally.positions();
@@ -172,8 +190,8 @@ impl Courier {
             tally.objects = 1;
             tally.object_bytes = bytes as u64;
         }
-        drop(ready.memory);
-        Ok(tally)
+        made.failed = Kept::held(failures, ready.memory);
+        Ok(made)
     }
 
     /// Reads the plan's spans from the journal and puts what it becomes; memory is bound by a few chunks.
@@ -183,10 +201,10 @@ impl Courier {
         plan: &Plan,
         target: &Target,
         facts: ObjectFacts,
-        recipe: &Recipe,
-    ) -> Result<Tally> {
+    ) -> Result<Made> {
+        let recipe = Recipe::load(target, &self.name, &self.registry).await?;
         let (sender, mut body) = Body::channel(1);
-        let producer = produce(sender, async |sender| self.read_object(plan, target, recipe, sender).await);
+        let producer = produce(sender, async |sender| self.read_object(plan, target, &recipe, sender).await);
         let consumer = async {
             if body.is_void().await? {
                 return Ok(false);
@@ -196,20 +214,23 @@ impl Courier {
         };
         let (read, written) = tokio::join!(producer, consumer);
         let written = written?;
-        let mut tally = read?;
-        tally.objects = u64::from(written);
-        Ok(tally)
+        let mut made = read?;
+        made.tally.objects = u64::from(written);
+        Ok(made)
     }
 
     /// Sends the pieces of the plan's object; nothing at all when no record is in it.
-    async fn read_object(&self, plan: &Plan, target: &Target, recipe: &Recipe, out: &BodySender) -> Result<Tally> {
-        let mut tally = Tally::default();
+    async fn read_object(&self, plan: &Plan, target: &Target, recipe: &Recipe, out: &BodySender) -> Result<Made> {
+        let mut made = Made::nothing();
+        let tally = &mut made.tally;
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
         let mut begun = false;
         let mut source = self.chunks(plan);
         while let Some(chunk) = source.next().await? {
             let prepared = self.prepare(recipe, chunk).await?;
             tally.add(&prepared.tally);
+            failed::count(&mut made.codes, &prepared.failed);
+            made.failed.add(prepared.failed, &self.workshop.capacity);
             if prepared.tally.delivered == 0 {
                 continue;
             }
@@ -231,25 +252,32 @@ impl Courier {
         }
         tally.discarded = source.discarded();
         tally.damaged = plan.positions() - tally.positions();
-        Ok(tally)
+        Ok(made)
     }
 
-    /// Sends the error output of the plan's records.
-    async fn read_failures(&self, plan: &Plan, recipe: &Recipe, out: &BodySender) -> Result<()> {
+    /// Sends the error output of the plan's records: what is known to have failed, or else what is found in the journal
+    /// once more.
+    async fn send_failures(&self, plan: &Plan, target: &Target, known: &Kept, out: &BodySender) -> Result<()> {
+        if let Some(chunks) = known.chunks() {
+            for failed in chunks.iter().filter(|failed| !failed.is_empty()) {
+                send(out, failed::lines(failed, plan.planned_ms)).await?;
+            }
+            return Ok(());
+        }
+        let recipe = Recipe::load(target, &self.name, &self.registry).await?;
         let mut source = self.chunks(plan);
         while let Some(chunk) = source.next().await? {
-            let lines = recipe.failures(&chunk, plan.planned_ms);
-            if !lines.is_empty() {
-                send(out, lines).await?;
+            let failed = self.prepare(&recipe, chunk).await?.failed;
+            if !failed.is_empty() {
+                send(out, failed::lines(&failed, plan.planned_ms)).await?;
             }
         }
         Ok(())
     }
 
-    /// Encodes a chunk on a thread that may be busy.
-    pub(super) async fn prepare(&self, recipe: &Recipe, chunk: Vec<Records>) -> Result<Prepared> {
-        let recipe = recipe.clone();
-        self.capacity.encode(move || recipe.prepare(&chunk)).await.done().await
+    /// Prepares a chunk on a thread that may be busy.
+    async fn prepare(&self, recipe: &Recipe, chunk: Vec<Placed>) -> Result<Prepared> {
+        self.workshop.prepare(recipe, chunk, |prepared| prepared).await.done().await?
     }
 
     fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {
@@ -258,12 +286,20 @@ impl Courier {
 
     /// Whether the settings in force name another store than the plan.
     fn is_elsewhere(&self, plan: &Plan) -> bool {
-        let now = Target::of(&self.orders.borrow().stream).place;
+        let now = Place::of(&self.orders.borrow().stream.destination.store);
         Target::of_plan(plan).is_ok_and(|target| target.place != now)
     }
 
-    fn succeeded(&self, plan: &Plan, tally: &Tally) {
-        if let Some(toll) = self.outage.over(self.clock.instant()) {
+    fn clock(&self) -> &Clock {
+        &self.workshop.clock
+    }
+
+    fn metrics(&self) -> &StreamMetrics {
+        &self.workshop.metrics
+    }
+
+    fn succeeded(&self, plan: &Plan, tally: &Tally, codes: &Codes) {
+        if let Some(toll) = self.outage.over(self.clock().instant()) {
             tracing::info!(
                 stream = self.name,
                 key = plan.key,
@@ -272,14 +308,15 @@ impl Courier {
                 "the destination takes objects again"
             );
         }
-        self.metrics.delivery_success.inc_by(tally.objects);
-        self.state.delivered(&plan.key, tally, self.clock.now_ms());
+        self.metrics().delivery_success.inc_by(tally.objects);
+        codes.iter().for_each(|(code, failed)| self.metrics().failed(code, *failed));
+        self.state.delivered(&plan.key, tally, self.clock().now_ms());
     }
 
     fn failed(&self, plan: &Plan, error: &Error) {
-        self.metrics.delivery_failure.inc();
-        self.state.failed(error, self.clock.now_ms());
-        if let Some(toll) = self.outage.failed(self.clock.instant()) {
+        self.metrics().delivery_failure.inc();
+        self.state.failed(error, self.clock().now_ms());
+        if let Some(toll) = self.outage.failed(self.clock().instant()) {
             tracing::warn!(
                 stream = self.name,
                 key = plan.key,
@@ -296,7 +333,7 @@ impl Courier {
     /// Gives a plan up when even its newest record has outlived the stream's retention, loudly.
     fn expired(&self, plan: &Plan, newest_ms: Option<u64>) -> Option<Tally> {
         let retention = self.orders.borrow().stream.retention?;
-        let age_ms = self.clock.now_ms().saturating_sub(newest_ms.unwrap_or(plan.planned_ms));
+        let age_ms = self.clock().now_ms().saturating_sub(newest_ms.unwrap_or(plan.planned_ms));
         if u128::from(age_ms) <= retention.as_millis() {
             return None;
         }

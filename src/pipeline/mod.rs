@@ -16,14 +16,19 @@
 mod again;
 mod buffer;
 mod capacity;
+mod chunk;
 mod deliver;
 mod encoders;
 mod encoding;
 mod failed;
+mod force;
 mod outage;
 mod prepare;
+mod rows;
 mod state;
+mod steps;
 mod target;
+mod workshop;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{self, Future};
@@ -37,6 +42,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
 pub use state::{Seen, State};
+pub use target::modules;
 
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
@@ -44,15 +50,18 @@ use crate::destination::Stores;
 use crate::error::Result;
 use crate::ledger::{Ledger, Plan, PlanId, Standing, Stands, Tally};
 use crate::limits;
-use crate::record::{Records, ShardId, StreamId};
+use crate::record::{ShardId, StreamId};
 use crate::stream::{Arrival, Event, Feed};
 use crate::telemetry::metrics::StreamMetrics;
+use crate::transform::Registry;
 
 use buffer::Buffer;
+use chunk::Placed;
 use deliver::{Courier, Outcome, Ready};
 use encoding::Encoding;
-use prepare::Recipe;
+use force::{Force, InForce};
 use target::Target;
+use workshop::Workshop;
 
 /// How long a pipeline is to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +102,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What pipelines share.
     pub capacity: Capacity,
+    /// What the names of plugins stand for.
+    pub registry: Registry,
     /// What is counted.
     pub metrics: Arc<StreamMetrics>,
     /// What others see.
@@ -114,10 +125,12 @@ pub struct Pipeline {
     feed: Feed,
     ledger: Arc<dyn Ledger>,
     orders: watch::Receiver<Orders>,
+    /// What holds for the next plan.
+    force: Force,
     standing: Standing,
     buffer: Buffer,
-    /// Records that were read and not yet taken in, and where they stand.
-    unread: VecDeque<(ShardId, u64, Records)>,
+    /// Records that were read and not yet taken in.
+    unread: VecDeque<Placed>,
     /// Chunks of the buffer that are being encoded; `None` when the buffer is to be encoded at delivery instead.
     encoding: Option<Encoding>,
     /// Where each shard ended when the buffer's time was over: up to there it is filled on.
@@ -135,7 +148,7 @@ type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 impl Pipeline {
     /// Takes up where the ledger stands: unfinished plans are under way when this returns.
     pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { mut feed, ledger, stores, clock, capacity, metrics, state, orders } = parts;
+        let Parts { mut feed, ledger, stores, clock, capacity, registry, metrics, state, orders } = parts;
         let standing = ledger.standing(feed.by()).await?;
         state.stands(&standing);
         feed.resume(standing.ends_of_plans()).await?;
@@ -144,9 +157,8 @@ impl Pipeline {
             name,
             reader: feed.reader(),
             stores,
-            clock,
-            capacity,
-            metrics,
+            workshop: Workshop { capacity, clock: clock.clone(), metrics },
+            registry: registry.clone(),
             state,
             orders: orders.clone(),
             outage: outage::Outage::default(),
@@ -157,6 +169,7 @@ impl Pipeline {
             feed,
             ledger,
             orders,
+            force: Force::new(registry, clock),
             standing,
             buffer: Buffer::default(),
             unread: VecDeque::new(),
@@ -184,7 +197,9 @@ impl Pipeline {
             if matches!(until, Until::Left | Until::Discarded) {
                 break;
             }
-            self.fill().await?;
+            let orders = self.orders.borrow().clone();
+            self.force.follow(&orders).await;
+            self.fill(&orders).await;
             // Also before a cut: should the ledger not take its plan, the age of what waits is known all the same.
             self.publish();
             // While there is more in the journal the time trigger waits: an object of a backlog is as large as one of fresh
@@ -196,11 +211,16 @@ impl Pipeline {
             let asks = (ending || self.is_late()) && !self.is_full();
             let caught_up = asks && self.is_caught_up(ending).await?;
             let last = ending && caught_up;
-            if self.is_due(caught_up) && self.has_room() {
-                self.cut().await?;
+            if self.is_due(caught_up)
+                && self.has_room()
+                && let Some(now) = self.force.now().cloned()
+            {
+                self.cut(&now).await?;
                 continue;
             }
-            if last && self.buffer.is_empty() && self.under_way.is_empty() {
+            // What cannot be processed now stays in the journal when the service stops.
+            let is_stuck = until == Until::Flushed && self.force.now().is_none();
+            if (last && self.buffer.is_empty() || is_stuck) && self.under_way.is_empty() {
                 break;
             }
             if !self.step().await? {
@@ -217,7 +237,7 @@ impl Pipeline {
         let reads = self.unread.is_empty() && !self.is_full();
         // A deadline that is over already waits for something else: room, or the rest of a backlog.
         let deadline = self.buffer.deadline.filter(|_| self.has_room() && !self.is_late());
-        let clock = &self.courier.clock;
+        let clock = &self.courier.workshop.clock;
         tokio::select! {
             biased;
             outcome = self.under_way.next(), if !self.under_way.is_empty() => match outcome {
@@ -227,7 +247,8 @@ impl Pipeline {
                 None => {}
             },
             // The sender is dropped only with the whole service: then the last orders stay.
-            Ok(()) = self.orders.changed() => {}
+            Ok(()) = self.orders.changed() => self.force.hurry(),
+            () = self.force.due() => {}
             () = async {
                 match deadline {
                     Some(deadline) => clock.sleep_until(deadline).await,
@@ -257,12 +278,12 @@ impl Pipeline {
                 records = missing,
                 "records are missing from the journal and are counted as damaged"
             );
-            self.buffer.skip(shard, first, missing, self.courier.clock.instant());
+            self.buffer.skip(shard, first, missing, self.courier.workshop.clock.instant());
         }
         let mut position = first + missing;
         for records in puts {
             let next = position + records.len() as u64;
-            self.unread.push_back((shard, position, records));
+            self.unread.push_back(Placed { shard, first: position, records });
             position = next;
         }
     }
@@ -293,7 +314,7 @@ impl Pipeline {
         let is_held = |shard: &ShardId| {
             self.standing.is_under_way(*shard)
                 || self.buffer.holds(*shard)
-                || self.unread.iter().any(|(unread, ..)| unread == shard)
+                || self.unread.iter().any(|unread| unread.shard == *shard)
         };
         let free: Vec<_> =
             self.leaving.iter().filter(|(shard, _)| !is_held(shard)).map(|(s, end)| (*s, *end)).collect();
@@ -322,55 +343,55 @@ impl Pipeline {
     }
 
     /// Takes records that were read into the buffer, until it is full, and sends whole chunks to be encoded.
-    async fn fill(&mut self) -> Result<()> {
-        let orders = self.orders.borrow().clone();
+    async fn fill(&mut self, orders: &Orders) {
         let hints = orders.stream.buffer;
-        while let Some((shard, position, records)) = self.unread.pop_front() {
+        while let Some(placed) = self.unread.pop_front() {
             if self.buffer.is_full(&hints) {
-                self.unread.push_front((shard, position, records));
+                self.unread.push_front(placed);
                 break;
             }
-            self.choose_encoding(&orders);
-            let clock = &self.courier.clock;
-            let taken = self.buffer.take((shard, position), &records, &hints, clock.instant(), clock.now_ms());
+            self.choose_encoding();
+            let Placed { shard, first, records } = placed;
+            let clock = &self.courier.workshop.clock;
+            let taken = self.buffer.take((shard, first), &records, &hints, clock.instant(), clock.now_ms());
             let now = if taken == records.len() {
                 records
             } else {
-                self.unread.push_front((shard, position + taken as u64, records.slice(taken, records.len())));
+                let rest = records.slice(taken, records.len());
+                self.unread.push_front(Placed { shard, first: first + taken as u64, records: rest });
                 records.slice(0, taken)
             };
             if let Some(encoding) = &mut self.encoding {
-                encoding.push(shard, now).await;
+                encoding.push(Placed { shard, first, records: now }).await;
             }
         }
-        Ok(())
     }
 
     /// Begins to encode with a buffer's first record, and leaves it be for the rest of the buffer when the settings
-    /// have changed or there is no memory for the result.
-    fn choose_encoding(&mut self, orders: &Orders) {
+    /// have changed, their steps cannot be done, or there is no memory for the result.
+    fn choose_encoding(&mut self) {
+        let now = self.force.now();
         if self.buffer.oldest_ms.is_none() {
-            let recipe = Recipe::of(&Target::of(&orders.stream));
-            self.encoding = Some(Encoding::new(orders.version, recipe, self.courier.capacity.clone()));
+            self.encoding = now.map(|now| Encoding::new(now.clone(), self.courier.workshop.clone()));
         }
-        self.encoding.take_if(|encoding| encoding.is_stale(orders.version));
+        self.encoding.take_if(|encoding| now.is_none_or(|now| encoding.is_stale(now)));
     }
 
     /// The encoded chunks of the buffer, unless settings changed or memory was short: then they are made at delivery.
-    async fn ready(&mut self, version: u64) -> Result<Option<Ready>> {
+    async fn ready(&mut self, now: &InForce) -> Result<Option<Ready>> {
         match self.encoding.take() {
-            Some(encoding) if !encoding.is_stale(version) => encoding.ready().await,
+            Some(encoding) if !encoding.is_stale(now) => encoding.ready().await,
             _ => Ok(None),
         }
     }
 
     /// Writes the plan for what is in the buffer, and sends its object on the way.
-    async fn cut(&mut self) -> Result<()> {
-        let orders = self.orders.borrow().clone();
-        let ready = self.ready(orders.version).await?;
+    async fn cut(&mut self, now: &InForce) -> Result<()> {
+        let ready = self.ready(now).await?;
         let buffer = std::mem::take(&mut self.buffer);
         self.tips = None;
-        let plan = target::plan(self.feed.by(), orders.version, &orders.stream, &buffer, &self.courier.clock);
+        let settings = (&*now.stream, now.steps.clone());
+        let plan = target::plan(self.feed.by(), now.version, settings, &buffer, &self.courier.workshop.clock);
         let id = self.ledger.plan(plan.clone()).await?;
         self.standing.unfinished.push((id, plan.clone()));
         self.send(id, plan, Some(buffer.newest_ms), buffer.bytes, ready);
@@ -383,7 +404,13 @@ impl Pipeline {
         let (first, plan) = self.standing.unfinished[0].clone();
         assert_eq!(first, old, "deliveries come back in the order in which they were sent");
         let orders = self.orders.borrow().clone();
-        let plan = target::replan(&plan, orders.version, &orders.stream, &self.courier.clock);
+        // Steps that can be done, if those in force cannot: it is the place that is at fault.
+        let steps = match self.force.now() {
+            Some(now) => now.steps.clone(),
+            None => Target::of_plan(&plan)?.process,
+        };
+        let settings = (&*orders.stream, steps);
+        let plan = target::replan(&plan, orders.version, settings, &self.courier.workshop.clock);
         let id = self.ledger.replan(old, plan.clone()).await?;
         tracing::warn!(
             stream = self.courier.name,
@@ -436,7 +463,7 @@ impl Pipeline {
 
     /// Whether the time trigger is met.
     fn is_late(&self) -> bool {
-        self.buffer.deadline.is_some_and(|deadline| deadline <= self.courier.clock.instant())
+        self.buffer.deadline.is_some_and(|deadline| deadline <= self.courier.workshop.clock.instant())
     }
 
     fn is_full(&self) -> bool {
@@ -467,6 +494,7 @@ impl Pipeline {
         let oldest = carried.or(self.buffer.oldest_ms);
         let bytes = self.buffer.bytes + self.carried.iter().map(|(_, bytes)| bytes).sum::<u64>();
         self.courier.state.holds(oldest, bytes, self.under_way.len());
-        self.courier.state.reads(self.feed.ahead(), self.feed.fault(), self.courier.clock.now_ms());
+        let fault = self.feed.fault().or_else(|| self.force.fault());
+        self.courier.state.reads(self.feed.ahead(), fault, self.courier.workshop.clock.now_ms());
     }
 }

@@ -1,296 +1,225 @@
-//! The CPU part of delivery, pure: records are cut into chunks, each chunk is processed, joined and encoded on its own,
-//! and the encoded chunks one after the other are the object.
-//!
-//! Where a chunk ends depends on the records alone, counted from the first position of each span of the plan, so a
-//! repeat makes the same chunks whatever sizes the journal reads them in, and however reads of several shards came in turn.
+//! The CPU part of delivery, pure: each chunk is processed, joined and encoded on its own, and the encoded chunks one after
+//! the other are the object.
 
-use bytes::Bytes;
-
-use super::failed::{self, Failure};
-use super::target::{Step, Target};
+use super::chunk::Placed;
+use super::failed::Refused;
+use super::rows;
+use super::steps::{self, Tool};
+use super::target::Target;
 use crate::config::Delimiter;
+use crate::error::Result;
 use crate::format::{Chunk, Encoding, kpl, lines};
 use crate::ledger::Tally;
-use crate::limits::{ENCODE_CHUNK_BYTES, ENCODE_CHUNK_RECORDS_MAX};
 use crate::record::Records;
+use crate::transform::{Registry, Rows};
 
-/// Cuts a run of records into chunks of [`ENCODE_CHUNK_BYTES`]: a chunk ends with the record that reaches that many, or
-/// [`ENCODE_CHUNK_RECORDS_MAX`].
-#[derive(Default)]
-pub(super) struct Chunker {
-    open: Vec<Records>,
-    bytes: usize,
-    records: usize,
-}
-
-impl Chunker {
-    /// Takes records in and gives back each chunk that became whole.
-    pub(super) fn push(&mut self, mut records: Records) -> Vec<Vec<Records>> {
-        let mut whole = Vec::new();
-        while !records.is_empty() {
-            let wanted = ENCODE_CHUNK_BYTES - self.bytes;
-            let last = ENCODE_CHUNK_RECORDS_MAX - self.records - 1;
-            let reaching = records.ends.partition_point(|end| (*end as usize) < wanted).min(last);
-            if reaching == records.len() {
-                self.bytes += records.data.len();
-                self.records += records.len();
-                self.open.push(records);
-                break;
-            }
-            let rest = records.slice(reaching + 1, records.len());
-            self.open.push(if rest.is_empty() { records } else { records.slice(0, reaching + 1) });
-            whole.push(std::mem::take(&mut self.open));
-            (self.bytes, self.records) = (0, 0);
-            records = rest;
-        }
-        whole
-    }
-
-    /// About so much memory do the records take that are in no whole chunk yet.
-    pub(super) fn held(&self) -> usize {
-        self.bytes + size_of::<u32>() * self.records + 2 * size_of::<Records>() * self.open.len()
-    }
-
-    /// The last chunk, if any records are left.
-    pub(super) fn finish(&mut self) -> Option<Vec<Records>> {
-        (self.bytes, self.records) = (0, 0);
-        (!self.open.is_empty()).then(|| std::mem::take(&mut self.open))
-    }
-}
-
-/// Joins what is left of spans that follow each other and do not fill a chunk: without it an object of many shards, each
-/// of which has a few records, would be as many little chunks.
-#[derive(Default)]
-pub(super) struct Tails {
-    open: Vec<Records>,
-    bytes: usize,
-    records: usize,
-}
-
-impl Tails {
-    /// Takes the last chunk of a span in; gives one back that is large enough.
-    pub(super) fn push(&mut self, tail: Vec<Records>) -> Option<Vec<Records>> {
-        self.bytes += tail.iter().map(|records| records.data.len()).sum::<usize>();
-        self.records += tail.iter().map(Records::len).sum::<usize>();
-        self.open.extend(tail);
-        let is_large = self.bytes >= ENCODE_CHUNK_BYTES || self.records >= ENCODE_CHUNK_RECORDS_MAX;
-        if is_large { self.finish() } else { None }
-    }
-
-    /// What stands before a whole chunk of the next span, or at the end.
-    pub(super) fn finish(&mut self) -> Option<Vec<Records>> {
-        (self.bytes, self.records) = (0, 0);
-        (!self.open.is_empty()).then(|| std::mem::take(&mut self.open))
-    }
-}
-
-/// What is done to each chunk.
-#[derive(Clone, Debug)]
+/// What is done to each chunk: made ready once, and good for any number of chunks. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Recipe {
     unpack: bool,
-    process: Vec<Step>,
+    tools: Vec<Tool>,
     delimiter: Delimiter,
     encoding: Encoding,
 }
 
-/// A chunk made ready: its part of the object, and what it counted.
-pub(super) struct Prepared {
-    pub chunk: Chunk,
+/// A chunk after its steps.
+pub(super) struct Processed {
+    /// What is delivered, joined.
+    pub joined: Vec<u8>,
+    /// What goes to the error output.
+    pub failed: Vec<Refused>,
+    /// What was counted.
     pub tally: Tally,
 }
 
+/// A chunk made ready: its part of the object, what goes to the error output, and what it counted.
+pub(super) struct Prepared {
+    pub chunk: Chunk,
+    pub failed: Vec<Refused>,
+    pub tally: Tally,
+}
+
+impl Prepared {
+    /// About so much memory does it take.
+    pub(super) fn held(&self) -> usize {
+        self.chunk.bytes.len() + self.failed.iter().map(Refused::held).sum::<usize>()
+    }
+}
+
 impl Recipe {
-    /// The recipe of a target.
-    pub(super) fn of(target: &Target) -> Self {
-        Recipe {
-            unpack: target.unpack,
-            process: target.process.clone(),
-            delimiter: target.delimiter,
-            encoding: target.encoding(),
-        }
+    /// Makes the steps of a target ready, for the delivery stream `stream`. An error says which cannot be, and why; it is
+    /// never that a store does not exist.
+    pub(super) async fn load(target: &Target, stream: &str, registry: &Registry) -> Result<Self> {
+        let tools = steps::load(stream, &target.process, registry).await?;
+        Ok(Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() })
     }
 
-    /// Processes, joins and encodes one chunk.
-    pub(super) fn prepare(&self, chunk: &[Records]) -> Prepared {
-        let mut joined = Vec::with_capacity(chunk.iter().map(|records| records.data.len() + records.len()).sum());
+    /// The recipe of a target that has the same steps.
+    pub(super) fn of(&self, target: &Target) -> Self {
+        let tools = self.tools.clone();
+        Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() }
+    }
+
+    /// Whether there is any step.
+    pub(super) fn has_steps(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
+    /// Has a chunk go through all steps, and joins what comes out. An error is a fault of ours.
+    pub(super) fn process(&self, chunk: &[Placed]) -> Result<Processed> {
+        if self.tools.is_empty() {
+            return Ok(self.join(chunk));
+        }
+        let taken = rows::take(chunk, self.unpack);
+        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
+        let rows = made.rows.as_ref().unwrap_or(&taken.rows);
+        let tally = taken.tally(rows, &made.failed);
+        let joined = self.join_rows(rows);
+        Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
+    }
+
+    /// Encodes a chunk that was processed.
+    pub(super) fn encode(&self, processed: Processed) -> Prepared {
+        let Processed { joined, failed, tally } = processed;
+        Prepared { chunk: self.encoding.encode_chunk(&joined), failed, tally }
+    }
+
+    /// Where there are no steps, records are joined as they are, and user records of aggregates one by one.
+    fn join(&self, chunk: &[Placed]) -> Processed {
+        let all = chunk.iter().map(|placed| &placed.records);
+        let mut joined = Vec::with_capacity(all.clone().map(|records| records.data.len() + records.len()).sum());
         let mut tally = Tally::default();
-        for records in chunk {
+        for records in all {
             if self.is_untouched(records) {
                 tally.delivered += records.len() as u64;
                 tally.delivered_bytes += records.data.len() as u64;
                 lines::append(&mut joined, records, self.delimiter);
-                continue;
-            }
-            for record in records.iter() {
-                self.sort(
-                    record,
-                    &mut tally,
-                    |record| lines::append_record(&mut joined, record, self.delimiter),
-                    |_, _| {},
-                );
+            } else {
+                self.unpack(records, &mut joined, &mut tally);
             }
         }
-        Prepared { chunk: self.encoding.encode_chunk(&joined), tally }
-    }
-
-    /// The error output of one chunk: a line for each user record that fails.
-    pub(super) fn failures(&self, chunk: &[Records], ended_ms: u64) -> Bytes {
-        let (mut out, mut tally) = (Vec::new(), Tally::default());
-        for records in chunk {
-            for record in records.iter() {
-                let failed = |record: &[u8], failure: Failure| {
-                    failed::write_line(&mut out, record, records.arrived_ms, ended_ms, &failure);
-                };
-                self.sort(record, &mut tally, |_| {}, failed);
-            }
-        }
-        out.into()
+        Processed { joined, failed: Vec::new(), tally }
     }
 
     /// Whether all records are delivered just as they are.
     fn is_untouched(&self, records: &Records) -> bool {
-        self.process.is_empty() && !(self.unpack && records.iter().any(kpl::may_be_aggregate))
+        !(self.unpack && records.iter().any(kpl::may_be_aggregate))
     }
 
-    /// Hands each user record of `record` to where it belongs, and counts the position as [`Tally`] says.
-    fn sort(
-        &self,
-        record: &[u8],
-        tally: &mut Tally,
-        mut deliver: impl FnMut(&[u8]),
-        mut fail: impl FnMut(&[u8], Failure),
-    ) {
-        let (mut delivered, mut failed) = (0, 0);
-        let mut one = |record: &[u8]| match self.failure(record) {
-            None => {
-                delivered += 1;
+    fn unpack(&self, records: &Records, joined: &mut Vec<u8>, tally: &mut Tally) {
+        for record in records.iter() {
+            let mut count = 0;
+            let mut one = |record: &[u8]| {
+                count += 1;
                 tally.delivered_bytes += record.len() as u64;
-                deliver(record);
+                lines::append_record(joined, record, self.delimiter);
+            };
+            match kpl::user_records(record) {
+                Some(records) => records.for_each(one),
+                None => one(record),
             }
-            Some(failure) => {
-                failed += 1;
-                fail(record, failure);
-            }
-        };
-        match if self.unpack { kpl::user_records(record) } else { None } {
-            Some(records) => records.for_each(&mut one),
-            None => one(record),
-        }
-        if delivered > 0 {
-            tally.delivered += 1;
-            tally.unpacked += delivered - 1;
-            tally.unpacked_failed += failed;
-        } else if failed > 0 {
-            tally.failed += 1;
-            tally.unpacked_failed += failed - 1;
-        } else {
-            tally.dropped += 1;
+            rows::count(tally, count, 0);
         }
     }
 
-    fn failure(&self, record: &[u8]) -> Option<Failure> {
-        self.process.iter().find_map(|step| match step {
-            Step::RequireJson => require_json(record).err(),
-        })
-    }
-}
-
-/// A record must be exactly one JSON value.
-fn require_json(record: &[u8]) -> Result<(), Failure> {
-    match serde_json::from_slice::<serde::de::IgnoredAny>(record) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure {
-            code: "RequireJson.ParseError",
-            message: format!("the record is not one JSON value: {error}"),
-        }),
+    fn join_rows(&self, rows: &Rows) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(rows.data.len() + rows.len());
+        for row in 0..rows.len() {
+            lines::append_record(&mut joined, rows.get(row), self.delimiter);
+        }
+        joined
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
+    use super::super::chunk::tests::placed;
+    use super::super::failed;
     use super::*;
+    use crate::format::kpl::tests::aggregate;
+    use crate::transform::{Failed, Failure, Origins, Outcome};
 
-    fn chunks(parts: &[Records]) -> Vec<Vec<u8>> {
-        let mut chunker = Chunker::default();
-        let mut all: Vec<_> = parts.iter().flat_map(|part| chunker.push(part.clone())).collect();
-        all.extend(chunker.finish());
-        all.iter().map(|chunk| chunk.iter().flat_map(|records| records.data.to_vec()).collect()).collect()
+    fn recipe(unpack: bool, tools: Vec<Tool>) -> Recipe {
+        let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
+        Recipe { unpack, tools, delimiter, encoding }
     }
 
-    fn recipe(unpack: bool) -> Recipe {
-        let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
-        Recipe { unpack, process: vec![Step::RequireJson], delimiter, encoding }
+    fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {
+        recipe.encode(recipe.process(chunk).unwrap())
+    }
+
+    /// Rows of digits become so many rows, other rows fail.
+    fn multiply(rows: &Rows, _: &Origins) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for row in 0..rows.len() {
+            let (text, origin) = (std::str::from_utf8(rows.get(row)).unwrap(), rows.origins[row]);
+            let Ok(times) = text.parse() else {
+                let failure = Failure { code: "Fake.NoDigit".into(), message: text.into(), attempts: 1, by: None };
+                outcome.failed.push(Failed { origin, failure });
+                continue;
+            };
+            for _ in 0..times {
+                outcome.rows.data.extend_from_slice(text.as_bytes());
+                outcome.rows.ends.push(outcome.rows.data.len() as u32);
+                outcome.rows.origins.push(origin);
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn raw(prepared: &Prepared) -> Vec<&[u8]> {
+        prepared.failed.iter().map(|refused| &refused.record[..]).collect()
     }
 
     #[test]
     fn user_records_of_an_aggregate_are_sorted_one_by_one_and_it_counts_as_one_position() {
-        use crate::format::kpl::tests::aggregate;
-
         let mixed = aggregate(&["1", "{", "2", "["]);
         let bad = aggregate(&["{", "["]);
         let none = aggregate(&[""; 0]);
-        let chunk = [Records::from_slices(5, &[&mixed[..], b"3", &bad, &none, b"]"])];
-        let prepared = recipe(true).prepare(&chunk);
+        let chunk = [placed(3, Records::from_slices(5, &[&mixed[..], b"3", &bad, &none, b"]"]))];
+        let prepared = prepare(&recipe(true, vec![Tool::RequireJson]), &chunk);
         let Tally { delivered, unpacked, failed, unpacked_failed, dropped, delivered_bytes, .. } = prepared.tally;
         assert_eq!((delivered, unpacked, delivered_bytes), (2, 1, 3));
         assert_eq!((failed, unpacked_failed, dropped), (2, 3, 1));
         assert_eq!(prepared.tally.positions(), 5);
         assert_eq!(prepared.chunk.bytes, "1\n2\n3\n");
-        let errors = recipe(true).failures(&chunk, 9);
-        assert_eq!(errors.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 5);
+        assert_eq!(raw(&prepared), [b"{", b"[", b"{", b"[", b"]"]);
 
-        let as_it_is = Recipe { process: Vec::new(), ..recipe(false) }.prepare(&chunk);
+        let as_it_is = prepare(&recipe(false, Vec::new()), &chunk);
         assert_eq!((as_it_is.tally.delivered, as_it_is.tally.unpacked), (5, 0));
-    }
-
-    #[test]
-    fn little_tails_are_joined_and_large_ones_are_not_held() {
-        let mut tails = Tails::default();
-        let tail = |bytes| vec![Records::from_slices(0, &[vec![b'x'; bytes]])];
-        assert!(tails.push(tail(ENCODE_CHUNK_BYTES / 2)).is_none());
-        assert_eq!(tails.push(tail(ENCODE_CHUNK_BYTES / 2)).unwrap().len(), 2);
-        assert!(tails.push(tail(1)).is_none());
-        assert_eq!(tails.finish().unwrap().len(), 1);
-        assert!(tails.finish().is_none());
-        let empties = vec![Records::from_slices(0, &vec![""; ENCODE_CHUNK_RECORDS_MAX])];
-        assert!(tails.push(empties).is_some(), "records without bytes are counted too");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-        #[test]
-        fn chunks_do_not_depend_on_how_records_come(lens in prop::collection::vec(0usize..400_000, 1..24), cut in 0usize..24) {
-            let bodies: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, len)| vec![i as u8; *len]).collect();
-            let all = Records::from_slices(0, &bodies);
-            let cut = cut.min(all.len());
-            let whole = chunks(std::slice::from_ref(&all));
-            prop_assert_eq!(&whole, &chunks(&[all.slice(0, cut), all.slice(cut, all.len())]));
-            prop_assert_eq!(whole.concat(), all.data.to_vec());
-        }
-    }
-
-    #[test]
-    fn empty_records_do_not_gather_without_bound() {
-        let mut chunker = Chunker::default();
-        let put = Records::from_slices(0, &[""; 500]);
-        let whole: Vec<usize> = (0..1_000)
-            .flat_map(|_| chunker.push(put.clone()))
-            .map(|chunk| chunk.iter().map(Records::len).sum())
-            .collect();
-        assert_eq!(whole, vec![ENCODE_CHUNK_RECORDS_MAX; 500_000 / ENCODE_CHUNK_RECORDS_MAX]);
-        let left: usize = chunker.finish().unwrap().iter().map(Records::len).sum();
-        assert_eq!(left, 500_000 % ENCODE_CHUNK_RECORDS_MAX);
+        let unpacked = prepare(&recipe(true, Vec::new()), &chunk);
+        let Tally { delivered, unpacked, dropped, .. } = unpacked.tally;
+        assert_eq!((delivered, unpacked, dropped), (4, 4, 1));
     }
 
     #[test]
     fn a_record_that_is_not_json_is_counted_and_written_to_the_errors_alone() {
-        let recipe = recipe(false);
-        let chunk = [Records::from_slices(5, &["{\"a\":1}", "{\"a\":", "2 3", "null"])];
-        let prepared = recipe.prepare(&chunk);
+        let chunk = [placed(0, Records::from_slices(5, &["{\"a\":1}", "{\"a\":", "2 3", "null"]))];
+        let prepared = prepare(&recipe(false, vec![Tool::RequireJson]), &chunk);
         assert_eq!((prepared.tally.delivered, prepared.tally.failed, prepared.tally.delivered_bytes), (2, 2, 11));
-        let errors = recipe.failures(&chunk, 9);
-        assert_eq!(errors.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 2);
+        assert_eq!(raw(&prepared), [&b"{\"a\":"[..], b"2 3"]);
+        assert_eq!(prepared.failed[0].arrived_ms, 5);
+        let lines = failed::lines(&prepared.failed, 9);
+        assert_eq!(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 2);
+    }
+
+    #[test]
+    fn rows_beyond_one_for_each_position_are_counted_beside_it() {
+        let one = placed(0, Records::from_slices(5, &["3", "0", "x"]));
+        let other = placed(9, Records::from_slices(6, &[&aggregate(&["2", "y", "0"])[..], b"1"]));
+        let tools = vec![Tool::RequireJson, Tool::Fake(multiply)];
+        let prepared = prepare(&recipe(true, tools), &[one, other]);
+        let Tally { delivered, unpacked, failed, unpacked_failed, dropped, delivered_bytes, .. } = prepared.tally;
+        assert_eq!((delivered, unpacked, delivered_bytes), (3, 3, 6));
+        assert_eq!((failed, unpacked_failed, dropped), (1, 1, 1));
+        assert_eq!(prepared.chunk.bytes, "3\n3\n3\n2\n2\n1\n");
+        assert_eq!(raw(&prepared), [b"x", b"y"]);
+    }
+
+    #[test]
+    fn a_fault_of_a_step_is_an_error_and_nothing_is_skipped() {
+        let fault = |_: &Rows, _: &Origins| Err(crate::error::Error::unavailable("no instance"));
+        let chunk = [placed(0, Records::from_slices(5, &["1"]))];
+        assert!(recipe(false, vec![Tool::Fake(fault)]).process(&chunk).is_err());
     }
 }

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Level, Processor, S3Connection, S3Store, Source, Sse, Store,
+    Checksum, Compression, Delimiter, DeliveryStream, Level, S3Connection, S3Store, Source, Sse, Store,
 };
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
 use crate::ledger::Plan;
 use crate::record::StreamId;
+use crate::transform::Step;
 
 use super::buffer::Buffer;
 
@@ -28,7 +29,7 @@ pub(super) struct Target {
     /// Whether aggregated records are taken apart first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unpack: bool,
-    /// What becomes of records before they are joined, by name, in order.
+    /// What becomes of records before they are joined, in order: each step with all that its outcomes depend on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<Step>,
     /// How they are joined.
@@ -37,13 +38,6 @@ pub(super) struct Target {
     pub compression: Compression,
     /// How hard.
     pub level: Level,
-}
-
-/// A processor, as a plan names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Step {
-    RequireJson,
 }
 
 /// A store, as a plan names it.
@@ -100,7 +94,7 @@ impl Stored {
 }
 
 impl Place {
-    fn of(store: &Store) -> Self {
+    pub(super) fn of(store: &Store) -> Self {
         match store {
             Store::Local { path } => Place::Local { path: path.clone() },
             Store::S3(s3) => Place::S3 {
@@ -114,15 +108,15 @@ impl Place {
 }
 
 impl Target {
-    /// What `stream` asks for now.
-    pub(super) fn of(stream: &DeliveryStream) -> Self {
+    /// What `stream` asks for now, with these steps.
+    pub(super) fn of(stream: &DeliveryStream, steps: Vec<Step>) -> Self {
         let destination = &stream.destination;
         Target {
             place: Place::of(&destination.store),
             stored: Stored::of(&destination.store),
             // As Firehose does with what it reads from Kinesis; what is put into it directly is left as it is.
             unpack: stream.source != Source::Direct,
-            process: stream.process.iter().map(|_| Step::RequireJson).collect(),
+            process: steps,
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -172,8 +166,27 @@ impl Target {
     }
 }
 
+/// The hashes of the modules that `plan` needs to be carried out.
+///
+/// # Errors
+/// When the plan is of another version of this program: then it cannot be known.
+pub fn modules(plan: &Plan) -> Result<Vec<String>> {
+    let steps = Target::of_plan(plan)?.process;
+    let module = |step| match step {
+        Step::Wasm(step) => Some(step.sha256),
+        Step::RequireJson | Step::Function(_) => None,
+    };
+    Ok(steps.into_iter().filter_map(module).collect())
+}
+
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
-pub(super) fn plan(id: StreamId, version: u64, stream: &DeliveryStream, buffer: &Buffer, clock: &Clock) -> Plan {
+pub(super) fn plan(
+    id: StreamId,
+    version: u64,
+    (stream, steps): (&DeliveryStream, Vec<Step>),
+    buffer: &Buffer,
+    clock: &Clock,
+) -> Plan {
     let plan = Plan {
         stream: id,
         spans: buffer.spans(),
@@ -184,14 +197,14 @@ pub(super) fn plan(id: StreamId, version: u64, stream: &DeliveryStream, buffer: 
         error_key: String::new(),
         target: serde_json::Value::Null,
     };
-    replan(&plan, version, stream, clock)
+    replan(&plan, version, (stream, steps), clock)
 }
 
 /// The plan for the spans of `plan` under other settings, with keys of its own.
-pub(super) fn replan(plan: &Plan, version: u64, stream: &DeliveryStream, clock: &Clock) -> Plan {
+pub(super) fn replan(plan: &Plan, version: u64, (stream, steps): (&DeliveryStream, Vec<Step>), clock: &Clock) -> Plan {
     let destination = &stream.destination;
     let (nonce, random) = (clock.uuid(), clock.uuid().replace('-', ""));
-    let target = Target::of(stream);
+    let target = Target::of(stream, steps);
     let time_zone = destination.time_zone;
     let facts = PrefixFacts {
         object_ms: plan.object_ms,
@@ -231,11 +244,12 @@ mod tests {
             checksum: Checksum::Sha256,
             ..S3Store::new("old", S3Connection::default())
         };
-        let planned = serde_json::to_value(Target::of(&stream(old.clone()))).unwrap();
+        let planned = serde_json::to_value(Target::of(&stream(old.clone()), Vec::new())).unwrap();
         let planned: Target = serde_json::from_value(planned).unwrap();
         let now = Store::S3(Box::new(S3Store::new("new", S3Connection::default())));
         assert_eq!(planned.store(&now), Store::S3(Box::new(old)));
-        let plain = serde_json::to_value(Target::of(&stream(S3Store::new("b", S3Connection::default())))).unwrap();
+        let plain =
+            serde_json::to_value(Target::of(&stream(S3Store::new("b", S3Connection::default())), Vec::new())).unwrap();
         assert!(plain.get("stored").is_none() && plain.get("unpack").is_none(), "{plain}");
     }
 }

@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::{Status, StreamStatus};
+use crate::limits::FAILURE_CODES_MAX;
 
 mod data;
 
@@ -41,6 +42,27 @@ pub struct StreamMetrics {
     pub delivery_success: Counter,
     /// Attempts at an object that failed and will be repeated.
     pub delivery_failure: Counter,
+    /// Time that steps of processing took, over all threads.
+    pub transform_microseconds: Counter,
+    /// Records in the error output, by the code of their failure.
+    failed_by_code: Mutex<BTreeMap<String, u64>>,
+}
+
+/// In the place of further codes: plugins name their own, and metrics must not grow without end.
+const OTHER_CODES: &str = "other";
+
+impl StreamMetrics {
+    /// Counts records that went to the error output for one reason.
+    pub fn failed(&self, code: &str, records: u64) {
+        let mut codes = self.failed_by_code.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = if codes.len() < FAILURE_CODES_MAX || codes.contains_key(code) { code } else { OTHER_CODES };
+        *codes.entry(code.to_owned()).or_default() += records;
+    }
+
+    /// How many went there, by code.
+    fn failed_by_code(&self) -> BTreeMap<String, u64> {
+        self.failed_by_code.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// All metrics of the process.
@@ -131,6 +153,9 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     ("source_gaps", "Times that records of a source were gone before they were copied", |m| m.source_gaps.get()),
     ("delivery_success", "DeliveryToS3.Success: objects stored", |m| m.delivery_success.get()),
     ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
+    ("transform_microseconds", "Time that processing of records took, over all threads", |m| {
+        m.transform_microseconds.get()
+    }),
 ];
 
 /// What is so at the moment.
@@ -152,6 +177,7 @@ impl Collector for Scrape {
             let rows = self.streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
             counters(&mut encoder, name, help, rows)?;
         }
+        self.failures(&mut encoder)?;
         for (name, help, value) in data::COUNTED {
             let rows = self.data_streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
             counters(&mut encoder, name, help, rows)?;
@@ -179,6 +205,18 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    fn failures(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Records in the error output, by the code of their failure";
+        let mut family = encoder.encode_descriptor("failures", help, None, MetricType::Counter)?;
+        for (stream, metrics) in &self.streams {
+            for (code, failed) in metrics.failed_by_code() {
+                let labels = [("stream", stream.as_str()), ("code", code.as_str())];
+                ConstCounter::new(failed).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn service(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let service = &self.status.service;
         let help = "Records given up with deleted streams";
@@ -236,6 +274,9 @@ mod tests {
     fn a_scrape_names_the_stream_and_keeps_the_identity() {
         let metrics = Metrics::default();
         metrics.stream("web").incoming_records.inc_by(7);
+        for code in 0..FAILURE_CODES_MAX + 3 {
+            metrics.stream("web").failed(&format!("Wasm.{code}"), 2);
+        }
         let stream = StreamStatus {
             name: "web".into(),
             accepted: 7,
@@ -254,6 +295,8 @@ mod tests {
             "standpipe_source_discarded_records_total{stream=\"web\"} 2",
             "standpipe_discarded_records_total 0",
             "standpipe_incoming_records_total{stream=\"web\"} 7",
+            "standpipe_failures_total{stream=\"web\",code=\"Wasm.3\"} 2",
+            "standpipe_failures_total{stream=\"web\",code=\"other\"} 6",
             "standpipe_backlog_records{stream=\"web\"} 2.0",
             "standpipe_data_freshness_seconds{stream=\"web\"} 1.5",
             "standpipe_unaccounted_records{stream=\"web\"} 0.0",

@@ -89,6 +89,47 @@ impl Rows {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.data[start..self.ends[index] as usize]
     }
+
+    /// Keeps the rows for which `keep`, which says something of every row, is true.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let kept = |row: usize| keep[row];
+        self.data = retained(&self.data, &self.ends, keep);
+        for column in &mut self.keys {
+            let data = retained(column.data.as_bytes(), &column.ends, keep);
+            column.data = String::from_utf8(data).expect("values are kept whole, and each is UTF-8");
+            column.ends = ends(&column.ends, keep);
+        }
+        self.ends = ends(&self.ends, keep);
+        let mut row = 0..;
+        self.origins.retain(|_| row.next().is_some_and(kept));
+    }
+}
+
+/// The bytes of the elements that are kept.
+fn retained(data: &[u8], ends: &[u32], keep: &[bool]) -> Vec<u8> {
+    let mut start = 0;
+    let mut out = Vec::with_capacity(data.len());
+    for (end, keep) in ends.iter().zip(keep) {
+        if *keep {
+            out.extend_from_slice(&data[start..*end as usize]);
+        }
+        start = *end as usize;
+    }
+    out
+}
+
+/// Where the elements that are kept end, once the others are gone.
+fn ends(ends: &[u32], keep: &[bool]) -> Vec<u32> {
+    let (mut start, mut total) = (0, 0);
+    let mut out = Vec::with_capacity(ends.len());
+    for (end, keep) in ends.iter().zip(keep) {
+        if *keep {
+            total += end - start;
+            out.push(total);
+        }
+        start = *end;
+    }
+    out
 }
 
 impl KeyColumn {

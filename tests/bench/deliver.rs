@@ -24,6 +24,7 @@ use standpipe::limits::ENCODE_CHUNK_BYTES;
 use standpipe::pipeline::{Capacity, Orders, Parts, Pipeline, Until};
 use standpipe::record::{Records, StreamId};
 use standpipe::stream::{Feed, Stream};
+use standpipe::transform::Registry;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -86,6 +87,7 @@ impl Bench {
             stores: Stores::new(),
             clock: self.clock.clone(),
             capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            registry: Registry::without_plugins(watch::channel(Arc::default()).1),
             metrics: Arc::default(),
             state: Arc::default(),
             orders,

@@ -1,0 +1,178 @@
+//! The plugins that the configuration names: their modules are fetched and installed, and what each name stands for is told
+//! to the pipelines. What could not be fetched is tried again while the service runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::{Config, ModulePlace, Plugin, PluginKind, PluginLimits};
+use crate::destination::Stores;
+use crate::error::{Error, Kind, Result};
+use crate::ledger::Ledger;
+use crate::limits::{MODULE_RETRY_MAX, MODULE_RETRY_MIN, PLUGIN_MODULE_BYTES_MAX};
+use crate::pipeline;
+use crate::telemetry::metrics::Metrics;
+use crate::transform::function;
+use crate::transform::wasm::{self, Plugins};
+use crate::transform::{Known, Names, Registry};
+
+/// The plugins of a configuration, and the store that they are installed in. Whoever would replace them in a running service
+/// tells it to `names`.
+pub(super) struct Installer {
+    plugins: Vec<Plugin>,
+    /// Their ARNs begin with this.
+    arn: String,
+    store: Option<Plugins>,
+    stores: Stores,
+    clock: Clock,
+    names: watch::Sender<Names>,
+}
+
+impl Installer {
+    /// Opens the store of modules below the data directory, unless nobody needs one: the configuration names no plugin, and
+    /// none was ever named.
+    pub(super) fn open(config: &Config, stores: Stores, clock: Clock, metrics: Arc<Metrics>) -> Result<Self> {
+        let folder: PathBuf = config.data_dir.join("plugins");
+        let is_needed = !config.plugins.is_empty() || folder.is_dir();
+        let store = is_needed.then(|| Plugins::open(folder, metrics)).transpose()?;
+        Ok(Installer {
+            plugins: config.plugins.clone(),
+            arn: format!("arn:aws:lambda:{}:{}:function:", config.region, config.account_id),
+            store,
+            stores,
+            clock,
+            names: watch::channel(Names::default()).0,
+        })
+    }
+
+    /// What names stand for, now and later.
+    pub(super) fn registry(&self) -> Registry {
+        let names = self.names.subscribe();
+        match &self.store {
+            Some(store) => Registry::new(store.clone(), names),
+            None => Registry::without_plugins(names),
+        }
+    }
+
+    /// Installs what is not installed yet; whether everything is.
+    pub(super) async fn install(&self) -> bool {
+        let before = self.names.borrow().clone();
+        let missing = |plugin: &&Plugin| !matches!(before.get(&plugin.name), Some(Known::Wasm(_) | Known::Function(_)));
+        let found = join_all(self.plugins.iter().filter(missing).map(|plugin| self.known(plugin))).await;
+        let is_whole = !found.iter().any(|(_, known)| matches!(known, Known::Unusable(_)));
+        let mut names = BTreeMap::clone(&before);
+        names.extend(found);
+        self.names.send_if_modified(|now| {
+            let has_changed = **now != names;
+            *now = Arc::new(names);
+            has_changed
+        });
+        is_whole
+    }
+
+    /// Tries again what could not be installed, until it is or the service stops.
+    pub(super) async fn insist(self: Arc<Self>, stopping: CancellationToken) {
+        let mut pause = MODULE_RETRY_MIN;
+        loop {
+            tokio::select! {
+                () = self.clock.sleep(pause) => {}
+                () = stopping.cancelled() => return,
+            }
+            if self.install().await {
+                return;
+            }
+            pause = (pause * 2).min(MODULE_RETRY_MAX);
+        }
+    }
+
+    async fn known(&self, plugin: &Plugin) -> (String, Known) {
+        let name = plugin.name.clone();
+        let known = match &plugin.kind {
+            PluginKind::Wasm { module, sha256, limits } => match self.module(&name, module, sha256.as_deref()).await {
+                Ok(sha256) => {
+                    tracing::info!(plugin = name, sha256, "plugin installed");
+                    let config = plugin.config.clone();
+                    Known::Wasm(wasm::Step { plugin: name.clone(), sha256, config, limits: limits_of(limits) })
+                }
+                Err(error) => {
+                    tracing::error!(plugin = name, %error, "a plugin cannot be installed, records of its streams wait");
+                    Known::Unusable(error.to_string())
+                }
+            },
+            PluginKind::Function { url, timeout, retries, batch_bytes } => Known::Function(function::Settings {
+                arn: format!("{}{name}", self.arn),
+                name: name.clone(),
+                url: url.clone(),
+                timeout: *timeout,
+                retries: *retries,
+                batch_bytes: *batch_bytes,
+            }),
+        };
+        (name, known)
+    }
+
+    async fn module(&self, name: &str, place: &ModulePlace, pin: Option<&str>) -> Result<String> {
+        let store =
+            self.store.as_ref().ok_or_else(|| Error::new(Kind::Internal, "the store of plugins is not open"))?;
+        let bytes = match place {
+            ModulePlace::File(path) => file(path.clone()).await?,
+            ModulePlace::S3 { bucket, key, connection } => {
+                self.stores.fetch(connection, bucket, key, PLUGIN_MODULE_BYTES_MAX).await?
+            }
+        };
+        store.install(name, bytes, pin).await
+    }
+
+    /// Forgets the modules that neither the configuration nor an unfinished plan names. Before a pipeline makes new plans.
+    pub(super) async fn forget_old(&self, catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let names = self.names.borrow().clone();
+        let mut needed: BTreeSet<String> = names.values().filter_map(hash).collect();
+        for entry in catalog.snapshot().values() {
+            for (_, plan) in ledger.standing(entry.id).await?.unfinished {
+                match pipeline::modules(&plan) {
+                    Ok(modules) => needed.extend(modules),
+                    // Nobody knows what it needs.
+                    Err(_) => return Ok(()),
+                }
+            }
+        }
+        store.retain(&needed)
+    }
+}
+
+fn hash(known: &Known) -> Option<String> {
+    match known {
+        Known::Wasm(step) => Some(step.sha256.clone()),
+        Known::Function(_) | Known::Unusable(_) => None,
+    }
+}
+
+async fn file(path: PathBuf) -> Result<Bytes> {
+    let shown = path.display().to_string();
+    let unreadable =
+        move |error: std::io::Error| Error::unavailable(format!("the module {shown} cannot be read")).because(error);
+    let read = tokio::task::spawn_blocking(move || {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(PLUGIN_MODULE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(unreadable)?;
+    if bytes.len() > PLUGIN_MODULE_BYTES_MAX {
+        return Err(Error::invalid(format!("the module has more than {PLUGIN_MODULE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes.into())
+}
+
+fn limits_of(limits: &PluginLimits) -> wasm::Limits {
+    let PluginLimits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes } = *limits;
+    wasm::Limits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes }
+}

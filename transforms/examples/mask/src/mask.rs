@@ -40,8 +40,9 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'.' || byte == b':'
 }
 
+/// What can be the name before an @; more than the standards allow, as is much in real life.
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
+    !byte.is_ascii_whitespace() && !b"\"\\(),:;<>@[]".contains(&byte)
 }
 
 /// Where the name begins that ends at `end`; not before `floor`.

@@ -8,16 +8,22 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     time: String,
-    method: String,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    protocol: Option<String>,
+    #[serde(flatten)]
+    request: Request,
     pub status: u16,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     referer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
+}
+
+/// What the client asked for; what is no request (port scanners send such) stays as it is.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Request {
+    Http { method: String, path: String, protocol: String },
+    Other { request: String },
 }
 
 /// Takes a line apart. The error names the field that is missing or wrong.
@@ -30,19 +36,25 @@ pub fn parse(text: &str) -> Result<Line, &'static str> {
     let request = enclosed(&mut rest, '"', '"').ok_or("request")?;
     let status = word(&mut rest).and_then(|status| status.parse().ok()).ok_or("status")?;
     let bytes = word(&mut rest).ok_or("size")?;
-    let mut request = request.split(' ').map(str::to_owned);
     Ok(Line {
         client: client.to_owned(),
         user: present(user),
         time,
-        method: request.next().unwrap_or_default(),
-        path: request.next().ok_or("path")?,
-        protocol: request.next(),
+        request: parse_request(request),
         status,
         bytes: if bytes == "-" { 0 } else { bytes.parse().map_err(|_| "size")? },
         referer: enclosed(&mut rest, '"', '"').and_then(|referer| present(&referer)),
         agent: enclosed(&mut rest, '"', '"').and_then(|agent| present(&agent)),
     })
+}
+
+fn parse_request(request: String) -> Request {
+    match request.split(' ').collect::<Vec<_>>().as_slice() {
+        [method, path, protocol] => {
+            Request::Http { method: method.to_string(), path: path.to_string(), protocol: protocol.to_string() }
+        }
+        _ => Request::Other { request },
+    }
 }
 
 fn word<'a>(rest: &mut &'a str) -> Option<&'a str> {
@@ -93,4 +105,34 @@ fn iso(time: &str) -> Option<String> {
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
     let (hours, minutes) = zone.split_at_checked(3)?;
     Some(format!("{year}-{month:02}-{day}T{clock}{hours}:{minutes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn lines_cut_short_name_what_is_missing() {
+        let line = r#"192.0.2.1 - - [21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" 200 17"#;
+        for (length, missing) in
+            [(0, "client"), (10, "identity"), (12, "user"), (20, "time"), (50, "request"), (62, "status")]
+        {
+            assert_eq!(parse(&line[..length]).err(), Some(missing), "{}", &line[..length]);
+        }
+        assert!(parse(line).is_ok());
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        for text in [
+            "é é é [é",
+            "a b c [\\",
+            "a b c [\\x",
+            "a b c [\\xé",
+            "a b c [1/Jan/1:é é]",
+            "a b c [1/Jan/1:é éé+] \"\" 1 1",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
 }

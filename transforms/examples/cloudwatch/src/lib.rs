@@ -80,6 +80,28 @@ fn emit(record: &Record<'_>, payload: &Payload, out: &mut Outcome) {
     for Event { id, timestamp, message } in &payload.log_events {
         let row = Row { timestamp: *timestamp, owner, log_group, log_stream, id, message };
         let json = serde_json::to_string(&row).expect("a row is made of texts and numbers");
-        out.emit(record, json + "\n").key("log_group", log_group);
+        out.emit(record, json + "\n").key("log_group", log_group.trim_start_matches('/'));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+    use standpipe_transform::testing::{self, Fate};
+
+    use super::{CloudWatch, UNPACKED_BYTES_MAX};
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..=UNPACKED_BYTES_MAX >> 20 {
+            bomb.write_all(&zeros).unwrap();
+        }
+        let mut plugin: CloudWatch = testing::init(&[]).unwrap();
+        let fates = testing::run(&mut plugin, &[bomb.finish().unwrap()]);
+        assert!(matches!(&fates[0][..], [Fate::Failed(why)] if why.contains("more than")), "{fates:?}");
     }
 }

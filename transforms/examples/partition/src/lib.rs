@@ -61,3 +61,20 @@ impl Partition {
 fn from_ms(ms: u64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use standpipe_transform::testing::{self, Fate};
+
+    use super::Partition;
+
+    #[test]
+    fn a_record_without_a_time_counts_at_its_arrival() {
+        let mut partition: Partition = testing::init(&[("tenant", "who")]).unwrap();
+        let fates = testing::run(&mut partition, &[r#"{"who":"acme"}"#, r#"{"who":"acme","time":null}"#]);
+        let keys = vec![("tenant".to_owned(), "acme".to_owned()), ("hour".to_owned(), "1970-01-01-00".to_owned())];
+        for fate in fates.concat() {
+            assert!(matches!(&fate, Fate::Ok(_, got) if *got == keys), "{fate:?}");
+        }
+    }
+}

@@ -71,3 +71,38 @@ fn hash(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     (fnv ^ fnv >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
+
+#[cfg(test)]
+mod tests {
+    use standpipe_transform::testing::{self, Fate};
+
+    use super::Sample;
+
+    #[test]
+    fn keeps_the_share_that_is_asked_for() {
+        let records: Vec<String> = (0..10_000).map(|number| format!("{{\"number\":{number}}}")).collect();
+        for (rate, low, high) in [("0", 0, 0), ("0.25", 2_400, 2_600), ("1", 10_000, 10_000)] {
+            let mut sample: Sample = testing::init(&[("rate", rate)]).unwrap();
+            let kept =
+                testing::run(&mut sample, &records).concat().iter().filter(|fate| **fate != Fate::Dropped).count();
+            assert!((low..=high).contains(&kept), "{kept} at {rate}");
+        }
+    }
+
+    #[test]
+    fn a_trace_stays_or_goes_whole() {
+        let mut sample: Sample = testing::init(&[("rate", "0.5"), ("by", "trace")]).unwrap();
+        let records: Vec<String> = (0..100).map(|n| format!("{{\"trace\":\"{}\",\"n\":{n}}}", n % 10)).collect();
+        let kept: Vec<bool> =
+            testing::run(&mut sample, &records).concat().iter().map(|f| *f != Fate::Dropped).collect();
+        assert!(kept.chunks(10).all(|ten| ten == &kept[..10]), "{kept:?}");
+        assert!(kept.contains(&true) && kept.contains(&false), "{kept:?}");
+    }
+
+    #[test]
+    fn refuses_a_rate_that_is_none() {
+        for rate in ["-0.1", "1.5", "NaN", "half"] {
+            assert!(testing::init::<Sample>(&[("rate", rate)]).is_err(), "{rate}");
+        }
+    }
+}

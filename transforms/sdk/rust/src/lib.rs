@@ -32,6 +32,8 @@ pub mod guest;
 mod host;
 mod outcome;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, Facts, Record};
 pub use host::{count, log};

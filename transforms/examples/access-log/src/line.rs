@@ -115,7 +115,7 @@ mod tests {
     fn lines_cut_short_name_what_is_missing() {
         let line = r#"192.0.2.1 - - [21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" 200 17"#;
         for (length, missing) in
-            [(0, "client"), (10, "identity"), (12, "user"), (20, "time"), (50, "request"), (62, "status")]
+            [(0, "client"), (10, "identity"), (12, "user"), (20, "time"), (50, "request"), (60, "status")]
         {
             assert_eq!(parse(&line[..length]).err(), Some(missing), "{}", &line[..length]);
         }

@@ -322,7 +322,7 @@ pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
 /// one record more as input, a plugin would have to multiply it by dozens.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
 /// Pause before a plugin's module that could not be fetched or installed is tried again: at first.
-pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(5);
+pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(1);
 /// The same after many times.
 pub const MODULE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Codes of failures that are counted apart for each stream; further ones are counted together.

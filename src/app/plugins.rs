@@ -41,7 +41,7 @@ impl Installer {
     pub(super) fn open(config: &Config, stores: Stores, clock: Clock, metrics: Arc<Metrics>) -> Result<Self> {
         let folder: PathBuf = config.data_dir.join("plugins");
         let is_needed = !config.plugins.is_empty() || folder.is_dir();
-        let store = is_needed.then(|| Plugins::open(folder, metrics)).transpose()?;
+        let store = is_needed.then(|| Plugins::open(folder, clock.clone(), metrics)).transpose()?;
         Ok(Installer {
             plugins: config.plugins.clone(),
             arn: format!("arn:aws:lambda:{}:{}:function:", config.region, config.account_id),

@@ -1,12 +1,14 @@
-//! What every [`Ledger`] must do, and a model of it in memory that says what it should answer.
+//! What every [`Ledger`] must do; a model of it in memory says what it should answer.
+
+mod model;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
+use std::sync::Arc;
 
 use super::*;
-use crate::error::{Error, Kind};
+use crate::error::Kind;
+
+pub(super) use model::Model;
 
 /// Runs the whole suite; `make` gives a new, empty ledger each time.
 pub(super) async fn all(make: impl Fn() -> Arc<dyn Ledger>) {
@@ -17,6 +19,9 @@ pub(super) async fn all(make: impl Fn() -> Arc<dyn Ledger>) {
     commits_come_in_order(&*make()).await;
     tallies_must_add_up(&*make()).await;
     skips_need_a_quiet_shard(&*make()).await;
+    lanes_overlap_and_each_follows_itself(&*make()).await;
+    a_watermark_passes_what_is_counted_alone(&*make()).await;
+    shares_and_whole_plans_never_meet(&*make()).await;
     a_removed_stream_is_forgotten_and_no_other(&*make()).await;
     plan_numbers_rise_over_all_streams(&*make()).await;
     for seed in 0..20 {
@@ -51,7 +56,19 @@ pub(super) fn plan_of(stream: u64, spans: &[(u32, u64, u64)]) -> Plan {
         key: format!("web/2024/\"ü\"\n/{stream}-{start}.gz"),
         error_key: format!("errors/{stream}-{start}"),
         target: serde_json::json!({ "bucket": "b", "level": 6, "nested": [null, 1.5, { "a": "b" }] }),
+        share: None,
     }
+}
+
+/// A plan of a lane: `""` is that of failures.
+pub(super) fn share_of(stream: u64, lane: &str, spans: &[(u32, u64, u64)], positions: u64, cuts: &[u64]) -> Plan {
+    let lane = if lane.is_empty() { Lane::Failures } else { Lane::Keys(vec![lane.to_owned(), "é/..".to_owned()]) };
+    let cuts = cuts.iter().map(|cut| (shard(0), *cut)).collect();
+    Plan { share: Some(Share { lane, positions, cuts }), ..plan_of(stream, spans) }
+}
+
+fn dropped(records: u64) -> Tally {
+    Tally { dropped: records, ..Tally::default() }
 }
 
 pub(super) fn delivered(records: u64) -> Tally {
@@ -184,6 +201,75 @@ async fn skips_need_a_quiet_shard(ledger: &dyn Ledger) {
     assert_eq!((standing.past(), standing.total.expired, standing.total.damaged), (18, 11, 3));
 }
 
+async fn lanes_overlap_and_each_follows_itself(ledger: &dyn Ledger) {
+    let stream = StreamId(7);
+    let a = ledger.plan(share_of(7, "a", &[(0, 0, 10), (1, 4, 6)], 7, &[7])).await.unwrap();
+    let b = ledger.plan(share_of(7, "b", &[(0, 2, 12)], 0, &[])).await.unwrap();
+    assert_eq!(kind(ledger.plan(share_of(7, "a", &[(0, 9, 12)], 1, &[])).await), Kind::Conflict);
+    assert_eq!(kind(ledger.plan(share_of(7, "a", &[(0, 10, 12), (1, 5, 7)], 1, &[])).await), Kind::Conflict);
+    let again = ledger.plan(share_of(7, "a", &[(0, 11, 14)], 2, &[13])).await.unwrap();
+    let failed = ledger.plan(share_of(7, "", &[(0, 0, 14)], 3, &[13])).await.unwrap();
+    assert_eq!(kind(ledger.commit(b, delivered(1)).await), Kind::Internal, "it has no position of its own");
+    ledger.commit(b, Tally { unpacked: 3, objects: 1, ..Tally::default() }).await.unwrap();
+    assert_eq!(kind(ledger.commit(b, delivered(0)).await), Kind::Conflict, "twice");
+    ledger.commit(failed, Tally { failed: 3, objects: 1, ..Tally::default() }).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!(standing.unfinished.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [a, again]);
+    assert_eq!((standing.early(), standing.past(), standing.end_of_plans(shard(0))), (3, 0, 0));
+    assert_eq!(standing.lanes.cuts, BTreeMap::from([(shard(0), [7, 13].into())]));
+    assert_eq!(standing.lanes.furthest(), BTreeMap::from([(shard(0), 14), (shard(1), 6)]));
+    assert_eq!(standing.lanes.ends.len(), 3);
+    assert_eq!(
+        (standing.bound(shard(0)), standing.bound(shard(1)), standing.bound(shard(2))),
+        (Some(0), Some(4), None)
+    );
+    let moved = Plan { key: "moved".into(), ..share_of(7, "a", &[(0, 11, 14)], 2, &[13]) };
+    let other = share_of(7, "b", &[(0, 11, 14)], 2, &[13]);
+    assert_eq!(kind(ledger.replan(again, other).await), Kind::Conflict, "another lane's");
+    let moved = ledger.replan(again, moved).await.unwrap();
+    ledger.commit(moved, delivered(2)).await.unwrap();
+    ledger.commit(a, delivered(7)).await.unwrap();
+    assert_eq!(ledger.standing(stream).await.unwrap().early(), 12);
+}
+
+async fn a_watermark_passes_what_is_counted_alone(ledger: &dyn Ledger) {
+    let stream = StreamId(7);
+    let to = |zero, one| vec![(shard(0), zero), (shard(1), one)];
+    let a = ledger.plan(share_of(7, "a", &[(0, 0, 10), (1, 4, 6)], 7, &[7])).await.unwrap();
+    assert_eq!(kind(ledger.advance(stream, to(1, 4), dropped(5)).await), Kind::Conflict, "the plan begins at 0");
+    assert_eq!(kind(ledger.advance(stream, vec![], dropped(0)).await), Kind::Invalid);
+    let twice = vec![(shard(1), 1), (shard(1), 2)];
+    assert_eq!(kind(ledger.advance(stream, twice, dropped(2)).await), Kind::Invalid);
+    assert_eq!(kind(ledger.advance(stream, vec![(shard(1), 4)], dropped(3)).await), Kind::Internal);
+    ledger.advance(stream, vec![(shard(1), 4)], dropped(4)).await.unwrap();
+    ledger.commit(a, delivered(7)).await.unwrap();
+    assert_eq!(kind(ledger.advance(stream, vec![(shard(0), 7)], delivered(1)).await), Kind::Internal);
+    ledger.advance(stream, vec![(shard(0), 7)], dropped(1)).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!((standing.early(), standing.past(), standing.lanes.is_empty()), (1, 11, false));
+    assert!(standing.lanes.cuts.is_empty() && standing.lanes.target.is_some());
+    assert_eq!(kind(ledger.skip(stream, shard(0), 11, expired(4)).await), Kind::Conflict, "a lane ended above");
+    assert_eq!(kind(ledger.retire(stream, shard(0)).await), Kind::Conflict);
+    assert_eq!(kind(ledger.advance(stream, to(10, 4), dropped(4)).await), Kind::Conflict, "nothing to pass in 1");
+    ledger.advance(stream, to(10, 6), dropped(4)).await.unwrap();
+    let standing = ledger.standing(stream).await.unwrap();
+    assert_eq!((standing.early(), standing.past(), &standing.lanes), (0, 16, &Lanes::default()));
+    ledger.retire(stream, shard(1)).await.unwrap();
+}
+
+async fn shares_and_whole_plans_never_meet(ledger: &dyn Ledger) {
+    let whole = ledger.plan(plan(7, 0, 0, 5)).await.unwrap();
+    assert_eq!(kind(ledger.plan(share_of(7, "a", &[(0, 5, 6)], 1, &[])).await), Kind::Conflict);
+    ledger.commit(whole, delivered(5)).await.unwrap();
+    assert_eq!(kind(ledger.plan(share_of(7, "a", &[(0, 4, 6)], 1, &[])).await), Kind::Conflict, "below the watermark");
+    let share = ledger.plan(share_of(7, "a", &[(0, 5, 6)], 1, &[6])).await.unwrap();
+    assert_eq!(kind(ledger.plan(plan(7, 0, 5, 6)).await), Kind::Conflict);
+    ledger.commit(share, delivered(1)).await.unwrap();
+    assert_eq!(kind(ledger.plan(plan(7, 1, 0, 6)).await), Kind::Conflict, "it is not past");
+    ledger.advance(StreamId(7), vec![(shard(0), 6)], dropped(0)).await.unwrap();
+    ledger.plan(plan(7, 0, 6, 7)).await.unwrap();
+}
+
 async fn a_removed_stream_is_forgotten_and_no_other(ledger: &dyn Ledger) {
     for stream in [1, 2] {
         ledger.skip(StreamId(stream), shard(0), 10, expired(10)).await.unwrap();
@@ -240,6 +326,7 @@ pub(super) enum Step {
     Commit(PlanId, Tally),
     Skip(StreamId, ShardId, u64, Tally),
     Retire(StreamId, ShardId),
+    Advance(StreamId, Vec<(ShardId, u64)>, Tally),
     Remove(StreamId),
 }
 
@@ -256,7 +343,14 @@ impl Step {
         let tail = |index| standing.end_of_plans(shard(index));
         let few = clock.random() % 5;
         let both = || plan_of(stream, &[(0, tail(0), tail(0) + 1 + few), (1, tail(1), tail(1) + 2)]);
-        match (clock.random() % 29, standing.unfinished.first()) {
+        let any = standing.unfinished.get(clock.random() as usize % standing.unfinished.len().max(1));
+        match (clock.random() % 45, standing.unfinished.first()) {
+            (29..=36, _) => Step::Plan(Self::share(clock, &standing, stream)),
+            (37..=40, _) => match any {
+                Some((id, plan)) => Step::Commit(*id, delivered(plan.positions())),
+                None => Step::Remove(StreamId(stream)),
+            },
+            (41..=44, _) => Self::advance(clock, &standing, stream),
             (0, _) => Step::Remove(StreamId(stream)),
             (1, _) => Step::Plan(plan(stream, index, tail(index) + few, tail(index) + 3)),
             // Never another stream's plan, whose call may be under way at the same time.
@@ -276,8 +370,35 @@ impl Step {
         }
     }
 
+    /// A plan of one of three lanes, mostly behind its last.
+    fn share(clock: &crate::clock::Clock, standing: &Standing, stream: u64) -> Plan {
+        let lane = ["", "a", "b"][clock.random() as usize % 3];
+        let begun = share_of(stream, lane, &[], 0, &[]).share.expect("it has one").lane;
+        let mut spans = Vec::new();
+        for index in 0..=(clock.random() % 2) as u32 {
+            let least = standing.end_of_plans(shard(index)).max(standing.lanes.end(&begun, shard(index)));
+            let start = least + clock.random() % 3;
+            spans.push((index, start.saturating_sub(u64::from(clock.random().is_multiple_of(9))), start + 2));
+        }
+        let cuts = if clock.random().is_multiple_of(2) { vec![spans[0].1 + 1] } else { Vec::new() };
+        share_of(stream, lane, &spans, clock.random() % 4, &cuts)
+    }
+
+    /// Mostly as far as plans and counts allow.
+    fn advance(clock: &crate::clock::Clock, standing: &Standing, stream: u64) -> Step {
+        let index = (clock.random() % 2) as u32;
+        let committed = standing.shards.get(&shard(index)).map_or(0, |stands| stands.committed);
+        let furthest = standing.lanes.furthest().get(&shard(index)).copied().unwrap_or(committed);
+        let position = standing.bound(shard(index)).unwrap_or(furthest) + u64::from(clock.random().is_multiple_of(9));
+        let passed = position.saturating_sub(committed);
+        let early = standing.early().max(0).cast_unsigned();
+        let dropped = Tally { dropped: passed.saturating_sub(early), ..Tally::default() };
+        Step::Advance(StreamId(stream), vec![(shard(index), position)], dropped)
+    }
+
     pub(super) async fn run(&self, ledger: &dyn Ledger) -> Result<Option<PlanId>> {
         match self.clone() {
+            Step::Advance(stream, to, tally) => ledger.advance(stream, to, tally).await.map(|()| None),
             Step::Begin(stream, shard, position) => ledger.begin(stream, shard, position).await.map(|()| None),
             Step::Plan(plan) => ledger.plan(plan).await.map(Some),
             Step::Replan(old, plan) => ledger.replan(old, plan).await.map(Some),
@@ -286,172 +407,5 @@ impl Step {
             Step::Retire(stream, shard) => ledger.retire(stream, shard).await.map(|()| None),
             Step::Remove(stream) => ledger.remove(stream).await.map(|()| None),
         }
-    }
-}
-
-/// The ledger in memory, as plainly as can be.
-#[derive(Default)]
-pub(super) struct Model(Mutex<Inner>);
-
-#[derive(Default, Clone)]
-struct Inner {
-    streams: BTreeMap<StreamId, Standing>,
-    last: PlanId,
-    closed: bool,
-}
-
-impl Model {
-    pub(super) fn of(&self, stream: StreamId) -> Standing {
-        self.0.lock().unwrap().streams.get(&stream).cloned().unwrap_or_default()
-    }
-
-    /// Makes the next plan's number greater than `id`.
-    pub(super) fn numbered_from(&self, id: PlanId) {
-        let mut inner = self.0.lock().unwrap();
-        inner.last = inner.last.max(id);
-    }
-
-    pub(super) fn copy(&self) -> Model {
-        Model(Mutex::new(self.0.lock().unwrap().clone()))
-    }
-
-    fn change<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T, Kind>) -> Result<T> {
-        let mut inner = self.0.lock().unwrap();
-        let result = if inner.closed { Err(Kind::Closed) } else { act(&mut inner) };
-        result.map_err(|kind| Error::new(kind, "the model refuses"))
-    }
-}
-
-/// Where the last plan of a shard ended, and whether one is unfinished.
-fn tail(standing: &Standing, shard: ShardId) -> (u64, bool) {
-    let mut tail = (standing.shards.get(&shard).map_or(0, |stands| stands.committed), false);
-    for span in standing.unfinished.iter().flat_map(|(_, plan)| &plan.spans).filter(|span| span.shard == shard) {
-        tail = (span.end, true);
-    }
-    tail
-}
-
-fn count(tally: Tally) -> u128 {
-    let Tally { delivered, failed, dropped, expired, discarded, damaged, .. } = tally;
-    [delivered, failed, dropped, expired, discarded, damaged].into_iter().map(u128::from).sum()
-}
-
-fn sum(a: Tally, b: Tally) -> Tally {
-    Tally {
-        delivered: a.delivered + b.delivered,
-        unpacked: a.unpacked + b.unpacked,
-        delivered_bytes: a.delivered_bytes + b.delivered_bytes,
-        failed: a.failed + b.failed,
-        unpacked_failed: a.unpacked_failed + b.unpacked_failed,
-        dropped: a.dropped + b.dropped,
-        expired: a.expired + b.expired,
-        discarded: a.discarded + b.discarded,
-        damaged: a.damaged + b.damaged,
-        objects: a.objects + b.objects,
-        object_bytes: a.object_bytes + b.object_bytes,
-    }
-}
-
-#[async_trait]
-impl Ledger for Model {
-    async fn begin(&self, stream: StreamId, shard: ShardId, position: u64) -> Result<()> {
-        self.change(|inner| {
-            let standing = inner.streams.get(&stream).cloned().unwrap_or_default();
-            if standing.shards.contains_key(&shard) || tail(&standing, shard).1 {
-                return Err(Kind::Conflict);
-            }
-            let stands = Stands { began: position, committed: position };
-            inner.streams.entry(stream).or_default().shards.insert(shard, stands);
-            Ok(())
-        })
-    }
-
-    async fn plan(&self, plan: Plan) -> Result<PlanId> {
-        self.change(|inner| {
-            let standing = inner.streams.get(&plan.stream).cloned().unwrap_or_default();
-            let ascends = plan.spans.windows(2).all(|two| two[0].shard < two[1].shard);
-            if plan.spans.is_empty() || !ascends || plan.spans.iter().any(|span| span.end <= span.start) {
-                return Err(Kind::Invalid);
-            }
-            if plan.spans.iter().any(|span| span.start != tail(&standing, span.shard).0) {
-                return Err(Kind::Conflict);
-            }
-            inner.last += 1;
-            inner.streams.entry(plan.stream).or_default().unfinished.push((inner.last, plan));
-            Ok(inner.last)
-        })
-    }
-
-    async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId> {
-        self.change(|inner| {
-            let id = inner.last + 1;
-            let standing = inner.streams.get_mut(&plan.stream).ok_or(Kind::Conflict)?;
-            let spans = plan.spans.clone();
-            let same = |(known, before): &&mut (PlanId, Plan)| *known == old && before.spans == spans;
-            *standing.unfinished.iter_mut().find(same).ok_or(Kind::Conflict)? = (id, plan);
-            inner.last = id;
-            Ok(id)
-        })
-    }
-
-    async fn commit(&self, plan: PlanId, tally: Tally) -> Result<()> {
-        self.change(|inner| {
-            let is_first = |standing: &&mut Standing| standing.unfinished.first().is_some_and(|(id, _)| *id == plan);
-            let standing = inner.streams.values_mut().find(is_first).ok_or(Kind::Conflict)?;
-            let spans = standing.unfinished[0].1.spans.clone();
-            if count(tally) != spans.iter().map(|span| u128::from(span.end - span.start)).sum() {
-                return Err(Kind::Internal);
-            }
-            standing.unfinished.remove(0);
-            for span in spans {
-                standing.shards.entry(span.shard).or_default().committed = span.end;
-            }
-            standing.total = sum(standing.total, tally);
-            Ok(())
-        })
-    }
-
-    async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()> {
-        self.change(|inner| {
-            let mut standing = inner.streams.get(&stream).cloned().unwrap_or_default();
-            let (committed, is_under_way) = tail(&standing, shard);
-            if end <= committed || is_under_way {
-                return Err(Kind::Conflict);
-            }
-            if tally.delivered + tally.failed > 0 || count(tally) != u128::from(end - committed) {
-                return Err(Kind::Internal);
-            }
-            standing.shards.entry(shard).or_default().committed = end;
-            standing.total = sum(standing.total, tally);
-            inner.streams.insert(stream, standing);
-            Ok(())
-        })
-    }
-
-    async fn retire(&self, stream: StreamId, shard: ShardId) -> Result<()> {
-        self.change(|inner| {
-            let Some(standing) = inner.streams.get_mut(&stream) else { return Ok(()) };
-            if tail(standing, shard).1 {
-                return Err(Kind::Conflict);
-            }
-            let Stands { began, committed } = standing.shards.remove(&shard).unwrap_or_default();
-            standing.retired += committed - began;
-            Ok(())
-        })
-    }
-
-    async fn standing(&self, stream: StreamId) -> Result<Standing> {
-        self.change(|inner| Ok(inner.streams.get(&stream).cloned().unwrap_or_default()))
-    }
-
-    async fn remove(&self, stream: StreamId) -> Result<()> {
-        self.change(|inner| {
-            inner.streams.remove(&stream);
-            Ok(())
-        })
-    }
-
-    async fn close(&self) {
-        self.0.lock().unwrap().closed = true;
     }
 }

@@ -1,6 +1,6 @@
 //! The ledger in append-only files, which an operator can read with `less` and check line by line.
 //!
-//! # Format, version 2
+//! # Format, version 3
 //! The files are `ledger/<number, 20 digits>.jsonl`; the one with the greatest number is appended to. A line is
 //!
 //! ```text
@@ -10,8 +10,10 @@
 //! Each object has `kind`, and `synced`: how many bytes of the file were on disk for sure when the line was written.
 //! The kinds and their fields are those of [`Entry`]. A file begins with a `header`, then a snapshot of what was true
 //! when it was begun: for each delivery stream a `stream` line, followed by a `shard` line for each of its shards and an
-//! `open` line for each of its unfinished plans; `begin` ends the snapshot. Then comes what happened: `start`, `plan`,
-//! `replan`, `commit`, `skip`, `retire`, `remove`. An orderly stop leaves `end`.
+//! `open` line for each of its unfinished plans, and, for a partitioned stream that has planned above its watermark, a
+//! `routing` line and a `lane` line for each lane; `begin` ends the snapshot. Then comes what happened: `start`, `plan`,
+//! `replan`, `commit`, `skip`, `advance`, `retire`, `remove`. An orderly stop leaves `end`. Version 2, which is read too, has
+//! no partitioned streams.
 //!
 //! # Rules
 //! - A call returns after the sync of its line. Calls that wait at the same time share one sync.
@@ -152,6 +154,10 @@ impl Ledger for LocalLedger {
 
     async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()> {
         self.change(Change::Skip { stream, shard, end, tally }).await.map(drop)
+    }
+
+    async fn advance(&self, stream: StreamId, to: Vec<(ShardId, u64)>, tally: Tally) -> Result<()> {
+        self.change(Change::Advance { stream, to, tally }).await.map(drop)
     }
 
     async fn retire(&self, stream: StreamId, shard: ShardId) -> Result<()> {

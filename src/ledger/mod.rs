@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::record::{ShardId, Span, StreamId};
 
+mod lanes;
 pub mod local;
 mod words;
+
+pub use lanes::{Lane, Lanes, Share};
 
 #[cfg(test)]
 mod conformance;
@@ -44,12 +47,15 @@ pub struct Plan {
     pub error_key: String,
     /// Destination settings and encoding in force when the plan was made: `pipeline` reads and writes this.
     pub target: serde_json::Value,
+    /// Of a partitioned stream: which of the rows of its spans it holds; without, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 impl Plan {
-    /// How many positions it covers.
+    /// How many positions are counted in it: all that it covers, or its share of them.
     pub fn positions(&self) -> u64 {
-        self.spans.iter().map(Span::len).sum()
+        self.share.as_ref().map_or_else(|| self.spans.iter().map(Span::len).sum(), |share| share.positions)
     }
 
     /// Its positions in `shard`.
@@ -153,27 +159,49 @@ pub struct Standing {
     /// Its shards: those whose delivery began, and those of which something is past.
     pub shards: BTreeMap<ShardId, Stands>,
     /// Plans made and not committed, in their order. In each shard the first starts at `committed`, each at the last
-    /// one's end.
+    /// one's end; those that hold a share may overlap.
     pub unfinished: Vec<(PlanId, Plan)>,
-    /// The sum over everything that is past. Its positions are those between `began` and `committed` of all shards, and
-    /// `retired`.
+    /// The sum over everything that is done. Its positions are those between `began` and `committed` of all shards,
+    /// `retired`, and what lanes counted above `committed`: see [`early`](Standing::early).
     pub total: Tally,
     /// The positions that were past in shards that are retired.
     pub retired: u64,
+    /// What a partitioned stream has planned above `committed`.
+    pub lanes: Lanes,
 }
 
 impl Standing {
-    /// Where the last plan of `shard` ended: where its next one starts.
+    /// Where the last plan of `shard` ended: where its next one starts. Of a partitioned stream, where reading goes on.
     pub fn end_of_plans(&self, shard: ShardId) -> u64 {
-        let planned = self.unfinished.iter().rev().find_map(|(_, plan)| plan.span(shard));
+        let planned = self.whole_plans().rev().find_map(|plan| plan.span(shard));
         planned.map_or_else(|| self.shards.get(&shard).map_or(0, |stands| stands.committed), |span| span.end)
     }
 
     /// The same of each of its shards.
     pub fn ends_of_plans(&self) -> BTreeMap<ShardId, u64> {
         let mut ends: BTreeMap<_, _> = self.shards.iter().map(|(shard, stands)| (*shard, stands.committed)).collect();
-        ends.extend(self.unfinished.iter().flat_map(|(_, plan)| &plan.spans).map(|span| (span.shard, span.end)));
+        ends.extend(self.whole_plans().flat_map(|plan| &plan.spans).map(|span| (span.shard, span.end)));
         ends
+    }
+
+    /// Unfinished plans that hold all records of their spans.
+    pub fn whole_plans(&self) -> impl DoubleEndedIterator<Item = &Plan> {
+        self.unfinished.iter().map(|(_, plan)| plan).filter(|plan| plan.share.is_none())
+    }
+
+    /// Whether anything of a partitioned stream is planned above `committed`, or not done.
+    pub fn has_lanes(&self) -> bool {
+        !self.lanes.is_empty() || self.unfinished.iter().any(|(_, plan)| plan.share.is_some())
+    }
+
+    /// Positions above `committed` that are counted in `total` already. Negative only by a fault of ours.
+    pub fn early(&self) -> i64 {
+        self.total.positions().cast_signed() - self.past().cast_signed()
+    }
+
+    /// Up to where `shard` can be past without passing over what an unfinished plan holds.
+    pub fn bound(&self, shard: ShardId) -> Option<u64> {
+        self.unfinished.iter().filter_map(|(_, plan)| plan.span(shard)).map(|span| span.start).min()
     }
 
     /// Whether an unfinished plan holds positions of `shard`.
@@ -190,6 +218,36 @@ impl Standing {
     pub fn skip(&mut self, shard: ShardId, end: u64, tally: &Tally) {
         self.shards.entry(shard).or_default().committed = end;
         self.total.add(tally);
+    }
+
+    /// Takes in that shards of a partitioned stream are past up to these positions.
+    pub fn advance(&mut self, to: &[(ShardId, u64)], tally: &Tally) {
+        for (shard, position) in to {
+            self.shards.entry(*shard).or_default().committed = *position;
+            self.lanes.forget(*shard, *position);
+        }
+        self.total.add(tally);
+        if !self.has_lanes() {
+            self.lanes.target = None;
+        }
+    }
+
+    /// Takes in a plan that holds a share.
+    fn share_out(&mut self, plan: &Plan, share: &Share) {
+        let past = |shard: &ShardId| self.shards.get(shard).map_or(0, |stands| stands.committed);
+        for (shard, cut) in share.cuts.iter().filter(|(shard, cut)| *cut > past(shard)) {
+            self.lanes.cuts.entry(*shard).or_default().insert(*cut);
+        }
+        let ends = self.lanes.ends.entry(share.lane.clone()).or_default();
+        ends.extend(plan.spans.iter().map(|span| (span.shard, span.end)));
+        self.lanes.target = Some(plan.target.clone());
+    }
+
+    /// Takes in that a plan that holds a share is done; `None` when there is no such plan.
+    pub fn finish_share(&mut self, id: PlanId, tally: &Tally) -> Option<Plan> {
+        let at = self.unfinished.iter().position(|(known, plan)| *known == id && plan.share.is_some())?;
+        self.total.add(tally);
+        Some(self.unfinished.remove(at).1)
     }
 
     /// Forgets a shard, but not what it added to the totals.
@@ -215,6 +273,9 @@ impl Standing {
 pub trait Ledger: Send + Sync {
     /// Writes a plan down; durable when it returns. Every span must start where its shard's last plan (or commit, or the
     /// shard's beginning) ended: [`Kind::Conflict`](crate::error::Kind::Conflict) otherwise, and nothing is written.
+    ///
+    /// The spans of a plan that holds a [`Share`] may begin anywhere behind the last plan of its lane. Plans of both
+    /// kinds never meet: one is a conflict while anything of the other kind is not past.
     async fn plan(&self, plan: Plan) -> Result<PlanId>;
 
     /// Puts a new plan in the place of an unfinished one with the same spans; durable when it returns. Only for a plan
@@ -223,7 +284,8 @@ pub trait Ledger: Send + Sync {
     async fn replan(&self, old: PlanId, plan: Plan) -> Result<PlanId>;
 
     /// Writes down that the oldest unfinished plan of its delivery stream is done; durable when it returns. Committing a
-    /// plan out of order or twice is [`Kind::Conflict`](crate::error::Kind::Conflict).
+    /// plan out of order or twice is [`Kind::Conflict`](crate::error::Kind::Conflict). Plans that hold a share are committed in
+    /// any order, and what they held is past only when the stream [advances](Ledger::advance).
     async fn commit(&self, plan: PlanId, tally: Tally) -> Result<()>;
 
     /// Writes down where delivery of a shard begins; durable when it returns. Once, and before its first plan:
@@ -233,6 +295,12 @@ pub trait Ledger: Send + Sync {
     /// Writes down that `committed..end` of a shard is past without an object: expired, damaged, discarded. Only while no
     /// plan of the shard is unfinished. The tally's record counts add up to the positions skipped.
     async fn skip(&self, stream: StreamId, shard: ShardId, end: u64, tally: Tally) -> Result<()>;
+
+    /// Writes down that everything of a partitioned stream below these positions is past; durable when it returns. The
+    /// tally is of what is in no plan: dropped, damaged. Each position must be greater than `committed` and not beyond where
+    /// an unfinished plan begins ([`Kind::Conflict`](crate::error::Kind::Conflict)), and all that becomes past must be counted
+    /// ([`Kind::Internal`](crate::error::Kind::Internal)).
+    async fn advance(&self, stream: StreamId, to: Vec<(ShardId, u64)>, tally: Tally) -> Result<()>;
 
     /// Forgets where a shard stands that is gone for good and will never be planned again; what it added to the totals
     /// stays. [`Kind::Conflict`](crate::error::Kind::Conflict) while a plan of it is unfinished; nothing happens to one that is not known.

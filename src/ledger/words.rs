@@ -46,6 +46,25 @@ pub(super) mod spans {
     }
 }
 
+/// Positions in shards: `[["<stream>/<shard>", position], …]`.
+pub(super) mod positions {
+    use super::{Deserialize, Deserializer, Serializer, ShardId, Text};
+
+    pub(in crate::ledger) fn serialize<S: Serializer>(
+        all: &[(ShardId, u64)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(all.iter().map(|(shard, position)| (Text(*shard), *position)))
+    }
+
+    pub(in crate::ledger) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(ShardId, u64)>, D::Error> {
+        let all = Vec::<(Text, u64)>::deserialize(deserializer)?;
+        Ok(all.into_iter().map(|(Text(shard), position)| (shard, position)).collect())
+    }
+}
+
 /// A shard's identity, as it is written.
 struct Text(ShardId);
 

@@ -196,6 +196,7 @@ pub(super) fn plan(
         key: String::new(),
         error_key: String::new(),
         target: serde_json::Value::Null,
+        share: None,
     };
     replan(&plan, version, (stream, steps), clock)
 }

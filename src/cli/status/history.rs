@@ -52,6 +52,11 @@ fn line(recorded: &Recorded) -> String {
         Entry::Skip { stream, shard, end, ms, tally } => {
             format!("{}  SKIP    {stream}  {}  ..{end}  {}", time(*ms), place(*shard), sums(tally))
         }
+        Entry::Advance { stream, to, ms, tally } => {
+            let places: Vec<_> =
+                to.iter().map(|(shard, position)| format!("{}  ..{position}", place(*shard))).collect();
+            format!("{}  ADVANCE {stream}  {}  {}", time(*ms), places.join("  "), sums(tally))
+        }
         Entry::Retire { stream, shard, ms } => format!("{}  RETIRE  {stream}  {}", time(*ms), place(*shard)),
         Entry::Remove { stream, ms } => format!("{}  REMOVE  {stream}", time(*ms)),
         Entry::Stream { stream, total, .. } => format!("{:24}  BEFORE  {stream}  {}", "", sums(total)),
@@ -61,7 +66,7 @@ fn line(recorded: &Recorded) -> String {
         Entry::Open { id, plan } => {
             format!("{:24}  OPEN    #{id}  {}  {}  {}", "", plan.stream, spans(plan), harmless(&plan.key))
         }
-        Entry::Header { .. } | Entry::Begin { .. } | Entry::End { .. } => {
+        Entry::Header { .. } | Entry::Begin { .. } | Entry::End { .. } | Entry::Lane { .. } | Entry::Routing { .. } => {
             format!("{:24}  {} line {}", "", recorded.file, recorded.line)
         }
     }

@@ -112,7 +112,7 @@ async fn at_every_operation(seed: u64, width: usize) {
     loop {
         let disk = SimDisk::new(seed * 1_000 + crash_at);
         disk.crash_after(crash_at);
-        let mut expected = run(&disk, seed, 40, width).await;
+        let mut expected = run(&disk, seed, 60, width).await;
         if crash_at >= expected.operations {
             break;
         }

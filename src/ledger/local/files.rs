@@ -11,8 +11,10 @@ use super::state::State;
 use crate::disk::{Disk, File, Lock, Open};
 use crate::error::{Error, Kind, Result};
 
-/// The version of the format that is written and read.
-const FORMAT: u32 = 2;
+/// The version of the format that is written.
+const FORMAT: u32 = 3;
+/// The oldest that is read: it has no lanes, and else is the same.
+const FORMAT_MIN: u32 = 2;
 const DIR: &str = "ledger";
 
 /// Why nothing could be appended.
@@ -241,8 +243,9 @@ fn replay(number: u64, bytes: &[u8]) -> Result<Option<(State, usize)>> {
 }
 
 fn check_header(format: u32, file: u64, number: u64) -> Result<()> {
-    if format != FORMAT {
-        return Err(Error::invalid(format!("the file has format {format}, this version reads {FORMAT}")));
+    if !(FORMAT_MIN..=FORMAT).contains(&format) {
+        let message = format!("the file has format {format}, this version reads {FORMAT_MIN} to {FORMAT}");
+        return Err(Error::invalid(message));
     }
     if file != number {
         return Err(Error::corrupt(format!("the file says that it is number {file}: was it copied?")));

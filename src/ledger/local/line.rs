@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{Plan, PlanId, Tally};
+use crate::ledger::{Lane, Plan, PlanId, Tally};
 use crate::record::{ShardId, StreamId};
 
 /// What one line says.
@@ -11,7 +11,7 @@ use crate::record::{ShardId, StreamId};
 pub enum Entry {
     /// The first line of a file.
     Header {
-        /// The format's version: 2.
+        /// The format's version: 3.
         format: u32,
         /// The file's own number.
         file: u64,
@@ -48,6 +48,29 @@ pub enum Entry {
         id: PlanId,
         /// The plan.
         plan: Plan,
+    },
+    /// Snapshot: where the last plan of a lane of a partitioned stream ended, where that is above the watermark.
+    Lane {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// The lane.
+        lane: Lane,
+        /// Where its last plan ended.
+        #[serde(with = "crate::ledger::words::positions")]
+        ends: Vec<(ShardId, u64)>,
+    },
+    /// Snapshot: how the records of a partitioned stream were routed that were read above the watermark, and where their
+    /// batches were cut early.
+    Routing {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// The target of the newest plan.
+        target: serde_json::Value,
+        /// Where.
+        #[serde(with = "crate::ledger::words::positions")]
+        cuts: Vec<(ShardId, u64)>,
     },
     /// The snapshot is complete.
     Begin {
@@ -108,6 +131,19 @@ pub enum Entry {
         /// When, in milliseconds since 1970.
         ms: u64,
         /// Why, in numbers.
+        tally: Tally,
+    },
+    /// The watermark of a partitioned stream advanced: everything below is past.
+    Advance {
+        /// The delivery stream.
+        #[serde(with = "crate::ledger::words::stream")]
+        stream: StreamId,
+        /// Up to where.
+        #[serde(with = "crate::ledger::words::positions")]
+        to: Vec<(ShardId, u64)>,
+        /// When, in milliseconds since 1970.
+        ms: u64,
+        /// What of it is in no plan, in numbers.
         tally: Tally,
     },
     /// A shard that is gone for good was forgotten.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::disk::sim::{Op, SimDisk};
 use crate::disk::{Disk, RealDisk};
-use crate::ledger::conformance::{all, delivered, plan, plan_of, shard};
+use crate::ledger::conformance::{all, delivered, plan, plan_of, shard, share_of};
 
 fn open(disk: &SimDisk, options: Options) -> Result<LocalLedger> {
     LocalLedger::open(Arc::new(disk.clone()), Clock::simulated(1, 1_000), options)
@@ -69,6 +69,44 @@ async fn a_restart_finds_everything_and_an_operator_can_read_it() {
     assert!(ledger.plan(plan(7, 0, 0, 1)).await.unwrap() > open_plan);
     assert_eq!(*ledger.ends_at_start(), BTreeMap::from([(shard(0), 5), (shard(1), 8)]));
     ledger.commit(open_plan, delivered(4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_finds_lanes_cuts_and_the_floor_above_the_watermark() {
+    let disk = SimDisk::new(1);
+    let ledger = open(&disk, task()).unwrap();
+    let done = ledger.plan(share_of(7, "a", &[(0, 0, 10), (1, 4, 6)], 7, &[8])).await.unwrap();
+    ledger.plan(share_of(7, "", &[(0, 3, 12)], 2, &[])).await.unwrap();
+    ledger.commit(done, delivered(7)).await.unwrap();
+    ledger.advance(StreamId(7), vec![(shard(0), 3)], Tally::default()).await.unwrap();
+    let before = ledger.standing(StreamId(7)).await.unwrap();
+    for _ in 0..2 {
+        ledger.close().await;
+        let ledger = open(&disk, task()).unwrap();
+        assert_eq!(ledger.standing(StreamId(7)).await.unwrap(), before);
+        assert_eq!(*ledger.ends_at_start(), BTreeMap::from([(shard(0), 12), (shard(1), 6)]));
+        assert_eq!(before.ends_of_plans(), BTreeMap::from([(shard(0), 3)]), "reading goes on at the watermark");
+        ledger.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_of_the_version_before_is_read() {
+    let line = |json: &str| format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes()));
+    let old = [
+        r#"{"synced":0,"kind":"header","format":2,"file":1}"#,
+        r#"{"synced":0,"kind":"begin","next":1}"#,
+        r#"{"synced":0,"kind":"start","stream":"0000000000000001","shard":"0000000000001000/0","position":4,"ms":1}"#,
+    ];
+    let disk = SimDisk::new(1);
+    disk.put("ledger/00000000000000000001.jsonl", old.map(line).concat().as_bytes());
+    let ledger = open(&disk, task()).unwrap();
+    assert_eq!(ledger.standing(StreamId(1)).await.unwrap().end_of_plans(shard(0)), 4);
+    let text = disk.read("ledger/00000000000000000002.jsonl").unwrap();
+    assert!(
+        String::from_utf8(text).unwrap().contains("\"format\":3"),
+        "the new file cannot be read by the old version"
+    );
 }
 
 #[tokio::test]
@@ -204,9 +242,9 @@ async fn files_that_are_not_ours_to_read_are_refused_with_a_reason() {
         r#"{"synced":0,"kind":"shard","stream":"0000000000000001","shard":0,"committed":5,"total":{"delivered":5}}"#,
     );
     let cases = [
-        (header(3, 1) + &begin, Kind::Invalid, "has format 3, this version reads 2"),
+        (header(4, 1) + &begin, Kind::Invalid, "has format 4, this version reads 2 to 3"),
         (header(1, 1) + &old + &begin, Kind::Invalid, "has format 1, this version reads 2"),
-        (header(2, 9) + &begin, Kind::Corrupt, "says that it is number 9"),
+        (header(3, 9) + &begin, Kind::Corrupt, "says that it is number 9"),
         (begin.clone(), Kind::Corrupt, "line 1"),
         (header(2, 1) + &begin + &novelty, Kind::Invalid, "newer version"),
         (header(2, 1) + &begin + &stray, Kind::Corrupt, "line 3 cannot follow"),

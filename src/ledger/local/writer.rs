@@ -20,6 +20,7 @@ pub(super) enum Change {
     Commit(PlanId, Tally),
     Begin { stream: StreamId, shard: ShardId, position: u64 },
     Skip { stream: StreamId, shard: ShardId, end: u64, tally: Tally },
+    Advance { stream: StreamId, to: Vec<(ShardId, u64)>, tally: Tally },
     Retire { stream: StreamId, shard: ShardId },
     Remove(StreamId),
 }
@@ -146,6 +147,7 @@ impl Writer {
             Change::Retire { stream, shard } if !self.state.knows_shard(stream, shard) => return Ok(None),
             Change::Retire { stream, shard } => Entry::Retire { stream, shard, ms },
             Change::Skip { stream, shard, end, tally } => Entry::Skip { stream, shard, end, ms, tally },
+            Change::Advance { stream, to, tally } => Entry::Advance { stream, to, ms, tally },
             Change::Remove(stream) if !self.state.knows(stream) => return Ok(None),
             Change::Remove(stream) => Entry::Remove { stream, ms },
         };

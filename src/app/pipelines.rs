@@ -14,7 +14,7 @@ use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::Kind;
 use crate::ledger::Ledger;
-use crate::pipeline::{Capacity, Ended, Orders, Parts, Pipeline, State, Until};
+use crate::pipeline::{self, Capacity, Ended, Orders, Parts, State, Until};
 use crate::record::StreamId;
 use crate::stream::data::DataStreams;
 use crate::stream::{Feed, Streams};
@@ -275,7 +275,7 @@ async fn keep(
             state: state.clone(),
             orders: orders.clone(),
         };
-        let run = tokio::spawn(async move { Pipeline::start(parts).await?.run().await });
+        let run = tokio::spawn(pipeline::deliver(parts));
         let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
         let mut cleared = false;
         match run.await {

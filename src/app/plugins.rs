@@ -136,8 +136,10 @@ impl Installer {
         let names = self.names.borrow().clone();
         let mut needed: BTreeSet<String> = names.values().filter_map(hash).collect();
         for entry in catalog.snapshot().values() {
-            for (_, plan) in ledger.standing(entry.id).await?.unfinished {
-                match pipeline::modules(&plan) {
+            let standing = ledger.standing(entry.id).await?;
+            let plans = standing.unfinished.iter().map(|(_, plan)| pipeline::modules(plan));
+            for modules in plans.chain([pipeline::modules_of_lanes(&standing.lanes)]) {
+                match modules {
                     Ok(modules) => needed.extend(modules),
                     // Nobody knows what it needs.
                     Err(_) => return Ok(()),

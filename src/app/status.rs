@@ -81,7 +81,7 @@ impl Gatherer {
                 Origin::Api => "api".to_owned(),
             },
             version: entry.version,
-            accepted: past + backlog.records,
+            accepted: past + seen.early + backlog.records,
             delivered: total.delivered,
             unpacked: total.unpacked,
             delivered_bytes: total.delivered_bytes,
@@ -154,5 +154,6 @@ pub(super) async fn backlog(streams: &Streams, id: StreamId, followed: Option<St
         let (part, whole) = if shard == own { (1, 1) } else { (records, (extent.end - extent.start).max(1)) };
         backlog.bytes += (u128::from(extent.disk_bytes) * u128::from(part.min(whole)) / u128::from(whole)) as u64;
     }
+    backlog.records = backlog.records.saturating_sub(seen.early);
     backlog
 }

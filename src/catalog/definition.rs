@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level,
-    Processor, S3Connection, S3Store, Source, Sse, Store, check_prefixes,
+    Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -187,7 +187,7 @@ impl Definition {
             .time_zone
             .parse()
             .map_err(|_| Error::corrupt(format!("delivery stream {name}: unknown time zone {:?}", self.time_zone)))?;
-        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), Some(&self.error_prefix))?;
+        let (prefix, error_prefix) = check_partitioned(Some(&self.prefix), Some(&self.error_prefix))?;
         Ok(DeliveryStream {
             name: name.to_owned(),
             source: self.source.restore(name, config),

@@ -24,7 +24,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use fault::{Fault, Faults};
-pub use prefix::{Prefix, PrefixFacts, PrefixKind, check_prefixes, object_name, time_zone};
+pub use prefix::{
+    Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
+};
 pub use schema::schema;
 pub use secret::Secret;
 

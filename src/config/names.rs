@@ -195,12 +195,20 @@ pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
     if !matches!(destination.store, Store::Local { .. }) {
         return Ok(());
     }
+    if !destination.prefix.ends_key_folders() {
+        return Err(Error::invalid(format!(
+            "prefix {:?} needs a slash behind its last partition key: in a directory names have at most {PATH_NAME_BYTES_MAX} bytes",
+            destination.prefix.text()
+        )));
+    }
+    let keys = vec!["k".to_owned(); destination.prefix.keys().len()];
     // The longest name: version and all.
     let sample = super::prefix::PrefixFacts {
         object_ms: 1_790_000_000_000,
         time_zone: destination.time_zone,
         random: "aaaaaaaaaaa",
         error_type: "processing-failed",
+        keys: &keys,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(".hsnappy");
     let nonce = "00000000-0000-0000-0000-000000000000";

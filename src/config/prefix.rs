@@ -3,7 +3,9 @@
 //! A prefix is literal text with expressions `!{namespace:value}`:
 //! - `!{timestamp:PATTERN}`: the object's time as Java's `DateTimeFormatter` prints it (see `date_pattern`);
 //! - `!{firehose:random-string}`: eleven random characters;
-//! - `!{firehose:error-output-type}`: why records are in an error output object; in error prefixes only.
+//! - `!{firehose:error-output-type}`: why records are in an error output object; in error prefixes only;
+//! - `!{partitionKeyFromLambda:NAME}`: the value of the partition key that a processor gave a record (see `keys`); where
+//!   dynamic partitioning is enabled.
 //!
 //! A delivered prefix without any expression gets `yyyy/MM/dd/HH/` appended, without a slash between; one with an
 //! expression gets nothing, also where that is random-string alone (observed, against the written rule). An error
@@ -14,15 +16,20 @@ use chrono_tz::Tz;
 
 use super::date_pattern::{DatePattern, local_time};
 use crate::error::{Error, Result};
-use crate::limits::{PREFIX_BYTES_MAX, PREFIX_MAX, PREFIX_TEXT_MAX};
+use crate::limits::{PLUGIN_KEY_NAME_BYTES_MAX, PLUGIN_KEYS_MAX, PREFIX_BYTES_MAX, PREFIX_MAX, PREFIX_TEXT_MAX};
 
+mod keys;
 #[cfg(test)]
 mod tests;
+
+pub use keys::Partitioning;
 
 /// Characters of `!{firehose:random-string}`.
 pub const RANDOM_CHARS: usize = 11;
 /// Characters of the longest error output type (`AmazonOpenSearchService-failed`), rounded up.
 const ERROR_TYPE_CHARS_MAX: usize = 32;
+/// Bytes that a prefix must leave for each of its partition keys: a UUID fits.
+const KEY_BYTES_LEAST: usize = 36;
 const IMPLICIT_TIME: &str = "yyyy/MM/dd/HH/";
 const NAME_TIME: &str = "yyyy-MM-dd-HH-mm-ss";
 
@@ -31,6 +38,8 @@ const NAME_TIME: &str = "yyyy-MM-dd-HH-mm-ss";
 pub enum PrefixKind {
     /// Of delivered objects.
     Delivered,
+    /// Of delivered objects, where dynamic partitioning may be used.
+    Partitioned,
     /// Of error output objects.
     Errors,
 }
@@ -40,6 +49,8 @@ pub enum PrefixKind {
 pub struct Prefix {
     text: String,
     parts: Vec<Part>,
+    /// The names of its partition keys, each once.
+    keys: Vec<String>,
     /// What Firehose appends by itself; not counted in the length of a prefix.
     implicit: Vec<Part>,
 }
@@ -50,6 +61,8 @@ enum Part {
     Timestamp(DatePattern),
     Random,
     ErrorType,
+    /// The value of this one of the partition keys.
+    Key(usize),
 }
 
 /// What the expressions of a prefix are evaluated with.
@@ -63,6 +76,8 @@ pub struct PrefixFacts<'a> {
     pub random: &'a str,
     /// `!{firehose:error-output-type}`, for error prefixes.
     pub error_type: &'a str,
+    /// The values of the prefix's partition keys, in their order.
+    pub keys: &'a [String],
 }
 
 impl Prefix {
@@ -76,13 +91,13 @@ impl Prefix {
         if text.chars().any(char::is_control) {
             return Err(Error::invalid("a prefix must not contain control characters"));
         }
-        let parts = parse_parts(text, kind)?;
+        let (parts, keys) = parse_parts(text, kind)?;
         let implicit = match kind {
-            PrefixKind::Delivered if !has_expressions(&parts) => vec![implicit_time(IMPLICIT_TIME)],
+            PrefixKind::Delivered | PrefixKind::Partitioned if !has_expressions(&parts) => vec![implicit_time(IMPLICIT_TIME)],
             PrefixKind::Errors if text.is_empty() => default_error_parts(),
             _ => Vec::new(),
         };
-        let prefix = Prefix { text: text.to_owned(), parts, implicit };
+        let prefix = Prefix { text: text.to_owned(), parts, keys, implicit };
         prefix.check_length()?;
         Ok(prefix)
     }
@@ -112,19 +127,31 @@ impl Prefix {
                 Part::Timestamp(pattern) => pattern.format(&at, &mut out),
                 Part::Random => out.push_str(facts.random),
                 Part::ErrorType => out.push_str(facts.error_type),
+                Part::Key(key) => keys::write(facts.keys.get(*key).map_or("", String::as_str), &mut out),
             }
         }
         out
     }
 
-    /// Characters of the longest text to which it can evaluate, what Firehose appends included.
+    /// The names of its partition keys, each once, in order.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Characters of the longest text to which it can evaluate, what Firehose appends included, the values of partition keys
+    /// left out.
     pub fn chars_max(&self) -> usize {
         chars_max(&self.parts) + chars_max(&self.implicit)
     }
 
     /// The error prefix of streams that have none of their own.
     fn default_error(delivered: &Prefix) -> Self {
-        Prefix { text: String::new(), parts: delivered.parts.clone(), implicit: default_error_parts() }
+        Prefix {
+            text: String::new(),
+            parts: delivered.parts.clone(),
+            keys: delivered.keys.clone(),
+            implicit: default_error_parts(),
+        }
     }
 
     fn check_length(&self) -> Result<()> {
@@ -137,6 +164,13 @@ impl Prefix {
                 "a prefix has at most {PREFIX_BYTES_MAX} bytes in UTF-8 when it is evaluated, this one up to {bytes}"
             )));
         }
+        let least = KEY_BYTES_LEAST * self.keys.len();
+        if self.room() < least {
+            return Err(Error::invalid(format!(
+                "a prefix must leave room for {least} bytes of partition keys, this one leaves {}",
+                self.room()
+            )));
+        }
         Ok(())
     }
 }
@@ -144,7 +178,16 @@ impl Prefix {
 /// Parses the two prefixes of a destination and checks them against one another; empty or missing is the default.
 /// The error is Firehose's own message.
 pub fn check_prefixes(prefix: Option<&str>, error_prefix: Option<&str>) -> Result<(Prefix, Prefix)> {
-    let delivered = Prefix::parse(prefix.unwrap_or(""), PrefixKind::Delivered)?;
+    check_as(PrefixKind::Delivered, prefix, error_prefix)
+}
+
+/// The same where partition keys in the prefix enable dynamic partitioning.
+pub fn check_partitioned(prefix: Option<&str>, error_prefix: Option<&str>) -> Result<(Prefix, Prefix)> {
+    check_as(PrefixKind::Partitioned, prefix, error_prefix)
+}
+
+fn check_as(kind: PrefixKind, prefix: Option<&str>, error_prefix: Option<&str>) -> Result<(Prefix, Prefix)> {
+    let delivered = Prefix::parse(prefix.unwrap_or(""), kind)?;
     let errors = match error_prefix.filter(|text| !text.is_empty()) {
         Some(text) => Prefix::parse(text, PrefixKind::Errors)?,
         None if delivered.has_expressions() => {
@@ -181,15 +224,15 @@ pub fn time_zone(name: &str) -> Result<Tz> {
     })
 }
 
-fn parse_parts(text: &str, kind: PrefixKind) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
+fn parse_parts(text: &str, kind: PrefixKind) -> Result<(Vec<Part>, Vec<String>)> {
+    let (mut parts, mut keys) = (Vec::new(), Vec::new());
     let mut rest = text;
     while let Some((literal, tail)) = rest.split_once("!{") {
         let (expression, tail) = tail.split_once('}').ok_or_else(invalid_usage)?;
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.to_owned()));
         }
-        parts.push(parse_expression(expression, kind)?);
+        parts.push(parse_expression(expression, kind, &mut keys)?);
         rest = tail;
     }
     if !rest.is_empty() {
@@ -197,17 +240,17 @@ fn parse_parts(text: &str, kind: PrefixKind) -> Result<Vec<Part>> {
     }
     let has_type = parts.contains(&Part::ErrorType);
     match kind {
-        PrefixKind::Delivered if has_type => {
+        PrefixKind::Delivered | PrefixKind::Partitioned if has_type => {
             Err(Error::invalid("Prefix must not contain any occurrence of !{firehose:error-output-type}"))
         }
         PrefixKind::Errors if has_expressions(&parts) && !has_type => Err(Error::invalid(
             "ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}",
         )),
-        _ => Ok(parts),
+        _ => Ok((parts, keys)),
     }
 }
 
-fn parse_expression(expression: &str, kind: PrefixKind) -> Result<Part> {
+fn parse_expression(expression: &str, kind: PrefixKind, keys: &mut Vec<String>) -> Result<Part> {
     if expression.contains("!{") {
         return Err(invalid_usage());
     }
@@ -217,7 +260,12 @@ fn parse_expression(expression: &str, kind: PrefixKind) -> Result<Part> {
         ("firehose", "random-string") => Ok(Part::Random),
         ("firehose", "error-output-type") => Ok(Part::ErrorType),
         ("firehose", _) => Err(invalid_value()),
+        ("partitionKeyFromLambda", name) if kind == PrefixKind::Partitioned => key(name, keys).map(Part::Key),
         ("partitionKeyFromQuery" | "partitionKeyFromLambda", _) => Err(Error::invalid(match kind {
+            PrefixKind::Partitioned => {
+                "partitionKeyFromQuery needs a MetadataExtraction processor, which this version does not have: keys that \
+                 a plugin gives are partitionKeyFromLambda"
+            }
             PrefixKind::Delivered => {
                 "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is \
                  enabled."
@@ -226,6 +274,22 @@ fn parse_expression(expression: &str, kind: PrefixKind) -> Result<Part> {
         })),
         _ => Err(Error::invalid(format!("Namespace to the left of colon ({namespace}) is an invalid keyword!"))),
     }
+}
+
+/// The number of the partition key `name`.
+fn key(name: &str, keys: &mut Vec<String>) -> Result<usize> {
+    if name.is_empty() || name.len() > PLUGIN_KEY_NAME_BYTES_MAX {
+        let message = format!("the name of a partition key has 1 to {PLUGIN_KEY_NAME_BYTES_MAX} bytes, not {}", name.len());
+        return Err(Error::invalid(message));
+    }
+    if let Some(known) = keys.iter().position(|known| known == name) {
+        return Ok(known);
+    }
+    if keys.len() == PLUGIN_KEYS_MAX {
+        return Err(Error::invalid(format!("a prefix has at most {PLUGIN_KEYS_MAX} partition keys")));
+    }
+    keys.push(name.to_owned());
+    Ok(keys.len() - 1)
 }
 
 fn invalid_usage() -> Error {
@@ -263,6 +327,8 @@ impl Part {
             Part::Timestamp(pattern) => pattern.chars_max(),
             Part::Random => RANDOM_CHARS,
             Part::ErrorType => ERROR_TYPE_CHARS_MAX,
+            // Their length is bound by what the others leave: see `Partitioning::room`.
+            Part::Key(_) => 0,
         }
     }
 
@@ -270,7 +336,7 @@ impl Part {
         match self {
             Part::Literal(text) => text.len(),
             Part::Timestamp(pattern) => pattern.bytes_max(),
-            Part::Random | Part::ErrorType => self.chars_max(),
+            Part::Random | Part::ErrorType | Part::Key(_) => self.chars_max(),
         }
     }
 }

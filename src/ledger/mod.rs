@@ -232,8 +232,9 @@ impl Standing {
         }
     }
 
-    /// Takes in a plan that holds a share.
-    fn share_out(&mut self, plan: &Plan, share: &Share) {
+    /// Takes in that a plan that holds a share was made.
+    pub fn share_out(&mut self, plan: &Plan) {
+        let Some(share) = &plan.share else { return };
         let past = |shard: &ShardId| self.shards.get(shard).map_or(0, |stands| stands.committed);
         for (shard, cut) in share.cuts.iter().filter(|(shard, cut)| *cut > past(shard)) {
             self.lanes.cuts.entry(*shard).or_default().insert(*cut);

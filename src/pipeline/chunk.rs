@@ -19,7 +19,7 @@ pub(super) struct Placed {
 
 impl Placed {
     /// Those `from..to`, sharing the bytes.
-    fn slice(&self, from: usize, to: usize) -> Placed {
+    pub(super) fn slice(&self, from: usize, to: usize) -> Placed {
         let first = self.first + from as u64;
         Placed { shard: self.shard, first, records: self.records.slice(from, to) }
     }

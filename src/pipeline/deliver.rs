@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::again::Source;
 use super::chunk::Placed;
 use super::failed::{self, Codes, Kept};
+use super::lanes::ShareLoad;
 use super::outage::Outage;
 use super::prepare::{Prepared, Recipe};
 use super::state::State;
@@ -48,6 +49,14 @@ pub(super) struct Ready {
     pub memory: Vec<OwnedSemaphorePermit>,
 }
 
+/// What there is of a plan's object already.
+pub(super) enum Load {
+    /// Of a plan that holds all records of its spans; nothing where they are to be read once more.
+    Whole(Option<Ready>),
+    /// Of a plan that holds a share.
+    Share(ShareLoad),
+}
+
 /// What one attempt has made of a plan's records.
 struct Made {
     tally: Tally,
@@ -79,7 +88,7 @@ impl Courier {
         id: PlanId,
         plan: Plan,
         newest_ms: Option<u64>,
-        mut ready: Option<Ready>,
+        mut load: Load,
     ) -> Outcome {
         let mut orders = self.orders.clone();
         let mut pause = limits::RETRY_PAUSE_MIN;
@@ -88,7 +97,7 @@ impl Courier {
             let attempt = tokio::select! {
                 biased;
                 () = given_up(&mut orders) => return Outcome::Left,
-                attempt = self.attempt(&plan, ready.take()) => attempt,
+                attempt = self.attempt(&plan, &mut load) => attempt,
             };
             let error = match attempt {
                 Ok((tally, codes)) => {
@@ -118,11 +127,11 @@ impl Courier {
     }
 
     /// One attempt, when it is this pipeline's turn.
-    async fn attempt(&self, plan: &Plan, ready: Option<Ready>) -> Result<(Tally, Codes)> {
+    async fn attempt(&self, plan: &Plan, load: &mut Load) -> Result<(Tally, Codes)> {
         let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
         let leave = self.workshop.capacity.upload(failing).await;
-        let put = self.put(plan, ready);
+        let put = self.put(plan, load);
         tokio::pin!(put);
         tokio::select! {
             put = &mut put => return put,
@@ -133,7 +142,7 @@ impl Courier {
         put.await
     }
 
-    async fn put(&self, plan: &Plan, ready: Option<Ready>) -> Result<(Tally, Codes)> {
+    async fn put(&self, plan: &Plan, load: &mut Load) -> Result<(Tally, Codes)> {
         let target = Target::of_plan(plan)?;
         let (store, head) = {
             let now = &self.orders.borrow().stream.destination;
@@ -142,6 +151,10 @@ impl Courier {
         let destination = self.stores.open(&store, &head).await?;
         let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
 
+        let ready = match load {
+            Load::Share(share) => return self.put_share(&*destination, plan, &target, share).await,
+            Load::Whole(ready) => ready.take(),
+        };
         let Made { mut tally, codes, failed } = match ready {
             Some(ready) => self.put_ready(&*destination, plan, &target, facts, ready).await?,
             None => self.put_again(&*destination, plan, &target, facts).await?,
@@ -351,7 +364,7 @@ impl Courier {
 }
 
 /// Runs a producer of a body, and says at its end whether the body is whole.
-async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) -> Result<T>) -> Result<T> {
+pub(super) async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) -> Result<T>) -> Result<T> {
     match producer(&sender).await {
         Ok(outcome) => {
             sender.finish().await;
@@ -364,7 +377,7 @@ async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&BodySender) 
     }
 }
 
-async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
+pub(super) async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
     if out.send(piece).await { Ok(()) } else { Err(Error::unavailable("the upload ended before its body")) }
 }
 
@@ -380,14 +393,14 @@ async fn given_up(orders: &mut watch::Receiver<Orders>) {
     }
 }
 
-fn note_repeat(plan: &Plan, created: Created) {
+pub(super) fn note_repeat(plan: &Plan, created: Created) {
     if created == Created::AlreadyThere {
         tracing::info!(key = plan.key, "the object was there already: an earlier attempt had got through");
     }
 }
 
 /// The last part of a key without its extensions: the name inside a zip file.
-fn entry_name(key: &str) -> &str {
+pub(super) fn entry_name(key: &str) -> &str {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.strip_suffix(".zip").unwrap_or(name)
 }

@@ -11,6 +11,8 @@
 //! One object holds records of all shards, shard by shard in the order of their numbers: so its bytes do not depend on
 //! which shard was read when, and a shard's records stand behind those of its parents.
 //!
+//! A stream whose prefix has partition keys is delivered by [`lanes`] instead.
+//!
 //! Recovery is start-up: unfinished plans are carried out exactly as written before a new one is made.
 
 mod again;
@@ -22,6 +24,7 @@ mod encoders;
 mod encoding;
 mod failed;
 mod force;
+mod lanes;
 mod outage;
 mod prepare;
 mod rows;
@@ -42,7 +45,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
 pub use state::{Seen, State};
-pub use target::modules;
+pub use target::{modules, modules_of_lanes};
 
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
@@ -57,7 +60,7 @@ use crate::transform::Registry;
 
 use buffer::Buffer;
 use chunk::Placed;
-use deliver::{Courier, Outcome, Ready};
+use deliver::{Courier, Load, Outcome, Ready};
 use encoding::Encoding;
 use force::{Force, InForce};
 use target::Target;
@@ -143,6 +146,17 @@ pub struct Pipeline {
     leaving: BTreeMap<ShardId, Option<u64>>,
 }
 
+/// Delivers one stream until told to end, or until its settings ask for a pipeline of the other kind. An error is a fault of journal
+/// or ledger: nothing is lost, and another call takes up from what is durable.
+pub async fn deliver(parts: Parts) -> Result<Ended> {
+    let standing = parts.ledger.standing(parts.feed.by()).await?;
+    let is_partitioned = lanes::is_wanted(&parts.orders.borrow());
+    if is_partitioned || standing.has_lanes() {
+        return lanes::Partitioned::start(parts, standing).await?.run().await;
+    }
+    Pipeline::start(parts).await?.run().await
+}
+
 type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 impl Pipeline {
@@ -198,6 +212,10 @@ impl Pipeline {
                 break;
             }
             let orders = self.orders.borrow().clone();
+            if lanes::is_wanted(&orders) {
+                // Another pipeline takes up from what is planned.
+                break;
+            }
             self.force.follow(&orders).await;
             self.fill(&orders).await;
             // Also before a cut: should the ledger not take its plan, the age of what waits is known all the same.
@@ -432,7 +450,7 @@ impl Pipeline {
     fn delivery(&self, id: PlanId, plan: Plan, newest_ms: Option<u64>, ready: Option<Ready>) -> Delivery {
         // It ends with this pipeline: the next one carries the plan out again, or makes it anew, and a delivery that
         // went on beside it would only be in its way.
-        let delivery = AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, ready)));
+        let delivery = AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, Load::Whole(ready))));
         let name = self.courier.name.clone();
         Box::pin(async move {
             // A panic in one delivery costs this pipeline a restart from the ledger, and nothing else.

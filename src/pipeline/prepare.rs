@@ -3,7 +3,7 @@
 
 use super::chunk::Placed;
 use super::failed::Refused;
-use super::rows;
+use super::rows::{self, Taken};
 use super::steps::{self, Tool};
 use super::target::Target;
 use crate::config::Delimiter;
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::format::{Chunk, Encoding, kpl, lines};
 use crate::ledger::Tally;
 use crate::record::Records;
-use crate::transform::{Registry, Rows};
+use crate::transform::{Failed, Registry, Rows};
 
 /// What is done to each chunk: made ready once, and good for any number of chunks. Cheap to clone.
 #[derive(Clone)]
@@ -78,6 +78,28 @@ impl Recipe {
         Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
     }
 
+    /// Has a chunk go through all steps; what comes out is not joined yet. An error is a fault of ours.
+    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<(Taken, Option<Rows>, Vec<Failed>)> {
+        let taken = rows::take(chunk, self.unpack);
+        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
+        Ok((taken, made.rows, made.failed))
+    }
+
+    /// Appends one row to those of its object.
+    pub(super) fn append(&self, joined: &mut Vec<u8>, row: &[u8]) {
+        lines::append_record(joined, row, self.delimiter);
+    }
+
+    /// Encodes rows that were joined.
+    pub(super) fn encode_joined(&self, joined: &[u8]) -> Chunk {
+        self.encoding.encode_chunk(joined)
+    }
+
+    /// How it encodes.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// Encodes a chunk that was processed.
     pub(super) fn encode(&self, processed: Processed) -> Prepared {
         let Processed { joined, failed, tally } = processed;
@@ -137,7 +159,7 @@ mod tests {
     use super::super::failed;
     use super::*;
     use crate::format::kpl::tests::aggregate;
-    use crate::transform::{Failed, Failure, Origins, Outcome};
+    use crate::transform::{Failure, Origins, Outcome};
 
     fn recipe(unpack: bool, tools: Vec<Tool>) -> Recipe {
         let (delimiter, encoding) = (Delimiter::Always, Encoding::default());

@@ -98,6 +98,16 @@ struct Became {
 }
 
 impl Taken {
+    /// Positions in the chunk.
+    pub(super) fn positions(&self) -> usize {
+        self.positions as usize
+    }
+
+    /// At which of them an origin stands, counted from 0; never falls from one to the next.
+    pub(super) fn place(&self, origin: u32) -> usize {
+        self.places[origin as usize] as usize
+    }
+
     /// Counts positions as [`Tally`] says, now that their origins have become `rows` and `failed`.
     pub(super) fn tally(&self, rows: &Rows, failed: &[Failed]) -> Tally {
         let mut became = vec![Became::default(); self.positions as usize];

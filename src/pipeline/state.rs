@@ -20,6 +20,8 @@ pub struct Seen {
     pub shards: BTreeMap<ShardId, Stands>,
     /// Positions that were past in shards that are no more.
     pub retired: u64,
+    /// Positions above `committed` that are counted in `total` already: of a partitioned stream.
+    pub early: u64,
     /// Shards that are not read yet, since their parents are not, but will be from their first record on.
     pub ahead: Arc<[ShardId]>,
     /// The sum over everything that is past.
@@ -48,6 +50,7 @@ impl State {
         let mut seen = self.lock();
         seen.running = true;
         (seen.total, seen.retired) = (standing.total, standing.retired);
+        seen.early = standing.early().max(0).cast_unsigned();
         seen.shards.clone_from(&standing.shards);
     }
 

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Level, S3Connection, S3Store, Source, Sse, Store,
+    Checksum, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, S3Connection, S3Store,
+    Source, Sse, Store,
 };
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
-use crate::ledger::Plan;
+use crate::ledger::{Lanes, Plan};
 use crate::record::StreamId;
 use crate::transform::Step;
 
@@ -38,6 +39,19 @@ pub(super) struct Target {
     pub compression: Compression,
     /// How hard.
     pub level: Level,
+    /// Of a partitioned stream: by which keys rows are told apart, and the prefix that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+}
+
+/// By what the rows of a partitioned stream are told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Partition {
+    /// The keys, and what their values may be.
+    #[serde(flatten)]
+    pub rules: Partitioning,
+    /// The prefix that has them, as it was written.
+    pub prefix: String,
 }
 
 /// A store, as a plan names it.
@@ -120,15 +134,33 @@ impl Target {
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
+            partition: partition(destination),
         }
+    }
+
+    /// Whether records become the same rows in the same lanes under both.
+    pub(super) fn routes_as(&self, other: &Target) -> bool {
+        let rules = |target: &Target| target.partition.as_ref().map(|partition| partition.rules.clone());
+        self.unpack == other.unpack && self.process == other.process && rules(self) == rules(other)
+    }
+
+    /// The same, put into another place.
+    pub(super) fn moved_to(self, store: &Store) -> Self {
+        Target { place: Place::of(store), stored: Stored::of(store), ..self }
     }
 
     /// Reads the target of a plan.
     pub(super) fn of_plan(plan: &Plan) -> Result<Self> {
-        serde_json::from_value(plan.target.clone()).map_err(|error| {
+        Target::read(&plan.target).map_err(|error| {
             let message = format!("the plan for {} has a target that this program does not understand", plan.key);
             Error::new(Kind::Corrupt, message).because(error)
         })
+    }
+
+    /// Reads a target as it was written.
+    pub(super) fn read(written: &serde_json::Value) -> Result<Self> {
+        serde_json::from_value(written.clone())
+            .map_err(|error| Error::new(Kind::Corrupt, "this target is not understood").because(error))
     }
 
     /// How objects are encoded.
@@ -171,12 +203,30 @@ impl Target {
 /// # Errors
 /// When the plan is of another version of this program: then it cannot be known.
 pub fn modules(plan: &Plan) -> Result<Vec<String>> {
-    let steps = Target::of_plan(plan)?.process;
+    modules_of(Target::of_plan(plan)?)
+}
+
+/// The hashes of the modules that are needed to route again what a partitioned stream has read above its watermark.
+///
+/// # Errors
+/// As those of [`modules`].
+pub fn modules_of_lanes(lanes: &Lanes) -> Result<Vec<String>> {
+    lanes.target.as_ref().map_or(Ok(Vec::new()), |target| modules_of(Target::read(target)?))
+}
+
+fn modules_of(target: Target) -> Result<Vec<String>> {
+    let steps = target.process;
     let module = |step| match step {
         Step::Wasm(step) => Some(step.sha256),
         Step::RequireJson | Step::Function(_) => None,
     };
     Ok(steps.into_iter().filter_map(module).collect())
+}
+
+/// What the destination's prefix tells rows apart by; nothing without partition keys.
+fn partition(destination: &Destination) -> Option<Partition> {
+    let rules = destination.prefix.partitioning(matches!(destination.store, Store::Local { .. }))?;
+    Some(Partition { rules, prefix: destination.prefix.text().to_owned() })
 }
 
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
@@ -203,25 +253,45 @@ pub(super) fn plan(
 
 /// The plan for the spans of `plan` under other settings, with keys of its own.
 pub(super) fn replan(plan: &Plan, version: u64, (stream, steps): (&DeliveryStream, Vec<Step>), clock: &Clock) -> Plan {
+    let target = Target::of(stream, steps);
+    let settings = Settings { stream, version, prefix: &stream.destination.prefix, target: &target };
+    named(plan, &settings, &[], clock)
+}
+
+/// What a plan takes its keys from.
+pub(super) struct Settings<'a> {
+    /// The stream's settings.
+    pub stream: &'a DeliveryStream,
+    /// Their version.
+    pub version: u64,
+    /// The prefix of delivered objects.
+    pub prefix: &'a Prefix,
+    /// The target.
+    pub target: &'a Target,
+}
+
+/// The plan with its keys, fixed here, once: `keys` are the values of the prefix's partition keys.
+pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock: &Clock) -> Plan {
+    let Settings { stream, version, prefix, target } = *settings;
     let destination = &stream.destination;
     let (nonce, random) = (clock.uuid(), clock.uuid().replace('-', ""));
-    let target = Target::of(stream, steps);
     let time_zone = destination.time_zone;
     let facts = PrefixFacts {
         object_ms: plan.object_ms,
         time_zone,
         random: &random[..RANDOM_CHARS],
         error_type: super::failed::PROCESSING_FAILED,
+        keys,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
     let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
     Plan {
         planned_ms: clock.now_ms(),
         version,
-        key: destination.prefix.evaluate(facts) + &name(extension),
+        key: prefix.evaluate(facts) + &name(extension),
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
-        target: serde_json::to_value(&target).expect("a target is plain data"),
+        target: serde_json::to_value(target).expect("a target is plain data"),
         ..plan.clone()
     }
 }

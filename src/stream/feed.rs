@@ -108,6 +108,8 @@ pub struct Feed {
     work: Option<Work>,
     /// What is to be said before anything else is done.
     events: VecDeque<Event>,
+    /// How far each shard may be read for now; one that is not in it not at all.
+    halts: Option<BTreeMap<ShardId, u64>>,
 }
 
 type Waiting = Pinned<Box<dyn Future<Output = Result<(ShardId, Result<()>), Aborted>> + Send>>;
@@ -179,7 +181,27 @@ impl Feed {
             waiting: FuturesUnordered::new(),
             work: None,
             events: VecDeque::new(),
+            halts: None,
         }
+    }
+
+    /// Has shards read up to these positions alone, others not at all, until it is told to [go on](Feed::go_on). Before it
+    /// [resumes](Feed::resume).
+    pub fn halt(&mut self, halts: BTreeMap<ShardId, u64>) {
+        self.halts = Some(halts);
+    }
+
+    /// Has all shards read on.
+    pub fn go_on(&mut self) {
+        if self.halts.take().is_some() {
+            let shards: Vec<_> = self.shards.keys().copied().collect();
+            shards.into_iter().for_each(|shard| self.arm(shard));
+        }
+    }
+
+    /// How far `shard` may be read for now.
+    fn halt_of(&self, shard: ShardId) -> u64 {
+        self.halts.as_ref().map_or(u64::MAX, |halts| halts.get(&shard).copied().unwrap_or(0))
     }
 
     /// The delivery stream that it is for.
@@ -338,9 +360,10 @@ impl Feed {
 
     /// Lets a shard that is not over take part in the turns.
     fn arm(&mut self, shard: ShardId) {
+        let halt = self.halt_of(shard);
         let Some(place) = self.shards.get_mut(&shard) else { return };
         place.give_up();
-        if place.is_over() {
+        if place.is_over() || place.position >= halt {
             return;
         }
         let (journal, position, is_closed) = (self.reader.journal.clone(), place.position, place.closed.is_some());
@@ -375,6 +398,7 @@ impl Feed {
     }
 
     fn arrived(&mut self, shard: ShardId, first: u64, batch: Batch) -> Option<Event> {
+        let batch = up_to(batch, self.halt_of(shard));
         // It may have gone while it was read.
         let place = self.shards.get_mut(&shard)?;
         // Of a closed shard nothing more will come, whatever its journal has lost.
@@ -390,6 +414,24 @@ impl Feed {
         (missing > 0 || !batch.puts.is_empty())
             .then(|| Event::Arrival(Arrival { shard, first, missing, puts: batch.puts }))
     }
+}
+
+/// The part of a batch before `halt`.
+fn up_to(mut batch: Batch, halt: u64) -> Batch {
+    let mut at = batch.span.start.min(halt);
+    if batch.span.end <= halt {
+        return batch;
+    }
+    let mut puts = Vec::new();
+    for put in batch.puts {
+        let wanted = put.len().min((halt - at) as usize);
+        at += wanted as u64;
+        if wanted > 0 {
+            puts.push(if wanted == put.len() { put } else { put.slice(0, wanted) });
+        }
+    }
+    (batch.span.start, batch.span.end, batch.puts) = (batch.span.start.min(halt), halt, puts);
+    batch
 }
 
 fn is_foreign(by: StreamId, shard: ShardId, error: &Error) -> bool {

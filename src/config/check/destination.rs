@@ -7,7 +7,7 @@ use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
     AwsCredentials, Buckets, Compression, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse, Store,
-    check_prefixes, names, raw, time_zone,
+    check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
 
@@ -133,14 +133,14 @@ impl Checker<'_> {
     /// Both prefixes; the faults are at the one that is meant.
     fn prefixes(&mut self, prefix: Option<&At<String>>, errors: Option<&At<String>>) -> (Prefix, Prefix) {
         let mut sound = true;
-        let both = [("prefix", prefix, PrefixKind::Delivered), ("error_prefix", errors, PrefixKind::Errors)];
+        let both = [("prefix", prefix, PrefixKind::Partitioned), ("error_prefix", errors, PrefixKind::Errors)];
         for (key, written, kind) in both {
             if let Some(written) = written {
                 sound &= self.accept(key, &written.span, Prefix::parse(&written.value, kind)).is_some();
             }
         }
         let pair =
-            check_prefixes(prefix.map(|prefix| prefix.value.as_str()), errors.map(|errors| errors.value.as_str()));
+            check_partitioned(prefix.map(|prefix| prefix.value.as_str()), errors.map(|errors| errors.value.as_str()));
         let pair = match (pair, prefix) {
             (Ok(pair), _) => Some(pair),
             (Err(error), Some(prefix)) if sound => self.accept("error_prefix", &prefix.span, Err(error)),

@@ -8,7 +8,7 @@ use super::*;
 const OBJECT_MS: u64 = 1_783_951_445_678;
 
 fn facts(time_zone: Tz) -> PrefixFacts<'static> {
-    PrefixFacts { object_ms: OBJECT_MS, time_zone, random: "046b6c7f0bq", error_type: "processing-failed" }
+    PrefixFacts { object_ms: OBJECT_MS, time_zone, random: "046b6c7f0bq", error_type: "processing-failed", keys: &[] }
 }
 
 fn evaluated(prefix: Option<&str>, error_prefix: Option<&str>) -> (String, String) {
@@ -118,6 +118,70 @@ fn lengths_are_counted_as_evaluated_without_what_is_appended() {
     assert_eq!(written.message(), "a prefix has at most 1024 characters, this one 1025");
 }
 
+const TYPE_ONLY: &str = "!{firehose:error-output-type}/";
+
+fn with_keys(prefix: &str, keys: &[&str]) -> String {
+    let (delivered, _) = check_partitioned(Some(prefix), Some(TYPE_ONLY)).unwrap();
+    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    delivered.evaluate(PrefixFacts { keys: &keys, ..facts(Tz::UTC) })
+}
+
+#[test]
+fn hostile_values_stay_in_their_place() {
+    let prefix = "t=!{partitionKeyFromLambda:t}/!{partitionKeyFromLambda:a b}!{partitionKeyFromLambda:t}/";
+    let cases = [
+        (["acme", "x"], "t=acme/xacme/"),
+        (["..", "."], "t=%2E%2E/%2E%2E%2E/"),
+        (["a/../../b", "/"], "t=a%2F..%2F..%2Fb/%2Fa%2F..%2F..%2Fb/"),
+        ([".hidden", "%2F"], "t=%2Ehidden/%252F%2Ehidden/"),
+        (["a\0\n\\", "é 日本"], "t=a%00%0A%5C/é%20日本a%00%0A%5C/"),
+        (["!{timestamp:yyyy}", "a=b:c"], "t=!%7Btimestamp%3Ayyyy%7D/a%3Db%3Ac!%7Btimestamp%3Ayyyy%7D/"),
+        (["\u{202e}x", "-_.!*'()@,+~"], "t=%E2%80%AEx/-_.!*'()@,+~%E2%80%AEx/"),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(with_keys(prefix, &keys), expected, "{keys:?}");
+    }
+}
+
+#[test]
+fn keys_have_room_in_the_prefix_and_in_names_of_directories() {
+    let prefix = "t=!{partitionKeyFromLambda:t}-!{partitionKeyFromLambda:h}/!{partitionKeyFromLambda:t}/";
+    let prefix = Prefix::parse(prefix, PrefixKind::Partitioned).unwrap();
+    assert_eq!((prefix.keys(), prefix.ends_key_folders()), (&["t".to_owned(), "h".to_owned()][..], true));
+    let anywhere = prefix.partitioning(false).unwrap();
+    assert_eq!((&anywhere.uses[..], anywhere.room, anywhere.each), (&[2, 1][..], 507, 507));
+    let named = prefix.partitioning(true).unwrap();
+    assert_eq!((named.room, named.each), (507, 126));
+    let check = |rules: &Partitioning, t: usize, h: usize| rules.check(&["t".repeat(t), "h".repeat(h)]).is_ok();
+    assert!(check(&anywhere, 253, 1) && !check(&anywhere, 254, 0) && !check(&anywhere, 1, 506));
+    assert!(check(&named, 126, 126) && !check(&named, 127, 1) && !check(&named, 1, 127));
+    assert!(!check(&anywhere, 1, 10 << 20), "nothing is written to find out");
+    let rules = anywhere.check(&["\0".repeat(100), "h".to_owned()]).unwrap_err();
+    assert!(rules.contains("601 bytes") && rules.contains("507"), "{rules}");
+    let plain = Prefix::parse("a/!{timestamp:yyyy}/", PrefixKind::Partitioned).unwrap();
+    assert!(plain.partitioning(true).is_none() && plain.ends_key_folders());
+    assert!(!Prefix::parse("a/!{partitionKeyFromLambda:t}", PrefixKind::Partitioned).unwrap().ends_key_folders());
+}
+
+#[test]
+fn keys_that_cannot_be_are_refused() {
+    let long = format!("{}!{{partitionKeyFromLambda:k}}", "x".repeat(477));
+    let many: String = (0..51).map(|n| format!("!{{partitionKeyFromLambda:{n}}}")).collect();
+    let cases = [
+        ("!{partitionKeyFromQuery:k}", "partitionKeyFromQuery needs a MetadataExtraction processor"),
+        ("!{partitionKeyFromLambda:}", "the name of a partition key has 1 to 128 bytes, not 0"),
+        ("!{partitionKeyFromLambda}", "Invalid expression usage"),
+        (&long, "must leave room for 36 bytes of partition keys, this one leaves 35"),
+        (&many, "a prefix has at most"),
+    ];
+    for (prefix, message) in cases {
+        let error = check_partitioned(Some(prefix), Some(TYPE_ONLY)).unwrap_err();
+        assert!(error.message().contains(message), "{prefix}: {error}");
+    }
+    let errors = check_partitioned(Some("!{partitionKeyFromLambda:k}/"), None).unwrap_err();
+    assert_eq!(errors.message(), "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions");
+}
+
 #[test]
 fn zones_are_iana_names_but_no_three_letters() {
     for name in ["", "UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Calcutta", "America/Argentina/Buenos_Aires"] {
@@ -132,7 +196,17 @@ fn zones_are_iana_names_but_no_three_letters() {
 
 proptest! {
     #[test]
-    fn parsing_never_panics(text in any::<String>(), kind in prop_oneof![Just(PrefixKind::Delivered), Just(PrefixKind::Errors)]) {
+    fn different_values_are_never_one_and_none_leaves_its_folder(one in ".{1,20}", other in ".{1,20}") {
+        let written = |value: &str| with_keys("a/k=!{partitionKeyFromLambda:k}/", &[value]);
+        prop_assert_eq!(one == other, written(&one) == written(&other));
+        let alone = with_keys("a/!{partitionKeyFromLambda:k}/", &[&one]);
+        let names: Vec<_> = alone.split('/').collect();
+        prop_assert_eq!(names.len(), 3);
+        prop_assert!(!names[1].is_empty() && !names[1].starts_with('.'), "{}", alone);
+    }
+
+    #[test]
+    fn parsing_never_panics(text in any::<String>(), kind in prop_oneof![Just(PrefixKind::Delivered), Just(PrefixKind::Partitioned), Just(PrefixKind::Errors)]) {
         let _ = Prefix::parse(&text, kind);
     }
 

@@ -203,9 +203,7 @@ impl State {
             Some(share) => self.shares(plan, share)?,
         }
         let standing = self.touch(plan.stream);
-        if let Some(share) = &plan.share {
-            standing.share_out(plan, share);
-        }
+        standing.share_out(plan);
         standing.unfinished.push((id, plan.clone()));
         self.unfinished.insert(id, plan.stream);
         Ok(())

@@ -1,0 +1,119 @@
+//! Partition keys in prefixes: which there are, how long their values may be, and how a value is written into a key.
+//!
+//! Values come out of records and are hostile. What is not a letter, a digit or one of a few signs is written as `%XX`, so that
+//! no value makes a folder of its own, and different values never become the same text. A value that would make a key too
+//! long is refused, never cut.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Part, Prefix};
+use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
+
+/// Signs that stand for themselves in a value, beside letters and digits: those that S3 calls safe, and a few that every store
+/// and tool takes.
+const SIGNS: &str = "-_.!*'()@,+~";
+
+/// The partition keys of a prefix. All that it depends on whether a row has a partition, and which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partitioning {
+    /// Names, in the order in which the prefix names them first.
+    pub keys: Vec<String>,
+    /// How often the prefix has each.
+    pub uses: Vec<usize>,
+    /// Bytes that all values may take in the prefix as they are written.
+    pub room: usize,
+    /// Bytes that one value may take as it is written: in a directory names are bounded.
+    pub each: usize,
+}
+
+impl Partitioning {
+    /// Says why a row with these values, in the order of the keys, cannot be put anywhere.
+    pub fn check(&self, values: &[String]) -> Result<(), String> {
+        let mut total = 0;
+        for ((name, uses), value) in self.keys.iter().zip(&self.uses).zip(values) {
+            let written = written_bytes(value);
+            if written > self.each {
+                let each = self.each;
+                return Err(format!("partition key {name:?} has {written} bytes as it is written, the limit is {each}"));
+            }
+            total += written * uses;
+        }
+        if total > self.room {
+            let room = self.room;
+            return Err(format!("partition keys have {total} bytes in the prefix, it leaves room for {room}"));
+        }
+        Ok(())
+    }
+}
+
+impl Prefix {
+    /// Its partition keys, if it has any; `named` where each folder's name is bounded by the store.
+    pub fn partitioning(&self, named: bool) -> Option<Partitioning> {
+        let mut uses = vec![0; self.keys.len()];
+        let mut segments = vec![(0, 0)];
+        for part in &self.parts {
+            let last = segments.last_mut().expect("there is always one");
+            match part {
+                Part::Key(key) => {
+                    uses[*key] += 1;
+                    last.1 += 1;
+                }
+                Part::Literal(text) => {
+                    let mut pieces = text.split('/').map(str::len);
+                    last.0 += pieces.next().unwrap_or(0);
+                    segments.extend(pieces.map(|bytes| (bytes, 0)));
+                }
+                part => last.0 += part.bytes_max(),
+            }
+        }
+        let share = |(bytes, keys): &(usize, usize)| PATH_NAME_BYTES_MAX.saturating_sub(*bytes).checked_div(*keys);
+        let room = self.room();
+        let each = if named { segments.iter().filter_map(share).min().unwrap_or(room) } else { room };
+        (!uses.is_empty()).then(|| Partitioning { keys: self.keys.clone(), uses, room, each })
+    }
+
+    /// Whether a slash stands behind its last partition key.
+    pub fn ends_key_folders(&self) -> bool {
+        let last = self.parts.iter().rposition(|part| matches!(part, Part::Key(_)));
+        let has_slash = |part: &Part| matches!(part, Part::Literal(text) if text.contains('/'));
+        last.is_none_or(|last| self.parts[last..].iter().any(has_slash))
+    }
+
+    /// Bytes that are left for the values of partition keys.
+    pub(super) fn room(&self) -> usize {
+        let bytes = self.parts.iter().map(Part::bytes_max).sum();
+        let chars = self.parts.iter().map(Part::chars_max).sum();
+        PREFIX_BYTES_MAX.saturating_sub(bytes).min(PREFIX_MAX.saturating_sub(chars))
+    }
+}
+
+/// Appends a value as it is written in a key.
+pub(super) fn write(value: &str, out: &mut String) {
+    let dots = value.bytes().all(|byte| byte == b'.');
+    for (at, char) in value.char_indices() {
+        // A name that begins with a dot is hidden, and one of nothing but dots is another folder.
+        let is_dot = char == '.' && (dots || at == 0);
+        if !is_dot && (char.is_alphanumeric() || SIGNS.contains(char)) {
+            out.push(char);
+            continue;
+        }
+        let mut bytes = [0; 4];
+        for byte in char.encode_utf8(&mut bytes).bytes() {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+        }
+    }
+}
+
+const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+
+fn written_bytes(value: &str) -> usize {
+    // The longest that is looked at: beyond it the length alone decides, and nothing is written.
+    if value.len() > PREFIX_BYTES_MAX {
+        return value.len();
+    }
+    let mut out = String::with_capacity(value.len());
+    write(value, &mut out);
+    out.len()
+}

@@ -1,0 +1,443 @@
+//! Delivery of a partitioned stream: each row goes to the lane of its partition, and each lane has its own triggers.
+//!
+//! ```text
+//! feed.next -> blocks -> route (other threads) -> open lanes -> (cut) -> ledger.plan -> deliver -> ledger.commit
+//!                                                                                 watermark: ledger.advance -> feed.delivered
+//! ```
+//! # Exactly once
+//! A plan holds the rows of one lane (a partition, or what failed) whose records stand in its spans, and nothing else. Its spans begin, in
+//! each shard, with the batch of the lane's first row since its last plan, and end with the batch of its last; those of
+//! different lanes overlap. What makes that exact:
+//!
+//! 1. **A batch is the same on every reading** (see [`blocks`]), and rows follow from their batch and the steps that a plan's target
+//!    pins. All spans begin and end with a batch.
+//! 2. **The watermark** (`committed`) is the position below which everything is done: the least of what open lanes and unfinished plans
+//!    begin with and what was not routed yet. It is always between two batches. A start reads on from there and routes every
+//!    row again; a batch that ends at or below where the lane's last plan ended is past for that lane.
+//! 3. **Early cuts are durable before what depends on them**: every plan writes those down that no plan has yet.
+//! 4. **Settings change between batches**: all open lanes are cut under the old ones first. After a crash in between, what is read
+//!    below the furthest planned position is routed as the newest plan says ([`Target::routes_as`]), and the rest only once all
+//!    shards have got there; nothing beyond it can be in a plan.
+//! 5. **Counts.** A position counts in the plan of its first row's lane, which the plan says before it is carried out (`Share::positions`).
+//!    What became nothing is counted when the watermark passes it. Positions that are counted above the watermark are `Standing::early`:
+//!    they are taken from the backlog. What is missing when the watermark passes was lost to damage, and is counted so.
+//!
+//! Objects of a lane hold the same rows in the same order on every attempt, shard by shard; where chunks of the encoding begin may differ.
+//!
+//! # Bounds
+//! Beyond [`LANES_OPEN_MAX`] open lanes those nearest to their triggers are cut. No row is sent to the error output because too
+//! many are open, as Firehose does: that would depend on the moment, and a repeat would route otherwise. Reading waits while
+//! too many plans are unfinished. What does not fit into memory is made again from the journal.
+//!
+//! # Not done yet
+//! Spilling of what does not fit into memory to files; keys by jq and event time (they are steps that add key columns); the number
+//! of open lanes as a setting.
+
+mod blocks;
+mod open;
+mod put;
+mod route;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::chunk::Placed;
+use super::deliver::{Courier, Load, Outcome};
+use super::encoders::Encoded;
+use super::force::{Force, InForce};
+use super::prepare::Recipe;
+use super::target::{Settings, Target, named};
+use super::{Orders, Parts, Until, outage};
+use crate::clock::Instant;
+use crate::config::{DeliveryStream, Prefix, PrefixKind};
+use crate::error::{Error, Result};
+use crate::ledger::{Lane, Ledger, Plan, PlanId, Share, Standing, Tally};
+use crate::limits;
+use crate::record::ShardId;
+use crate::stream::Feed;
+
+use blocks::{Batch, Blocks};
+use open::{Filling, Now, Open};
+use route::{Routed, route};
+
+pub(super) use put::ShareLoad;
+
+/// Whether a stream is partitioned under these orders.
+pub(super) fn is_wanted(orders: &Orders) -> bool {
+    !orders.stream.destination.prefix.keys().is_empty()
+}
+
+/// Under what rows are routed and lanes are cut.
+struct Epoch {
+    stream: Arc<DeliveryStream>,
+    version: u64,
+    target: Target,
+    prefix: Prefix,
+    recipe: Recipe,
+}
+
+impl Epoch {
+    /// What is in force, if it is partitioned.
+    fn of(now: &InForce) -> Option<Epoch> {
+        let target = Target::of(&now.stream, now.steps.clone());
+        let prefix = now.stream.destination.prefix.clone();
+        let (stream, recipe) = (now.stream.clone(), now.recipe.clone());
+        target.partition.is_some().then(|| Epoch { stream, version: now.version, target, prefix, recipe })
+    }
+}
+
+/// What was read and not taken in yet.
+enum Unread {
+    Records(Placed),
+    /// Positions that hold nothing, up to there.
+    Hole(ShardId, u64),
+}
+
+/// A batch under way to its lanes, or a hole in its place.
+enum Applied {
+    Batch(Batch, Result<Routed>),
+    Hole(ShardId, u64),
+}
+
+type Routing = Pin<Box<dyn Future<Output = Result<Applied>> + Send>>;
+type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A plan that is durable.
+struct Planned {
+    id: PlanId,
+    plan: Plan,
+    load: ShareLoad,
+    newest_ms: Option<u64>,
+}
+
+/// The task that owns a partitioned stream's way out.
+pub(super) struct Partitioned {
+    courier: Arc<Courier>,
+    feed: Feed,
+    ledger: Arc<dyn Ledger>,
+    orders: watch::Receiver<Orders>,
+    force: Force,
+    standing: Standing,
+    epoch: Option<Arc<Epoch>>,
+    /// While what is read is routed as before a start: up to where.
+    before: Option<BTreeMap<ShardId, u64>>,
+    unread: VecDeque<Unread>,
+    blocks: Blocks,
+    routing: FuturesOrdered<Routing>,
+    /// Up to where each shard was routed.
+    heads: BTreeMap<ShardId, u64>,
+    open: Open,
+    /// Positions that became nothing, of each batch above the watermark by its start.
+    dropped: BTreeMap<ShardId, BTreeMap<u64, u64>>,
+    /// Nothing is taken in until what is on its way is routed and lanes are cut.
+    holds: bool,
+    waiting: VecDeque<Planned>,
+    under_way: FuturesUnordered<Delivery>,
+    /// Oldest arrival and bytes of each plan that is not committed.
+    carried: BTreeMap<PlanId, (u64, u64)>,
+    tips: Option<BTreeMap<ShardId, u64>>,
+    /// When the watermark may advance next.
+    advances: Instant,
+    /// Shards whose beginning waits for the old routing to be over.
+    begins: Vec<(ShardId, u64)>,
+    leaving: BTreeMap<ShardId, Option<u64>>,
+}
+
+impl Partitioned {
+    /// Takes up where the ledger stands: unfinished plans are about to be sent when this returns.
+    pub(super) async fn start(parts: Parts, standing: Standing) -> Result<Self> {
+        let Parts { mut feed, ledger, stores, clock, capacity, registry, metrics, state, orders } = parts;
+        state.stands(&standing);
+        let courier = Arc::new(Courier {
+            name: orders.borrow().stream.name.clone(),
+            reader: feed.reader(),
+            stores,
+            workshop: super::Workshop { capacity, clock: clock.clone(), metrics },
+            registry: registry.clone(),
+            state,
+            orders: orders.clone(),
+            outage: outage::Outage::default(),
+            one_at_a_time: tokio::sync::Mutex::new(()),
+        });
+        let mut force = Force::new(registry, clock.clone());
+        let first = orders.borrow().clone();
+        force.follow(&first).await;
+        let heads = standing.ends_of_plans();
+        let before = old_routing(&courier, &standing, force.now().map(|now| &**now), &first).await?;
+        let before = before.map(|epoch| {
+            let mut halts = heads.clone();
+            halts.extend(standing.lanes.furthest());
+            feed.halt(halts.clone());
+            (epoch, halts)
+        });
+        let (epoch, before) = before.unzip();
+        feed.resume(heads.clone()).await?;
+        let mut pipeline = Partitioned {
+            courier,
+            feed,
+            ledger,
+            orders,
+            force,
+            epoch,
+            before,
+            unread: VecDeque::new(),
+            blocks: Blocks::new(standing.lanes.cuts.clone()),
+            routing: FuturesOrdered::new(),
+            heads,
+            open: Open::default(),
+            dropped: BTreeMap::new(),
+            holds: false,
+            waiting: VecDeque::new(),
+            under_way: FuturesUnordered::new(),
+            carried: BTreeMap::new(),
+            tips: None,
+            advances: clock.instant(),
+            begins: Vec::new(),
+            leaving: BTreeMap::new(),
+            standing,
+        };
+        pipeline.take_up();
+        for (shard, stands) in &pipeline.standing.shards {
+            pipeline.feed.delivered(*shard, stands.committed).await?;
+        }
+        Ok(pipeline)
+    }
+
+    /// Sends the plans that an earlier process left.
+    fn take_up(&mut self) {
+        let cuts = Arc::new(self.blocks.cuts().clone());
+        for (id, plan) in self.standing.unfinished.clone() {
+            self.carried.insert(id, (plan.object_ms, 0));
+            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(None, cuts.clone()), newest_ms: None });
+        }
+    }
+
+    /// Has a batch find its lanes; waits while all processors are busy, which holds back reading.
+    async fn send_to_lanes(&mut self, epoch: &Epoch, batches: impl IntoIterator<Item = Batch>) -> Result<()> {
+        for batch in batches {
+            let rules = epoch.target.partition.as_ref().map(|partition| partition.rules.clone());
+            let rules = rules.ok_or_else(|| Error::corrupt("the stream's newest plan has no partition keys"))?;
+            let (recipe, workshop) = (epoch.recipe.clone(), self.courier.workshop.clone());
+            let job: Encoded<_> = self
+                .courier
+                .workshop
+                .capacity
+                .encode(move || {
+                    let began = workshop.clock.instant();
+                    let routed = route(&recipe, &rules, &batch.records);
+                    let took = workshop.clock.instant() - began;
+                    workshop.metrics.transform_microseconds.inc_by(took.as_micros() as u64);
+                    Applied::Batch(batch, routed)
+                })
+                .await;
+            self.routing.push_back(Box::pin(job.done()));
+        }
+        Ok(())
+    }
+
+    /// Takes in what became of the next batch.
+    async fn apply(&mut self, applied: Applied) -> Result<()> {
+        let (batch, routed) = match applied {
+            Applied::Hole(shard, end) => {
+                self.heads.insert(shard, end);
+                return Ok(());
+            }
+            Applied::Batch(batch, routed) => (batch, routed?),
+        };
+        let Some(epoch) = self.epoch.clone() else {
+            return Err(Error::new(crate::error::Kind::Internal, "a batch was routed under no settings"));
+        };
+        self.heads.insert(batch.shard, batch.end);
+        if routed.dropped > 0 {
+            self.dropped.entry(batch.shard).or_default().insert(batch.start, routed.dropped);
+        }
+        let clock = &self.courier.workshop.clock;
+        let now = Now { instant: clock.instant(), ms: clock.now_ms() };
+        let interval = self.orders.borrow().stream.buffer.interval;
+        let room = self.courier.workshop.capacity.clone();
+        let mut touched = Vec::new();
+        for (lane, part) in routed.parts {
+            let end = self.standing.lanes.end(&lane, batch.shard);
+            if end >= batch.end {
+                continue;
+            }
+            if end > batch.start {
+                return Err(Error::corrupt(format!(
+                    "a plan ended at position {end} of shard {}, within the batch {}..{}: was it made by another version?",
+                    batch.shard.index, batch.start, batch.end
+                )));
+            }
+            self.open.add(lane.clone(), part, &batch, now, interval, &room);
+            touched.push(lane);
+        }
+        self.open.encode(&touched, &epoch.recipe, &room).await;
+        Ok(())
+    }
+
+    /// Writes the plans for what these lanes hold, all together.
+    async fn cut(&mut self, lanes: Vec<Lane>) -> Result<()> {
+        let Some(epoch) = self.epoch.clone() else { return Ok(()) };
+        let fresh = self.blocks.fresh();
+        let mut taken = Vec::new();
+        for lane in lanes {
+            if let Some(filling) = self.open.take(&lane) {
+                taken.push((self.plan(&epoch, lane, &filling, &fresh), filling));
+            }
+        }
+        let ids = try_join_all(taken.iter().map(|(plan, _)| self.ledger.plan(plan.clone()))).await?;
+        let cuts = Arc::new(self.blocks.cuts().clone());
+        for (id, (plan, filling)) in ids.into_iter().zip(taken) {
+            self.standing.share_out(&plan);
+            self.standing.unfinished.push((id, plan.clone()));
+            self.carried.insert(id, (filling.oldest_ms, filling.bytes));
+            let (newest_ms, tally) = (Some(filling.newest_ms), filling.tally);
+            let gathered = filling.into_content().map(|content| (content, tally));
+            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(gathered, cuts.clone()), newest_ms });
+        }
+        Ok(())
+    }
+
+    fn plan(&self, epoch: &Epoch, lane: Lane, filling: &Filling, cuts: &[(ShardId, u64)]) -> Plan {
+        let keys = match &lane {
+            Lane::Failures => Vec::new(),
+            Lane::Keys(values) => values.clone(),
+        };
+        let share = Share { lane, positions: filling.tally.positions(), cuts: cuts.to_vec() };
+        let plan = Plan {
+            stream: self.feed.by(),
+            spans: filling.spans(),
+            planned_ms: 0,
+            object_ms: filling.oldest_ms,
+            version: 0,
+            key: String::new(),
+            error_key: String::new(),
+            target: serde_json::Value::Null,
+            share: Some(share),
+        };
+        let Epoch { stream, version, prefix, target, .. } = epoch;
+        let settings = Settings { stream, version: *version, prefix, target };
+        named(&plan, &settings, &keys, &self.courier.workshop.clock)
+    }
+
+    /// Sends plans on their way, a few at a time.
+    fn send_on(&mut self) {
+        while self.under_way.len() < limits::UPLOADS_PER_PIPELINE_MAX
+            && let Some(Planned { id, plan, load, newest_ms }) = self.waiting.pop_front()
+        {
+            // Whole plans are done in their order.
+            if plan.share.is_none() && !self.under_way.is_empty() {
+                self.waiting.push_front(Planned { id, plan, load, newest_ms });
+                break;
+            }
+            let load = if plan.share.is_some() { Load::Share(load) } else { Load::Whole(None) };
+            // It ends with this pipeline: the next one carries the plan out again.
+            let delivery =
+                AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, load)));
+            let name = self.courier.name.clone();
+            self.under_way.push(Box::pin(async move {
+                delivery.await.unwrap_or_else(|error| {
+                    tracing::error!(stream = name, %error, "a delivery panicked");
+                    Outcome::Left
+                })
+            }));
+        }
+    }
+
+    /// Writes down what is done.
+    async fn commit(&mut self, done: Vec<(PlanId, Tally)>) -> Result<()> {
+        try_join_all(done.iter().map(|(id, tally)| self.ledger.commit(*id, *tally))).await?;
+        for (id, tally) in &done {
+            self.carried.remove(id);
+            if self.standing.finish_share(*id, tally).is_none() {
+                assert_eq!(self.standing.unfinished[0].0, *id, "whole plans are done in their order");
+                self.standing.finish_first(tally);
+            }
+        }
+        self.courier.state.stands(&self.standing);
+        Ok(())
+    }
+
+    /// Puts a plan whose store does not exist into the one that the settings name now, under the same key.
+    async fn redirect(&mut self, old: PlanId) -> Result<()> {
+        let Some(at) = self.standing.unfinished.iter().position(|(id, _)| *id == old) else { return Ok(()) };
+        let plan = self.standing.unfinished[at].1.clone();
+        let target = Target::of_plan(&plan)?.moved_to(&self.orders.borrow().stream.destination.store);
+        let plan = Plan { target: serde_json::to_value(target).expect("a target is plain data"), ..plan };
+        let id = self.ledger.replan(old, plan.clone()).await?;
+        tracing::warn!(stream = self.courier.name, key = plan.key, "a plan's store does not exist, moved to another");
+        self.standing.unfinished[at] = (id, plan.clone());
+        let carried = self.carried.remove(&old).unwrap_or((plan.object_ms, 0));
+        self.carried.insert(id, carried);
+        let load = ShareLoad::new(None, Arc::new(self.blocks.cuts().clone()));
+        self.waiting.push_front(Planned { id, plan, load, newest_ms: None });
+        Ok(())
+    }
+
+    /// Advances the watermark as far as everything is done.
+    async fn advance(&mut self) -> Result<()> {
+        let mut to = Vec::new();
+        let mut tally = Tally::default();
+        for (shard, head) in &self.heads {
+            let open = self.open.first(*shard).unwrap_or(u64::MAX);
+            let mark = (*head).min(open).min(self.standing.bound(*shard).unwrap_or(u64::MAX));
+            if mark > self.standing.end_of_plans(*shard) {
+                to.push((*shard, mark));
+                let passed = self.dropped.get(shard).map(|dropped| dropped.range(..mark).map(|(_, count)| count).sum());
+                tally.dropped += passed.unwrap_or(0);
+            }
+        }
+        if to.is_empty() {
+            return Ok(());
+        }
+        let passed: u64 = to.iter().map(|(shard, mark)| mark - self.standing.end_of_plans(*shard)).sum();
+        let counted = self.standing.total.positions() + tally.dropped;
+        tally.damaged = (self.standing.past() + passed).saturating_sub(counted);
+        if tally.damaged > 0 {
+            let records = tally.damaged;
+            tracing::error!(stream = self.courier.name, records, "records were read and are not there any more");
+        }
+        self.ledger.advance(self.feed.by(), to.clone(), tally).await?;
+        self.standing.advance(&to, &tally);
+        for (shard, mark) in to {
+            self.blocks.past(shard, mark);
+            if let Some(dropped) = self.dropped.get_mut(&shard) {
+                *dropped = dropped.split_off(&mark);
+            }
+            self.feed.delivered(shard, mark).await?;
+        }
+        self.courier.state.stands(&self.standing);
+        Ok(())
+    }
+
+    fn until(&self) -> Until {
+        self.orders.borrow().until
+    }
+}
+
+/// How what stands above the watermark was routed, where the settings in force would route it otherwise.
+async fn old_routing(
+    courier: &Courier,
+    standing: &Standing,
+    now: Option<&InForce>,
+    orders: &Orders,
+) -> Result<Option<Arc<Epoch>>> {
+    let Some(written) = &standing.lanes.target else { return Ok(None) };
+    let target = Target::read(written)?;
+    let Some(partition) = &target.partition else { return Err(Error::corrupt("a lane's plan has no keys")) };
+    if now.and_then(Epoch::of).is_some_and(|now| now.target.routes_as(&target)) {
+        return Ok(None);
+    }
+    let prefix = Prefix::parse(&partition.prefix, PrefixKind::Partitioned)?;
+    let recipe = Recipe::load(&target, &courier.name, &courier.registry).await?;
+    let (stream, version) = (orders.stream.clone(), orders.version);
+    Ok(Some(Arc::new(Epoch { stream, version, target, prefix, recipe })))
+}

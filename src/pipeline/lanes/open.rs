@@ -1,0 +1,241 @@
+//! What open lanes hold, and when each is to be cut: every one has a size and a time trigger of its own.
+//!
+//! Rows are gathered joined and raw, a little of each lane, and then encoded. What does not fit into memory is forgotten: the
+//! plan says what its lane's rows are, and they are made again from the journal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::super::capacity::Capacity;
+use super::super::encoders::Encoded;
+use super::super::failed::Refused;
+use super::super::prepare::Recipe;
+use super::blocks::Batch;
+use super::route::Part;
+use crate::clock::Instant;
+use crate::config::Buffering;
+use crate::format::Chunk;
+use crate::ledger::{Lane, Tally};
+use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANES_RAW_BYTES_MAX};
+use crate::record::{ShardId, Span};
+
+/// A chunk and the memory it holds; nothing when there was no room.
+pub(super) type Job = Encoded<Option<(Chunk, OwnedSemaphorePermit)>>;
+
+/// What a lane has gathered.
+pub(super) struct Filling {
+    /// From the first batch with a row of it to the last, for each shard.
+    spans: BTreeMap<ShardId, (u64, u64)>,
+    /// What was counted.
+    pub tally: Tally,
+    /// Bytes that count for the size trigger.
+    pub bytes: u64,
+    /// Arrival of the oldest record, milliseconds since 1970.
+    pub oldest_ms: u64,
+    /// Arrival of the newest.
+    pub newest_ms: u64,
+    /// When it is to be cut for its age.
+    deadline: Instant,
+    /// What it holds; `None` when memory was short, and it is to be made again.
+    content: Option<Content>,
+}
+
+/// The rows of a lane, or what failed.
+#[derive(Default)]
+pub(super) struct Content {
+    /// Of each shard, in their order.
+    pub runs: BTreeMap<ShardId, Run>,
+    /// What failed, with the memory it holds.
+    pub refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
+}
+
+/// A lane's rows of one shard.
+#[derive(Default)]
+pub(super) struct Run {
+    /// Encoded, or being encoded.
+    pub jobs: Vec<Job>,
+    /// Joined, behind those.
+    pub raw: Vec<u8>,
+}
+
+impl Filling {
+    /// Its spans, in order of the shards.
+    pub(super) fn spans(&self) -> Vec<Span> {
+        self.spans.iter().map(|(shard, (start, end))| Span { shard: *shard, start: *start, end: *end }).collect()
+    }
+
+    /// What it holds, if it does.
+    pub(super) fn into_content(self) -> Option<Content> {
+        self.content
+    }
+
+    fn raw(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.runs.values().map(|run| run.raw.len()).sum())
+    }
+
+    /// How much of its size trigger is met, in thousandths.
+    fn fullness(&self, size: u64) -> u64 {
+        self.bytes.saturating_mul(1_000) / size.max(1)
+    }
+}
+
+/// Now, in both ways of telling the time.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub instant: Instant,
+    pub ms: u64,
+}
+
+impl Now {
+    /// When a record that arrived then is due. How old it is already (it may come from a backlog) shortens the wait; a clock that
+    /// jumped may neither lengthen it nor make it negative.
+    pub(super) fn due(&self, arrived_ms: u64, interval: Duration) -> Instant {
+        let age = Duration::from_millis(self.ms.saturating_sub(arrived_ms));
+        self.instant + interval.saturating_sub(age)
+    }
+}
+
+/// All open lanes.
+#[derive(Default)]
+pub(super) struct Open {
+    lanes: BTreeMap<Lane, Filling>,
+    /// Bytes in all that are gathered and not encoded.
+    raw: usize,
+}
+
+impl Open {
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Takes in what a lane gets of a batch.
+    pub(super) fn add(&mut self, lane: Lane, part: Part, batch: &Batch, now: Now, interval: Duration, room: &Capacity) {
+        let bytes = part.bytes();
+        let deadline = now.due(part.oldest_ms, interval);
+        let filling = self.lanes.entry(lane).or_insert_with(|| Filling {
+            spans: BTreeMap::new(),
+            tally: Tally::default(),
+            bytes: 0,
+            oldest_ms: part.oldest_ms,
+            newest_ms: 0,
+            deadline,
+            content: Some(Content::default()),
+        });
+        filling.spans.entry(batch.shard).or_insert((batch.start, batch.end)).1 = batch.end;
+        filling.tally.add(&part.tally);
+        filling.bytes += bytes;
+        filling.oldest_ms = filling.oldest_ms.min(part.oldest_ms);
+        filling.newest_ms = filling.newest_ms.max(part.newest_ms);
+        filling.deadline = filling.deadline.min(deadline);
+        let before = filling.raw();
+        if let Some(content) = &mut filling.content {
+            if !part.joined.is_empty() {
+                content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
+            }
+            if !part.refused.is_empty() {
+                match room.encoded(part.refused.iter().map(Refused::held).sum()) {
+                    Some(memory) => content.refused.push((part.refused, memory)),
+                    None => filling.content = None,
+                }
+            }
+        }
+        self.raw = self.raw + filling.raw() - before;
+    }
+
+    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean.
+    pub(super) async fn encode(&mut self, touched: &[Lane], recipe: &Recipe, room: &Capacity) {
+        if self.raw > LANES_RAW_BYTES_MAX {
+            let least = self.raw / self.lanes.len().max(1);
+            for filling in self.lanes.values_mut() {
+                self.raw -= encode(filling, least.max(1), recipe, room).await;
+            }
+        }
+        for lane in touched {
+            if let Some(filling) = self.lanes.get_mut(lane) {
+                self.raw -= encode(filling, LANE_CHUNK_BYTES, recipe, room).await;
+            }
+        }
+    }
+
+    /// The lanes whose size trigger is met.
+    pub(super) fn full(&self, buffering: &Buffering) -> Vec<Lane> {
+        let is_full = |lane: &Lane, filling: &Filling| match lane {
+            Lane::Failures => filling.bytes >= buffering.size_bytes.min(LANE_FAILURES_BYTES),
+            Lane::Keys(_) => filling.bytes >= buffering.size_bytes,
+        };
+        self.lanes.iter().filter(|(lane, filling)| is_full(lane, filling)).map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// The lanes whose time trigger is met.
+    pub(super) fn late(&self, now: Instant) -> Vec<Lane> {
+        self.lanes.iter().filter(|(_, filling)| filling.deadline <= now).map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Lane> {
+        self.lanes.keys().cloned().collect()
+    }
+
+    /// Those nearest to a trigger, as many as are open beyond `most`: half full is as near as half of the time.
+    pub(super) fn beyond(&self, most: usize, buffering: &Buffering, now: Instant) -> Vec<Lane> {
+        let excess = self.lanes.len().saturating_sub(most);
+        if excess == 0 {
+            return Vec::new();
+        }
+        let interval = buffering.interval.as_millis().max(1) as u64;
+        let near = |filling: &Filling| {
+            let left = filling.deadline.saturating_duration_since(now).as_millis() as u64;
+            let aged = 1_000u64.saturating_sub(left.saturating_mul(1_000) / interval);
+            filling.fullness(buffering.size_bytes).max(aged)
+        };
+        let mut all: Vec<_> = self.lanes.iter().map(|(lane, filling)| (near(filling), lane)).collect();
+        all.sort_unstable_by(|one, other| other.cmp(one));
+        all.into_iter().take(excess).map(|(_, lane)| lane.clone()).collect()
+    }
+
+    /// Takes a lane out.
+    pub(super) fn take(&mut self, lane: &Lane) -> Option<Filling> {
+        let filling = self.lanes.remove(lane)?;
+        self.raw -= filling.raw();
+        Some(filling)
+    }
+
+    /// When the next time trigger is met.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lanes.values().map(|filling| filling.deadline).min()
+    }
+
+    /// Arrival of the oldest record and bytes of all.
+    pub(super) fn holds(&self) -> (Option<u64>, u64) {
+        let oldest = self.lanes.values().map(|filling| filling.oldest_ms).min();
+        (oldest, self.lanes.values().map(|filling| filling.bytes).sum())
+    }
+
+    /// The first position of `shard` that an open lane holds.
+    pub(super) fn first(&self, shard: ShardId) -> Option<u64> {
+        self.lanes.values().filter_map(|filling| filling.spans.get(&shard)).map(|(start, _)| *start).min()
+    }
+}
+
+/// Has the raw rows of a lane encoded where a shard's are at least so many bytes; says how many went.
+async fn encode(filling: &mut Filling, least: usize, recipe: &Recipe, room: &Capacity) -> usize {
+    let Some(content) = &mut filling.content else { return 0 };
+    let mut gone = 0;
+    for run in content.runs.values_mut().filter(|run| run.raw.len() >= least) {
+        let raw = std::mem::take(&mut run.raw);
+        gone += raw.len();
+        let (recipe, memory) = (recipe.clone(), room.clone());
+        let job = move || {
+            let chunk = recipe.encode_joined(&raw);
+            memory.encoded(chunk.bytes.len()).map(|memory| (chunk, memory))
+        };
+        run.jobs.push(room.encode(job).await);
+    }
+    gone
+}

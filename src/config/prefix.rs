@@ -93,7 +93,9 @@ impl Prefix {
         }
         let (parts, keys) = parse_parts(text, kind)?;
         let implicit = match kind {
-            PrefixKind::Delivered | PrefixKind::Partitioned if !has_expressions(&parts) => vec![implicit_time(IMPLICIT_TIME)],
+            PrefixKind::Delivered | PrefixKind::Partitioned if !has_expressions(&parts) => {
+                vec![implicit_time(IMPLICIT_TIME)]
+            }
             PrefixKind::Errors if text.is_empty() => default_error_parts(),
             _ => Vec::new(),
         };
@@ -279,7 +281,8 @@ fn parse_expression(expression: &str, kind: PrefixKind, keys: &mut Vec<String>) 
 /// The number of the partition key `name`.
 fn key(name: &str, keys: &mut Vec<String>) -> Result<usize> {
     if name.is_empty() || name.len() > PLUGIN_KEY_NAME_BYTES_MAX {
-        let message = format!("the name of a partition key has 1 to {PLUGIN_KEY_NAME_BYTES_MAX} bytes, not {}", name.len());
+        let message =
+            format!("the name of a partition key has 1 to {PLUGIN_KEY_NAME_BYTES_MAX} bytes, not {}", name.len());
         return Err(Error::invalid(message));
     }
     if let Some(known) = keys.iter().position(|known| known == name) {

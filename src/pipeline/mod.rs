@@ -450,7 +450,8 @@ impl Pipeline {
     fn delivery(&self, id: PlanId, plan: Plan, newest_ms: Option<u64>, ready: Option<Ready>) -> Delivery {
         // It ends with this pipeline: the next one carries the plan out again, or makes it anew, and a delivery that
         // went on beside it would only be in its way.
-        let delivery = AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, Load::Whole(ready))));
+        let delivery =
+            AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, Load::Whole(ready))));
         let name = self.courier.name.clone();
         Box::pin(async move {
             // A panic in one delivery costs this pipeline a restart from the ledger, and nothing else.

@@ -29,6 +29,12 @@ pub(super) async fn load(stream: &str, steps: &[Step], registry: &Registry) -> R
 }
 
 async fn tool(stream: &str, step: &Step, registry: &Registry) -> Result<Tool> {
+    #[cfg(test)]
+    if let Step::Wasm(step) = step
+        && let Some(fake) = super::lanes::tests::fake(&step.sha256)
+    {
+        return Ok(Tool::Fake(fake));
+    }
     match step {
         Step::RequireJson => Ok(Tool::RequireJson),
         Step::Wasm(step) => {

@@ -34,7 +34,9 @@ impl Partitioning {
             let written = written_bytes(value);
             if written > self.each {
                 let each = self.each;
-                return Err(format!("partition key {name:?} has {written} bytes as it is written, the limit is {each}"));
+                return Err(format!(
+                    "partition key {name:?} has {written} bytes as it is written, the limit is {each}"
+                ));
             }
             total += written * uses;
         }

@@ -39,7 +39,7 @@ mod put;
 mod route;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;

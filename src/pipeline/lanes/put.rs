@@ -259,7 +259,11 @@ impl Again<'_> {
             }
         }
         let lost = self.share.positions.saturating_sub(tally.positions());
-        if is_gone { tally.discarded += lost } else { tally.damaged += lost }
+        if is_gone {
+            tally.discarded += lost
+        } else {
+            tally.damaged += lost
+        }
         Ok((tally, codes))
     }
 }

@@ -51,7 +51,8 @@ impl Partitioned {
                 self.advances = self.now().instant + limits::LANES_ADVANCE_EVERY;
             }
             // What is not partitioned any more is another pipeline's.
-            let is_over = changes && self.force.now().is_some() && !super::is_wanted(&orders) && !self.standing.has_lanes();
+            let is_over =
+                changes && self.force.now().is_some() && !super::is_wanted(&orders) && !self.standing.has_lanes();
             let is_stuck = until == Until::Flushed && self.epoch.is_none();
             let is_last = ending && (is_stuck || self.is_caught_up(true).await?);
             if is_idle && (is_over || is_last) || !self.step().await? {
@@ -165,7 +166,9 @@ impl Partitioned {
 
     /// Cuts these lanes, as many as there is room for.
     async fn cut_some(&mut self, mut due: Vec<Lane>) -> Result<bool> {
-        due.truncate(limits::LANE_PLANS_MAX.saturating_sub(self.standing.unfinished.len()).min(limits::LEDGER_GROUP_MAX));
+        due.truncate(
+            limits::LANE_PLANS_MAX.saturating_sub(self.standing.unfinished.len()).min(limits::LEDGER_GROUP_MAX),
+        );
         let is_some = !due.is_empty();
         if is_some {
             self.cut(due).await?;
@@ -277,7 +280,12 @@ impl Partitioned {
             if let Some(end) = end.filter(|end| *end > committed) {
                 let tally = Tally { discarded: end - committed, ..Tally::default() };
                 let (stream, shard_index, records) = (&self.courier.name, shard.index, tally.discarded);
-                tracing::error!(stream, shard = shard_index, records, "records are given up with their deleted data stream");
+                tracing::error!(
+                    stream,
+                    shard = shard_index,
+                    records,
+                    "records are given up with their deleted data stream"
+                );
                 self.ledger.skip(by, *shard, end, tally).await?;
                 self.standing.skip(*shard, end, &tally);
             }

@@ -106,10 +106,6 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn len(&self) -> usize {
-        self.lanes.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -238,4 +234,85 @@ async fn encode(filling: &mut Filling, least: usize, recipe: &Recipe, room: &Cap
         run.jobs.push(room.encode(job).await);
     }
     gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::record::StreamId;
+
+    const SHARD: ShardId = ShardId { stream: StreamId(1), index: 0 };
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn lane(key: &str) -> Lane {
+        Lane::Keys(vec![key.to_owned()])
+    }
+
+    fn part(bytes: usize, arrived_ms: u64) -> Part {
+        let tally = Tally { delivered: 1, delivered_bytes: bytes as u64, ..Tally::default() };
+        Part { joined: vec![b'x'; bytes], tally, oldest_ms: arrived_ms, newest_ms: arrived_ms, ..Part::default() }
+    }
+
+    fn batch(start: u64) -> Batch {
+        Batch { shard: SHARD, start, end: start + 1, records: Vec::new() }
+    }
+
+    fn now(clock: &Clock) -> Now {
+        Now { instant: clock.instant(), ms: clock.now_ms() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hot_lane_does_not_have_cold_ones_cut() {
+        let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
+        let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
+        for cold in 0..499 {
+            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), now(&clock), MINUTE, &room);
+        }
+        let mut objects = 0;
+        for at in 500..1_500 {
+            open.add(lane("hot"), part(100, clock.now_ms()), &batch(at), now(&clock), MINUTE, &room);
+            assert!(open.beyond(500, &buffering, clock.instant()).is_empty());
+            for full in open.full(&buffering) {
+                assert_eq!(full, lane("hot"));
+                let filling = open.take(&full).unwrap();
+                assert_eq!((filling.bytes, filling.spans()[0].len()), (1_000, 10));
+                objects += 1;
+            }
+        }
+        assert_eq!((objects, open.first(SHARD)), (100, Some(0)));
+        assert!(open.late(clock.instant()).is_empty());
+        clock.sleep(MINUTE).await;
+        assert_eq!(open.late(clock.instant()).len(), 499);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_bound_the_nearest_to_a_trigger_go() {
+        let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
+        let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
+        open.add(lane("old"), part(1, 1_000_000 - 40_000), &batch(0), now(&clock), MINUTE, &room);
+        open.add(lane("full"), part(700, 1_000_000), &batch(1), now(&clock), MINUTE, &room);
+        open.add(lane("half"), part(500, 1_000_000), &batch(2), now(&clock), MINUTE, &room);
+        let nearest = |most| open.beyond(most, &buffering, clock.instant());
+        assert_eq!(nearest(3), []);
+        assert_eq!(nearest(2), [lane("full")]);
+        assert_eq!(nearest(1), [lane("full"), lane("old")]);
+    }
+
+    #[tokio::test]
+    async fn failures_have_a_size_of_their_own_and_no_memory_forgets_them() {
+        let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
+        let buffering = Buffering { size_bytes: 128 << 20, interval: MINUTE };
+        let failure = crate::transform::Failure { code: "A.B".into(), message: "m".into(), attempts: 1, by: None };
+        let refused = Refused { record: vec![b'x'; 600 << 10].into(), arrived_ms: 1, failure };
+        let failed = || Part { refused: vec![refused.clone()], ..Part::default() };
+        open.add(Lane::Failures, failed(), &batch(0), now(&clock), MINUTE, &room);
+        assert_eq!(open.full(&buffering), []);
+        let _all = room.encoded(crate::limits::ENCODED_BYTES_MAX - (700 << 10)).unwrap();
+        open.add(Lane::Failures, failed(), &batch(1), now(&clock), MINUTE, &room);
+        assert_eq!(open.full(&buffering), [Lane::Failures]);
+        let filling = open.take(&Lane::Failures).unwrap();
+        assert_eq!(filling.spans()[0].len(), 2);
+        assert!(filling.into_content().is_none());
+    }
 }

@@ -34,7 +34,6 @@ pub(in super::super) struct ShareLoad {
 struct Encoded {
     chunks: Vec<Chunk>,
     refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
-    #[expect(dead_code, reason = "it is held, not read")]
     memory: Vec<OwnedSemaphorePermit>,
 }
 

@@ -40,7 +40,7 @@ impl Partitioned {
             if ending {
                 self.feed.freeze().await?;
             }
-            if self.cut_what_is_due(ending || changes, ending).await? {
+            if self.cut_what_is_due(changes, ending).await? {
                 continue;
             }
             self.send_on();
@@ -128,9 +128,10 @@ impl Partitioned {
         Ok(())
     }
 
-    /// Cuts what is due, or brings nearer that it can be; whether anything was done. `all` lanes are due when the stream ends or
-    /// its settings change.
-    async fn cut_what_is_due(&mut self, all: bool, ending: bool) -> Result<bool> {
+    /// Cuts what is due, or brings nearer that it can be; whether anything was done. All lanes are due when the stream is `ending`
+    /// or its settings change.
+    async fn cut_what_is_due(&mut self, changes: bool, ending: bool) -> Result<bool> {
+        let all = changes || ending;
         let (Some(epoch), true) = (self.epoch.clone(), self.has_room()) else { return Ok(false) };
         let (buffering, now) = (self.orders.borrow().stream.buffer, self.now());
         let mut due = self.open.full(&buffering);
@@ -143,9 +144,9 @@ impl Partitioned {
         if !all && !self.is_late(&buffering, now) {
             return Ok(false);
         }
-        // While there is more in the journal the time triggers wait: an object of a backlog is as large as one of fresh records.
-        let settings_change = all && !ending;
-        if !self.holds && !settings_change && !self.is_caught_up(ending).await? {
+        // While there is more in the journal the time triggers wait: an object of a backlog is as large as one of fresh records. What
+        // comes after a change of settings is not read before it.
+        if !self.holds && !changes && !self.is_caught_up(ending).await? {
             return Ok(false);
         }
         self.holds = true;
@@ -159,7 +160,7 @@ impl Partitioned {
         }
         self.tips = None;
         // A change of settings ends the hold itself.
-        self.holds = settings_change;
+        self.holds = changes;
         let due = if all { self.open.all() } else { self.open.late(now.instant) };
         self.cut_some(due).await
     }

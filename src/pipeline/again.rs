@@ -100,7 +100,9 @@ impl<'a> Source<'a> {
             match self.at {
                 Some((span, position)) if position < span.end => {
                     let (placed, position) = self.reading.read(span, position).await?;
-                    placed.into_iter().for_each(|placed| self.take(placed));
+                    for placed in placed {
+                        self.take(placed);
+                    }
                     self.at = Some((span, position));
                 }
                 _ => {

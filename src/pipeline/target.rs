@@ -203,7 +203,7 @@ impl Target {
 /// # Errors
 /// When the plan is of another version of this program: then it cannot be known.
 pub fn modules(plan: &Plan) -> Result<Vec<String>> {
-    modules_of(Target::of_plan(plan)?)
+    Target::of_plan(plan).map(modules_of)
 }
 
 /// The hashes of the modules that are needed to route again what a partitioned stream has read above its watermark.
@@ -211,16 +211,16 @@ pub fn modules(plan: &Plan) -> Result<Vec<String>> {
 /// # Errors
 /// As those of [`modules`].
 pub fn modules_of_lanes(lanes: &Lanes) -> Result<Vec<String>> {
-    lanes.target.as_ref().map_or(Ok(Vec::new()), |target| modules_of(Target::read(target)?))
+    lanes.target.as_ref().map_or(Ok(Vec::new()), |target| Target::read(target).map(modules_of))
 }
 
-fn modules_of(target: Target) -> Result<Vec<String>> {
+fn modules_of(target: Target) -> Vec<String> {
     let steps = target.process;
     let module = |step| match step {
         Step::Wasm(step) => Some(step.sha256),
         Step::RequireJson | Step::Function(_) => None,
     };
-    Ok(steps.into_iter().filter_map(module).collect())
+    steps.into_iter().filter_map(module).collect()
 }
 
 /// What the destination's prefix tells rows apart by; nothing without partition keys.

@@ -194,8 +194,9 @@ impl Feed {
     /// Has all shards read on.
     pub fn go_on(&mut self) {
         if self.halts.take().is_some() {
-            let shards: Vec<_> = self.shards.keys().copied().collect();
-            shards.into_iter().for_each(|shard| self.arm(shard));
+            for shard in self.shards.keys().copied().collect::<Vec<_>>() {
+                self.arm(shard);
+            }
         }
     }
 

@@ -110,7 +110,9 @@ impl State {
             Entry::Routing { stream, target, cuts } => {
                 let lanes = &mut self.streams.entry(*stream).or_default().lanes;
                 lanes.target = Some(target.clone());
-                cuts.iter().for_each(|(shard, cut)| _ = lanes.cuts.entry(*shard).or_default().insert(*cut));
+                for (shard, cut) in cuts {
+                    lanes.cuts.entry(*shard).or_default().insert(*cut);
+                }
                 Ok(())
             }
             Entry::Begin { next } if self.unfinished.keys().all(|id| id < next) => {

@@ -259,9 +259,9 @@ impl Again<'_> {
         }
         let lost = self.share.positions.saturating_sub(tally.positions());
         if is_gone {
-            tally.discarded += lost
+            tally.discarded += lost;
         } else {
-            tally.damaged += lost
+            tally.damaged += lost;
         }
         Ok((tally, codes))
     }

@@ -78,7 +78,9 @@ pub(super) fn route(recipe: &Recipe, rules: &Partitioning, batch: &[Placed]) -> 
         part.arrived(taken.origins.arrived_ms[origin as usize]);
         recipe.append(&mut part.joined, rows.get(row));
     }
-    failed.iter().for_each(|failed| became[taken.place(failed.origin)].1 += 1);
+    for failed in &failed {
+        became[taken.place(failed.origin)].1 += 1;
+    }
     let mut routed = Routed { parts: lanes.lanes.into_iter().zip(parts).collect(), dropped: 0 };
     // A lane whose rows all belong to origins that failed has none.
     routed.parts.retain(|_, part| part.tally.delivered + part.tally.unpacked > 0);
@@ -98,7 +100,9 @@ fn failures(taken: &Taken, failed: Vec<Failed>, became: &[(u64, u64)]) -> Part {
         part.tally.failed += own;
         part.tally.unpacked_failed += failed - own;
     }
-    failed.iter().for_each(|failed| part.arrived(taken.origins.arrived_ms[failed.origin as usize]));
+    for failed in &failed {
+        part.arrived(taken.origins.arrived_ms[failed.origin as usize]);
+    }
     part.refused = Refused::of(taken, failed);
     part
 }

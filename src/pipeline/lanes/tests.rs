@@ -28,7 +28,7 @@ const SHARD: ShardId = ShardId { stream: ID, index: 0 };
 /// A test's own step, where a plugin's module has this hash.
 pub(in super::super) fn fake(hash: &str) -> Option<fn(&Rows, &Origins) -> Result<Outcome>> {
     match hash {
-        "plain" => Some(|rows, origins| Ok(sort(rows, origins, |key| key.to_owned()))),
+        "plain" => Some(|rows, origins| Ok(sort(rows, origins, str::to_owned))),
         "shouting" => Some(|rows, origins| Ok(sort(rows, origins, str::to_uppercase))),
         _ => None,
     }
@@ -253,7 +253,7 @@ fn process<T>(life: impl Future<Output = T>) -> T {
     ended
 }
 
-const INTERVALS: [Duration; 3] = [Duration::from_secs(60), Duration::from_millis(4), Duration::ZERO];
+const INTERVALS: [Duration; 3] = [Duration::from_mins(1), Duration::from_millis(4), Duration::ZERO];
 
 fn life(hash: &'static str, prefix: &'static str, step: u64, puts: std::ops::Range<usize>) -> Life {
     let pause = Duration::from_millis([0, 2][step as usize % 2]);

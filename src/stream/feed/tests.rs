@@ -114,6 +114,29 @@ async fn direct_puts_need_no_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_feed_that_is_halted_reads_no_further_than_it_may_until_it_goes_on() {
+    let rig = Rig::new(vec![shard(0, &[], 0), shard(1, &[], 0), shard(2, &[], 0)]);
+    for index in 0..3 {
+        rig.put(at(index), 500, &["a", "b"]).await;
+        rig.put(at(index), 500, &["c", "d"]).await;
+    }
+    let (journal, definitions) = (rig.journal.clone(), rig.definitions.subscribe());
+    let mut feed = Feed::over(journal, definitions, None, "clicks", BY, None);
+    feed.halt(BTreeMap::from([(at(0), 3), (at(1), 1)]));
+    feed.resume(BTreeMap::from([(at(0), 0), (at(1), 1), (at(2), 0)])).await.unwrap();
+    assert_eq!(rig.arrives(&mut feed).await, ["0:0:a", "0:1:b", "0:2:c"]);
+    assert!(rig.next(&mut feed).await.is_none() && !feed.is_caught_up().await.unwrap());
+    feed.go_on();
+    let mut rest = Vec::new();
+    for _ in 0..3 {
+        rest.extend(rig.arrives(&mut feed).await);
+    }
+    rest.sort();
+    assert_eq!(rest, ["0:3:d", "1:1:b", "1:2:c", "1:3:d", "2:0:a", "2:1:b", "2:2:c", "2:3:d"]);
+    assert!(feed.is_caught_up().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_child_is_read_when_all_its_parents_were() {
     let merged = shard(3, &[1, 2], 5_000);
     let all =

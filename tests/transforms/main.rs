@@ -3,6 +3,7 @@
 
 mod counts;
 mod faults;
+mod partitions;
 mod restarts;
 
 use std::collections::BTreeMap;

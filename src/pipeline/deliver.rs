@@ -54,7 +54,7 @@ pub(super) enum Load {
     /// Of a plan that holds all records of its spans; nothing where they are to be read once more.
     Whole(Option<Ready>),
     /// Of a plan that holds a share.
-    Share(ShareLoad),
+    Share(Box<ShareLoad>),
 }
 
 /// What one attempt has made of a plan's records.

@@ -166,7 +166,7 @@ fn keys_have_room_in_the_prefix_and_in_names_of_directories() {
 #[test]
 fn keys_that_cannot_be_are_refused() {
     let long = format!("{}!{{partitionKeyFromLambda:k}}", "x".repeat(477));
-    let many: String = (0..51).map(|n| format!("!{{partitionKeyFromLambda:{n}}}")).collect();
+    let many = (0..51).fold(String::new(), |text, n| text + "!{partitionKeyFromLambda:" + &n.to_string() + "}");
     let cases = [
         ("!{partitionKeyFromQuery:k}", "partitionKeyFromQuery needs a MetadataExtraction processor"),
         ("!{partitionKeyFromLambda:}", "the name of a partition key has 1 to 128 bytes, not 0"),

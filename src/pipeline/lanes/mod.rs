@@ -344,7 +344,7 @@ impl Partitioned {
                 self.waiting.push_front(Planned { id, plan, load, newest_ms });
                 break;
             }
-            let load = if plan.share.is_some() { Load::Share(load) } else { Load::Whole(None) };
+            let load = if plan.share.is_some() { Load::Share(Box::new(load)) } else { Load::Whole(None) };
             // It ends with this pipeline: the next one carries the plan out again.
             let delivery =
                 AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, load)));

@@ -49,12 +49,7 @@ pub(super) struct Definition {
 #[serde(rename_all = "kebab-case")]
 enum StoredProcessor {
     RequireJson,
-    Plugin {
-        name: String,
-        config: BTreeMap<String, String>,
-        retries: Option<u32>,
-        batch_bytes: Option<u32>,
-    },
+    Plugin { name: String, config: BTreeMap<String, String>, retries: Option<u32>, batch_bytes: Option<u32> },
 }
 
 impl From<&Processor> for StoredProcessor {

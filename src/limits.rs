@@ -490,6 +490,28 @@ pub const FUNCTION_BATCH_BYTES_MIN: u64 = 200_000;
 pub const FUNCTION_BATCH_BYTES_DEFAULT: u64 = 1 << 20;
 /// See [`FUNCTION_BATCH_BYTES_MIN`].
 pub const FUNCTION_BATCH_BYTES_MAX: u64 = 3 << 20;
+/// Bytes of the event and of the answer of one invocation: Lambda's 6 MB, a little less than it allows.
+pub const FUNCTION_BODY_BYTES_MAX: usize = 6_000_000;
+/// Records in one call: with tiny ones that is about what fits.
+pub const FUNCTION_BATCH_RECORDS_MAX: usize = 10_000;
+/// Bytes that a function may make of the rows of one run: it is kept whole until it is delivered.
+pub const FUNCTION_OUTPUT_BYTES_MAX: usize = 256 << 20;
+/// How long a connection to a function may take.
+pub const FUNCTION_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// First pause after a call that failed; it doubles.
+pub const FUNCTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest.
+pub const FUNCTION_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Characters that are kept of what a function says of its failure.
+pub const FUNCTION_DETAIL_CHARS_MAX: usize = 500;
+/// Names of partition keys that the answers of one run may have: Firehose's bound for one record.
+pub const FUNCTION_KEYS_MAX: usize = 50;
+/// Bytes of such a name.
+pub const FUNCTION_KEY_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a value: no object's key can hold a longer one.
+pub const FUNCTION_KEY_VALUE_BYTES_MAX: usize = KEY_BYTES_MAX;
+/// Bytes of the metadata of one answered record.
+pub const FUNCTION_METADATA_BYTES_MAX: usize = 64 << 10;
 /// Characters of a function's URL.
 pub const FUNCTION_URL_MAX: usize = 2_048;
 

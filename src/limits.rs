@@ -387,6 +387,51 @@ pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 /// Bytes of one line that `tail` reads: the largest record with its key, escaped.
 pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
 
+// ---- plugins ----
+
+/// Bytes of a plugin's module: an interpreter with its library takes about 20 MB.
+pub const PLUGIN_MODULE_BYTES_MAX: usize = 64 << 20;
+/// Instances of all plugins at once, kept ones included. Each reserves 4 GiB of addresses for each of its memories.
+pub const PLUGIN_INSTANCES_MAX: u32 = 64;
+/// Core instances within one instance of a component: an interpreted Python plugin has more than 32.
+pub const PLUGIN_CORE_INSTANCES_MAX: u32 = 96;
+/// Linear memories of one instance: one, and one for an adapter.
+pub const PLUGIN_MEMORIES_MAX: u32 = 2;
+/// Tables of one instance: the adapters between the parts of an interpreted plugin have one each.
+pub const PLUGIN_TABLES_MAX: u32 = 48;
+/// Elements of one table of functions: CPython has 12,000.
+pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Bytes of linear memory that the configuration may allow to an instance.
+pub const PLUGIN_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of stack of a plugin: a quarter of what threads have.
+pub const PLUGIN_STACK_BYTES_MAX: usize = 512 << 10;
+/// Resources (streams, pollables) that one instance may hold: beyond it the plugin traps.
+pub const PLUGIN_RESOURCES_MAX: usize = 10_000;
+/// Bytes of linear memory that idle instances of one plugin for one delivery stream may hold: one interpreted instance,
+/// or one of Rust for every core.
+pub const PLUGIN_KEPT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of output that are free, beside what the ratio grants.
+pub const PLUGIN_OUTPUT_BYTES_FREE: u64 = 64 << 10;
+/// Bytes of the output of all batches that are asked for at once, partition keys included: a chunk, many times over.
+pub const PLUGIN_OUTPUT_BYTES_MAX: u64 = 256 << 20;
+/// Partition keys of one outcome: what dynamic partitioning of Firehose allows.
+pub const PLUGIN_KEYS_MAX: usize = 50;
+/// Bytes of the name of a partition key.
+pub const PLUGIN_KEY_NAME_BYTES_MAX: usize = 128;
+/// Bytes of what a plugin says for a person: a line of the log, a failed record's message.
+pub const PLUGIN_MESSAGE_BYTES_MAX: usize = 1 << 10;
+/// Lines that one plugin may write into the log within a second.
+pub const PLUGIN_LOG_LINES_MAX: u32 = 20;
+/// Counters of one plugin's own.
+pub const PLUGIN_COUNTERS_MAX: usize = 64;
+/// Bytes of the name of such a counter.
+pub const PLUGIN_COUNTER_NAME_BYTES_MAX: usize = 64;
+/// Bytes of randomness that a plugin may ask for at once.
+pub const PLUGIN_RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// What finding the guilty records of one batch may cost, as a multiple of the fuel that the batch itself may burn: two
+/// records that loop for ever are found among thousands. Beyond it whole parts of the batch fail.
+pub const PLUGIN_SEARCH_FUEL_FACTOR: u64 = 24;
+
 // ---- the ledger ----
 
 /// Bytes after which the ledger starts a new file with the live state at its head.

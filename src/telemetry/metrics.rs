@@ -19,8 +19,10 @@ use prometheus_client::registry::{Registry, Unit};
 use super::status::{Status, StreamStatus};
 
 mod data;
+mod transform;
 
 pub use data::DataStreamMetrics;
+pub use transform::TransformMetrics;
 
 /// The counters of one stream that start with the process.
 #[derive(Debug, Default)]
@@ -48,6 +50,9 @@ pub struct StreamMetrics {
 pub struct Metrics {
     streams: Mutex<BTreeMap<String, Arc<StreamMetrics>>>,
     data_streams: Mutex<BTreeMap<String, Arc<DataStreamMetrics>>>,
+    transforms: Mutex<transform::All>,
+    /// Modules of plugins that were compiled, and not taken from the cache.
+    pub compiled_modules: Counter,
     /// Records given up with streams that are gone.
     pub discarded_records: Counter,
 }
@@ -71,6 +76,12 @@ impl Metrics {
         streams.entry(name.to_owned()).or_default().clone()
     }
 
+    /// The counters of a plugin in a delivery stream; made on first use.
+    pub fn transform(&self, stream: &str, plugin: &str) -> Arc<TransformMetrics> {
+        let mut transforms = self.transforms.lock().unwrap_or_else(PoisonError::into_inner);
+        transforms.entry((stream.to_owned(), plugin.to_owned())).or_default().clone()
+    }
+
     /// Forgets the data streams that are gone.
     pub fn retain_data_streams(&self, exists: impl Fn(&str) -> bool) {
         self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| exists(name));
@@ -79,15 +90,25 @@ impl Metrics {
     /// Forgets a stream that is gone.
     pub fn forget(&self, name: &str) {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.transforms.lock().unwrap_or_else(PoisonError::into_inner).retain(|(stream, _), _| stream != name);
     }
 
     /// The text that a Prometheus server scrapes.
     pub fn render(&self, status: &Status) -> Result<String, fmt::Error> {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let data_streams = self.data_streams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let transforms = self.transforms.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut registry = Registry::with_prefix("standpipe");
         let discarded = self.discarded_records.get();
-        registry.register_collector(Box::new(Scrape { status: status.clone(), streams, data_streams, discarded }));
+        let compiled = self.compiled_modules.get();
+        registry.register_collector(Box::new(Scrape {
+            status: status.clone(),
+            streams,
+            data_streams,
+            transforms,
+            discarded,
+            compiled,
+        }));
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
@@ -100,7 +121,9 @@ struct Scrape {
     status: Status,
     streams: BTreeMap<String, Arc<StreamMetrics>>,
     data_streams: BTreeMap<String, Arc<DataStreamMetrics>>,
+    transforms: transform::All,
     discarded: u64,
+    compiled: u64,
 }
 
 /// One family: name, help, and its value for a stream.
@@ -174,6 +197,7 @@ impl Collector for Scrape {
             "accepted less everything that is accounted for: not 0 is a fault",
             gap,
         )?;
+        transform::encode(&self.transforms, &mut encoder)?;
         self.service(&mut encoder)
     }
 }
@@ -181,13 +205,12 @@ impl Collector for Scrape {
 impl Scrape {
     fn service(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let service = &self.status.service;
-        let help = "Records given up with deleted streams";
-        ConstCounter::new(self.discarded).encode(encoder.encode_descriptor(
-            "discarded_records",
-            help,
-            None,
-            MetricType::Counter,
-        )?)?;
+        for (name, help, value) in [
+            ("discarded_records", "Records given up with deleted streams", self.discarded),
+            ("transform_compiled_modules", "Modules of plugins compiled, not taken from the cache", self.compiled),
+        ] {
+            ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
         for (name, help, value) in [
             ("journal_disk_bytes", "Bytes of the journal on disk", service.journal.bytes),
             ("journal_limit_bytes", "Bytes beyond which puts are refused", service.journal.limit_bytes),

@@ -1,6 +1,7 @@
 //! Records on their way through the steps, in columns.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::record::Keys;
 
@@ -86,15 +87,75 @@ impl Rows {
 
     /// Row `index` as a slice.
     pub fn get(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.data[start..self.ends[index] as usize]
+        &self.data[start_of(&self.ends, index) as usize..self.ends[index] as usize]
+    }
+
+    /// Where row `index` begins in `data`.
+    pub fn start_of(&self, index: usize) -> u32 {
+        start_of(&self.ends, index)
+    }
+
+    /// Where the rows `range` lie in `data`. At least one row.
+    pub fn bytes_of(&self, range: &Range<usize>) -> Range<usize> {
+        self.start_of(range.start) as usize..self.ends[range.end - 1] as usize
+    }
+
+    /// The rows of the origins that `stays` takes.
+    #[must_use]
+    pub fn filter(&self, stays: impl Fn(u32) -> bool) -> Rows {
+        let mut rows = Rows::default();
+        let kept: Vec<usize> = (0..self.len()).filter(|&row| stays(self.origins[row])).collect();
+        for &row in &kept {
+            rows.data.extend_from_slice(self.get(row));
+            rows.ends.push(offset(rows.data.len()));
+            rows.origins.push(self.origins[row]);
+        }
+        rows.keys = self.keys.iter().map(|key| key.pick(&kept)).collect();
+        rows
     }
 }
 
 impl KeyColumn {
     /// The value of row `index`.
     pub fn get(&self, index: usize) -> &str {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.data[start..self.ends[index] as usize]
+        &self.data[start_of(&self.ends, index) as usize..self.ends[index] as usize]
+    }
+
+    /// The values of `rows` alone.
+    fn pick(&self, rows: &[usize]) -> KeyColumn {
+        let mut column = KeyColumn { name: self.name.clone(), ..KeyColumn::default() };
+        for &row in rows {
+            column.data.push_str(self.get(row));
+            column.ends.push(offset(column.data.len()));
+        }
+        column
+    }
+}
+
+fn start_of(ends: &[u32], index: usize) -> u32 {
+    if index == 0 { 0 } else { ends[index - 1] }
+}
+
+/// A part of rows is no longer than the whole, whose offsets are 32 bits wide.
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a part of rows is no longer than the whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_some_origins_keep_their_bytes_and_keys() {
+        let key = KeyColumn { name: "k".into(), data: "xyyz".into(), ends: vec![1, 3, 3, 4] };
+        let rows =
+            Rows { data: b"abbcdd".into(), ends: vec![1, 3, 4, 6], origins: vec![0, 2, 2, 5], keys: vec![key.clone()] };
+        assert_eq!(rows.filter(|_| true), rows);
+        let some = rows.filter(|origin| origin != 2);
+        assert_eq!((some.get(0), some.get(1), some.len()), (&b"a"[..], &b"dd"[..], 2));
+        assert_eq!((some.keys[0].get(0), some.keys[0].get(1), some.origins), ("x", "z", vec![0, 5]));
+        assert_eq!(rows.bytes_of(&(1..3)), 1..4);
+        let none = rows.filter(|_| false);
+        assert_eq!(none, Rows { keys: vec![KeyColumn { name: "k".into(), ..KeyColumn::default() }], ..Rows::default() });
     }
 }

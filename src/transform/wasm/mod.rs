@@ -4,16 +4,42 @@
 //! A [`Plugins`] holds every module that is needed, by the hash of its bytes: those that the configuration names now, and
 //! those that plans of yesterday name. A [`Plugin`] is one of them with configuration and limits, ready to be given rows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+mod answer;
+mod artifact;
+mod bindings;
+mod check;
+mod engine;
+mod fault;
+mod files;
+mod gather;
+mod guest;
+mod instance;
+mod plugins;
+mod pool;
+mod run;
+#[cfg(test)]
+mod tests;
+mod voice;
+mod wasi;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Origins, Outcome, Rows};
 use crate::error::Result;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::TransformMetrics;
+
+pub use gather::Counts;
+pub use plugins::Plugins;
+pub use run::Usage;
+
+use check::Checked;
+use engine::Runtime;
+use instance::Instance;
+use pool::Pool;
+use voice::Voice;
 
 /// A module with all that its outcomes depend on: what a plan remembers of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,41 +72,16 @@ pub struct Limits {
     pub batch_bytes: u32,
 }
 
-/// All modules that are needed. Cheap to clone.
-#[derive(Clone)]
-pub struct Plugins {
-    // host
-}
-
 /// A module with configuration and limits. Instances are made as they are needed, and kept where the plugin says that
 /// they may be.
 pub struct Plugin {
-    // host
-}
-
-impl Plugins {
-    /// Opens the store of modules in `dir`, which is made; what was compiled before, by this build, is taken as it is.
-    pub fn open(dir: PathBuf, metrics: Arc<Metrics>) -> Result<Self> {
-        todo!()
-    }
-
-    /// Checks and compiles a module, and keeps it: gives the SHA-256 of its bytes. Seconds for a large one; runs on a
-    /// thread that may block. Errors name what is wrong: not a component, another world or version, imports that are
-    /// not offered, too large, a pin that differs.
-    pub async fn install(&self, name: &str, module: Bytes, pin: Option<&str>) -> Result<String> {
-        todo!()
-    }
-
-    /// The plugin of a step, for the delivery stream `stream`: of a module that was installed once, in this or an
-    /// earlier process. The first instance is made and `init` called: an error says what it said.
-    pub async fn plugin(&self, stream: &str, step: &Step) -> Result<Arc<Plugin>> {
-        todo!()
-    }
-
-    /// Forgets modules that nobody needs any more, by their hash.
-    pub fn retain(&self, needed: &BTreeSet<String>) -> Result<()> {
-        todo!()
-    }
+    step: Step,
+    checked: Checked,
+    runtime: Arc<Runtime>,
+    pool: Arc<Pool>,
+    voice: Arc<Voice>,
+    /// Its name in the pool.
+    number: u64,
 }
 
 impl Plugin {
@@ -88,8 +89,69 @@ impl Plugin {
     /// out of fuel or memory, or answers what breaks a rule, is tried in halves on fresh instances until the guilty
     /// records stand alone: those fail with a code each, and the rest goes on.
     ///
-    /// An error is a fault of ours (no instance could be made), not of the plugin or the records.
+    /// Blocks until it is done, which fuel bounds; for threads of one's own. An error is a fault of ours (no instance could
+    /// be made), not of the plugin or the records.
     pub fn run(&self, rows: &Rows, origins: &Origins) -> Result<Outcome> {
-        todo!()
+        Ok(self.run_measured(rows, origins)?.0)
+    }
+
+    /// The same, and what it cost.
+    pub fn run_measured(&self, rows: &Rows, origins: &Origins) -> Result<(Outcome, Usage)> {
+        let began = self.voice.clock.instant();
+        let (outcome, usage) = run::Run::new(self, rows, origins).run()?;
+        let metrics = self.metrics();
+        let nanoseconds = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        metrics.nanoseconds.inc_by(nanoseconds);
+        metrics.batches.inc_by(usage.batches);
+        metrics.failed_batches.inc_by(usage.failed_batches);
+        metrics.instances.inc_by(usage.instances);
+        metrics.fuel.inc_by(usage.fuel);
+        metrics.ok.inc_by(usage.rows.ok);
+        metrics.dropped.inc_by(usage.rows.dropped);
+        metrics.failed.inc_by(usage.rows.failed);
+        metrics.saw_memory(usage.memory_bytes as u64);
+        Ok((outcome, usage))
+    }
+
+    /// What it is.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    fn stream(&self) -> &str {
+        &self.voice.stream
+    }
+
+    fn metrics(&self) -> &TransformMetrics {
+        &self.voice.metrics
+    }
+
+    /// A kept instance.
+    fn kept(&self) -> Option<Instance> {
+        self.pool.take(self.number)
+    }
+
+    /// A new instance, after its `init`.
+    fn fresh(&self) -> Result<Instance> {
+        let config: Vec<_> = self.step.config.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let place = self.pool.place();
+        Instance::new(&self.runtime, &self.checked, &self.voice, &config, &self.step.limits, place).map_err(|error| {
+            let (plugin, stream) = (&self.step.plugin, self.stream());
+            let message = format!("the plugin {plugin} of delivery stream {stream} cannot start: {error}");
+            crate::error::Error::new(error.kind(), message)
+        })
+    }
+
+    /// After a batch that went well.
+    fn keep(&self, instance: Instance) {
+        if instance.kept {
+            self.pool.keep(self.number, instance);
+        }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.pool.forget(self.number);
     }
 }

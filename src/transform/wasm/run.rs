@@ -159,7 +159,10 @@ impl<'a> Run<'a> {
 fn within(room: u64, answer: Answer) -> Result<Answer, Fault> {
     let bytes = answer.data.len() + answer.keys.iter().map(|key| key.data.len()).sum::<usize>();
     if bytes as u64 > room {
-        return Err(Fault::new(OUTPUT_TOO_LARGE, format!("no more than {PLUGIN_OUTPUT_BYTES_MAX} bytes are taken at once")));
+        return Err(Fault::new(
+            OUTPUT_TOO_LARGE,
+            format!("no more than {PLUGIN_OUTPUT_BYTES_MAX} bytes are taken at once"),
+        ));
     }
     Ok(answer)
 }

@@ -44,7 +44,7 @@ async fn a_plugin_that_is_not_in_the_configuration() {
 async fn a_module_that_is_none() {
     let house = House::new();
     let mut broken = Mixed::setting(SMALL);
-    let module = house.data.path().join("broken.wasm");
+    let module = house.lake.path().join("broken.wasm");
     std::fs::write(&module, b"\0asm no more").unwrap();
     broken.plugins[0] = super::plugin("csv", module, Mixed::COLUMNS);
     waits(&house, broken, "plugin \"csv\" cannot be installed", Mixed::setting(SMALL)).await;
@@ -77,7 +77,7 @@ async fn a_function_is_not_called_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_module_that_is_there_later_is_installed_without_a_restart() {
     let house = House::new();
-    let module = house.data.path().join("late.wasm");
+    let module = house.lake.path().join("late.wasm");
     let mut setting = Mixed::setting(SMALL);
     setting.plugins[0] = super::plugin("csv", module.clone(), Mixed::COLUMNS);
     let service = house.start(&setting).await;

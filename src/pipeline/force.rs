@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::Orders;
 use super::outage::Outage;
 use super::prepare::Recipe;
+use super::steps::Toolbox;
 use super::target::Target;
 use crate::clock::{Clock, Instant};
 use crate::config::DeliveryStream;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
-use crate::transform::{Registry, Step};
+use crate::transform::Step;
 
 /// Settings whose steps can be done.
 pub(super) struct InForce {
@@ -36,7 +37,7 @@ impl InForce {
 
 /// Keeps what is in force up to date.
 pub(super) struct Force {
-    registry: Registry,
+    tools: Toolbox,
     clock: Clock,
     now: Option<Arc<InForce>>,
     blocked: Option<Blocked>,
@@ -51,8 +52,9 @@ struct Blocked {
 }
 
 impl Force {
-    pub(super) fn new(registry: Registry, clock: Clock) -> Self {
-        Force { registry, clock, now: None, blocked: None, outage: Outage::default() }
+    pub(super) fn new(tools: Toolbox) -> Self {
+        let clock = tools.clock.clone();
+        Force { tools, clock, now: None, blocked: None, outage: Outage::default() }
     }
 
     /// What is in force, if its steps can be done.
@@ -87,7 +89,7 @@ impl Force {
     /// What is new in force, if anything is.
     async fn make(&self, orders: &Orders) -> Result<Option<InForce>> {
         let (stream, version) = (orders.stream.clone(), orders.version);
-        let steps: Vec<_> = stream.process.iter().map(|step| self.registry.step(step)).collect::<Result<_>>()?;
+        let steps: Vec<_> = stream.process.iter().map(|step| self.tools.registry.step(step)).collect::<Result<_>>()?;
         let before = self.now.as_deref().filter(|now| now.steps == steps);
         if before.is_some_and(|now| now.version == version && Arc::ptr_eq(&now.stream, &stream)) {
             return Ok(None);
@@ -95,7 +97,7 @@ impl Force {
         let target = Target::of(&stream, steps.clone());
         let recipe = match before {
             Some(now) => now.recipe.of(&target),
-            None => Recipe::load(&target, &stream.name, &self.registry).await?,
+            None => Recipe::load(&target, &self.tools).await?,
         };
         Ok(Some(InForce { stream, version, steps, recipe }))
     }
@@ -125,7 +127,7 @@ impl Force {
     /// Waits until [`follow`](Force::follow) has something to do beside new orders.
     pub(super) async fn due(&mut self) {
         let again = self.blocked.as_ref().map(|blocked| blocked.again);
-        let (clock, registry) = (&self.clock, &mut self.registry);
+        let (clock, registry) = (&self.clock, &mut self.tools.registry);
         tokio::select! {
             () = registry.changed() => {}
             () = async {

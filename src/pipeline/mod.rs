@@ -167,13 +167,13 @@ type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 impl Pipeline {
     /// Takes up where the ledger stands: unfinished plans are under way when this returns.
     pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { mut feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } = parts;
+        let Parts { mut feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } =
+            parts;
         let standing = ledger.standing(feed.by()).await?;
         state.stands(&standing);
         feed.resume(standing.ends_of_plans()).await?;
         let name = orders.borrow().stream.name.clone();
-        let tools =
-            Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
+        let tools = Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
         let courier = Arc::new(Courier {
             name,
             reader: feed.reader(),
@@ -431,7 +431,7 @@ impl Pipeline {
         let plan = target::plan(self.feed.by(), now.version, settings, &buffer, &self.courier.workshop.clock);
         let cut = Cut { plan, newest_ms: buffer.newest_ms, bytes: buffer.bytes };
         if now.recipe.calls_functions() {
-            self.stagings.push(&self.courier, cut);
+            self.stagings.push(&self.courier, cut, now.recipe.clone());
             return Ok(());
         }
         self.plan(cut, ready).await
@@ -453,7 +453,7 @@ impl Pipeline {
 
     /// Has the functions of the oldest plan called anew, whose file is lost.
     fn restage(&mut self, id: PlanId) {
-        let job = stage::job(&self.courier, self.standing.unfinished[0].1.clone());
+        let job = stage::job(&self.courier, self.standing.unfinished[0].1.clone(), 0, None);
         self.under_way.push_front(Box::pin(async move {
             job.await.map_or(Outcome::Left, |finished| Outcome::Restaged(id, finished))
         }));
@@ -462,8 +462,13 @@ impl Pipeline {
     /// Makes the oldest plan anew under its own keys, to deliver what was staged now.
     async fn replace(&mut self, old: PlanId, finished: Finished) -> Result<()> {
         let plan = self.standing.unfinished[0].1.clone();
+        let lost = staged_file(&plan)?;
         let plan = Target::of_plan(&plan)?.with_staged(plan, finished.keep());
-        self.supersede(old, plan).await
+        self.supersede(old, plan).await?;
+        if let Some(lost) = lost {
+            self.courier.staging.remove(lost).await;
+        }
+        Ok(())
     }
 
     async fn supersede(&mut self, old: PlanId, plan: Plan) -> Result<()> {

@@ -44,8 +44,9 @@ pub(super) struct Stagings {
 type Job = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
 
 impl Stagings {
-    pub(super) fn push(&mut self, courier: &Arc<Courier>, cut: Cut) {
-        self.jobs.push_back(job(courier, cut.plan.clone()));
+    /// Takes up one more, whose records go through `recipe`.
+    pub(super) fn push(&mut self, courier: &Arc<Courier>, cut: Cut, recipe: Recipe) {
+        self.jobs.push_back(job(courier, cut.plan.clone(), cut.bytes, Some(recipe)));
         self.cuts.push_back(cut);
     }
 
@@ -74,10 +75,12 @@ impl Stagings {
     }
 }
 
-/// Has a plan's records staged, beside everything else; it ends with what is returned.
-pub(super) fn job(courier: &Arc<Courier>, plan: Plan) -> Job {
+/// Has a plan's records, about so many `bytes`, staged beside everything else; it ends with what is returned. Without a
+/// `recipe` the plan's own steps are made ready.
+pub(super) fn job(courier: &Arc<Courier>, plan: Plan, bytes: u64, recipe: Option<Recipe>) -> Job {
     let (courier, name) = (courier.clone(), courier.name.clone());
-    let staging = AbortOnDropHandle::new(tokio::spawn(async move { courier.stage(&plan).await }));
+    let staging = async move { courier.stage(&plan, bytes, recipe.as_ref()).await };
+    let staging = AbortOnDropHandle::new(tokio::spawn(staging));
     Box::pin(async move {
         staging.await.unwrap_or_else(|error| {
             tracing::error!(stream = name, %error, "calling functions panicked");
@@ -88,7 +91,7 @@ pub(super) fn job(courier: &Arc<Courier>, plan: Plan) -> Job {
 
 impl Courier {
     /// Stages the records of `plan` until it is done or the pipeline is told to leave it.
-    async fn stage(&self, plan: &Plan) -> Option<Finished> {
+    async fn stage(&self, plan: &Plan, bytes: u64, recipe: Option<&Recipe>) -> Option<Finished> {
         let mut orders = self.orders.clone();
         let mut pause = limits::RETRY_PAUSE_MIN;
         loop {
@@ -96,7 +99,7 @@ impl Courier {
             let attempt = tokio::select! {
                 biased;
                 () = given_up(&mut orders) => return None,
-                attempt = self.stage_once(plan) => attempt,
+                attempt = self.stage_once(plan, bytes, recipe) => attempt,
             };
             match attempt {
                 Ok(finished) => {
@@ -118,10 +121,13 @@ impl Courier {
         }
     }
 
-    async fn stage_once(&self, plan: &Plan) -> Result<Finished> {
-        let recipe = Recipe::load(&Target::of_plan(plan)?, &self.tools).await?;
+    async fn stage_once(&self, plan: &Plan, bytes: u64, recipe: Option<&Recipe>) -> Result<Finished> {
+        let recipe = match recipe {
+            Some(recipe) => recipe.clone(),
+            None => Recipe::load(&Target::of_plan(plan)?, &self.tools).await?,
+        };
         let (staging, stream) = (self.staging.clone(), plan.stream);
-        let mut draft = blocking(move || staging.begin(stream, limits::READ_BYTES as u64)).await?;
+        let mut draft = blocking(move || staging.begin(stream, bytes)).await?;
         let mut source = Source::of(&self.reader, plan);
         let mut turns = FuturesOrdered::new();
         let mut is_over = false;

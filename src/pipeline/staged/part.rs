@@ -163,8 +163,7 @@ pub(super) mod tests {
             attempts: 4,
             by: by.map(str::to_owned),
         };
-        let refused =
-            |by, text: &String| Refused { record: text.clone().into(), arrived_ms: 7, failure: failure(by) };
+        let refused = |by, text: &String| Refused { record: text.clone().into(), arrived_ms: 7, failure: failure(by) };
         let failed = texts.iter().take(3).enumerate();
         let failed = failed.map(|(at, text)| refused((at < 2).then_some("arn:f"), text)).collect();
         Part { rows, failed, tally: Tally { delivered: texts.len() as u64, failed: 1, ..Tally::default() } }

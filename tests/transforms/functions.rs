@@ -73,13 +73,14 @@ async fn broken_off_at_every_stage_nothing_is_lost_or_twice_and_what_was_staged_
     for round in 0..12 {
         // The store fails in another way and at another object each time; it is broken off while it does, or before.
         let does = [Does::Refuses, Does::LosesAnswer, Does::Hangs][round % 3];
-        let store = Moody::over(
-            house.lake.path(),
-            &given,
-            move |number, _| {
-                if number >= round % 5 { does } else { Does::Well }
-            },
-        );
+        let store =
+            Moody::over(
+                house.lake.path(),
+                &given,
+                move |number, _| {
+                    if number >= round % 3 * 6 + round % 5 { does } else { Does::Well }
+                },
+            );
         let service =
             house.start_into(&setting(&lambda, "size = \"4 KiB\", interval = \"0s\""), Stores::fixed(store)).await;
         for _ in 0..4 {
@@ -97,9 +98,11 @@ async fn broken_off_at_every_stage_nothing_is_lost_or_twice_and_what_was_staged_
         }
         service.stop(Duration::ZERO).await.unwrap();
     }
-    let store =
-        Moody::over(house.lake.path(), &given, |number, _| [Does::Well, Does::Refuses, Does::LosesAnswer][number % 3]);
-    let service = house.start_into(&setting(&lambda, SMALL), Stores::fixed(store)).await;
+    // Of five creations in a row two succeed one after the other: an object's and its error output's.
+    let moods = [Does::Well, Does::Refuses, Does::LosesAnswer, Does::Well, Does::Well];
+    let store = Moody::over(house.lake.path(), &given, move |number, _| moods[number % 5]);
+    let service =
+        house.start_into(&setting(&lambda, "size = \"32 KiB\", interval = \"0s\""), Stores::fixed(store)).await;
     let web = until(&service, "web", |web| web.backlog_records == 0).await;
     let share = count as u64 / 10;
     assert_eq!((web.delivered, web.failed, web.dropped), (8 * share, share, share));
@@ -185,8 +188,8 @@ async fn a_function_that_is_down_is_seen_and_its_records_go_to_the_error_output(
     let failing = seen(&|web| web["state"] == "failing").await;
     let said = failing["last_error"].as_str().unwrap();
     assert!(said.contains("function \"f\"") && said.contains("it is down"), "{said}");
-    let done = seen(&|web| web["backlog_records"] == 0).await;
-    assert_eq!((&done["failed"], &done["delivered"], &done["state"]), (&1.into(), &0.into(), &"delivering".into()));
+    let done = seen(&|web| web["backlog_records"] == 0 && web["state"] == "delivering").await;
+    assert_eq!((&done["failed"], &done["delivered"]), (&1.into(), &0.into()));
     let function = &done["functions"][0];
     assert_eq!(
         (&function["calls"], &function["retries"], &function["failed_calls"]),

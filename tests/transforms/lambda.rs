@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 /// What the function does with calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mood {
+pub(super) enum Mood {
     /// Answers.
     Well,
     /// Fails.
@@ -37,7 +37,7 @@ pub enum Mood {
 
 /// A function. A record `poison…` has the status `ProcessingFailed`, one with `drop…` is dropped, every other becomes
 /// `{"text": …, "call": the number of the call}`.
-pub struct Lambda {
+pub(super) struct Lambda {
     url: String,
     seen: Arc<Seen>,
 }
@@ -52,7 +52,7 @@ struct Seen {
 }
 
 impl Lambda {
-    pub async fn start() -> Lambda {
+    pub(super) async fn start() -> Lambda {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/2015-03-31/functions/function/invocations", listener.local_addr().unwrap());
         let seen = Arc::new(Seen {
@@ -78,7 +78,7 @@ impl Lambda {
     }
 
     /// It, as the configuration has it.
-    pub fn plugin(&self, name: &str, retries: u32) -> Plugin {
+    pub(super) fn plugin(&self, name: &str, retries: u32) -> Plugin {
         let kind = PluginKind::Function {
             url: self.url.clone(),
             timeout: Duration::from_secs(60),
@@ -88,22 +88,22 @@ impl Lambda {
         Plugin { name: name.to_owned(), kind, config: BTreeMap::new() }
     }
 
-    pub fn mood(&self, mood: Mood) {
+    pub(super) fn mood(&self, mood: Mood) {
         self.seen.mood.send_replace(mood);
     }
 
     /// How often it was called.
-    pub fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.seen.calls.load(Ordering::SeqCst)
     }
 
     /// How many calls there were at once, at the most.
-    pub fn side_by_side(&self) -> usize {
+    pub(super) fn side_by_side(&self) -> usize {
         self.seen.open_max.load(Ordering::SeqCst)
     }
 
     /// What it was sent.
-    pub fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         self.seen.events.lock().unwrap().clone()
     }
 }
@@ -143,7 +143,7 @@ fn made(record: &Value, call: usize) -> Value {
 
 /// What a store does at one creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Does {
+pub(super) enum Does {
     Well,
     /// Fails before anything is there.
     Refuses,
@@ -154,7 +154,7 @@ pub enum Does {
 }
 
 /// A lake whose creations go as a test wants, and that checks that all attempts at one object bring the same bytes.
-pub struct Moody {
+pub(super) struct Moody {
     lake: LocalDirectory,
     does: Box<dyn Fn(usize, &str) -> Does + Send + Sync>,
     begun: AtomicUsize,
@@ -163,7 +163,7 @@ pub struct Moody {
 
 impl Moody {
     /// `does` is asked for each creation, by its number and its key. What was `given` is shared with earlier stores.
-    pub fn over(
+    pub(super) fn over(
         lake: &Path,
         given: &Arc<Mutex<HashMap<String, Bytes>>>,
         does: impl Fn(usize, &str) -> Does + Send + Sync + 'static,
@@ -205,7 +205,7 @@ impl Destination for Moody {
 }
 
 /// Waits until something is so; a test that waits in vain fails.
-pub async fn so(what: &str, is_so: impl Fn() -> bool) {
+pub(super) async fn so(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..2_400 {
         if is_so() {
             return;

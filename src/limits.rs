@@ -321,6 +321,10 @@ pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
 /// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
 /// one record more as input, a plugin would have to multiply it by dozens.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Modules of plugins that are fetched and compiled at once: each takes its bytes and several times as much to compile.
+pub const MODULES_AT_ONCE: usize = 2;
+/// How long a start waits for the modules of plugins; those of a store that hangs are installed behind it.
+pub const MODULES_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Pause before a plugin's module that could not be fetched or installed is tried again: at first.
 pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(1);
 /// The same after many times.

@@ -3,6 +3,7 @@
 const DIGITS = "0123456789";
 const HEX_OR_COLON = "0123456789abcdefABCDEF:";
 const NO_NAME = ' \t\n\r"\\(),:;<>@[]';
+const WORD = /[\w.]/;
 const IPV4 = /(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\w|\.\w)/y;
 const IPV6 = /[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}(?!\w|\.\w)/iy;
 
@@ -45,12 +46,15 @@ function isEscaped(text, at) {
 }
 
 function maskIpv4(text, at) {
+  const next = text.indexOf(".", at + 1);
+  if (next === -1 || next > at + 4) return undefined;
   const start = startOf(DIGITS, text, at);
   if (isWord(text[start - 1])) return undefined;
   IPV4.lastIndex = start;
   const found = IPV4.exec(text);
-  if (found === null || found.some((number, group) => group > 0 && number > 255)) return undefined;
-  return { start, end: IPV4.lastIndex, masked: `${found[1]}.${found[2]}.${found[3]}.0` };
+  if (found === null) return undefined;
+  const [, a, b, c, d] = found;
+  return Math.max(a, b, c, d) <= 255 ? { start, end: IPV4.lastIndex, masked: `${a}.${b}.${c}.0` } : undefined;
 }
 
 function maskIpv6(text, at) {
@@ -70,5 +74,5 @@ function startOf(characters, text, at) {
 }
 
 function isWord(character) {
-  return character !== undefined && /[\w.]/.test(character);
+  return character !== undefined && WORD.test(character);
 }

@@ -425,8 +425,8 @@ pub const PLUGIN_RESOURCES_MAX: usize = 10_000;
 pub const PLUGIN_KEPT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of output that are free, beside what the ratio grants.
 pub const PLUGIN_OUTPUT_BYTES_FREE: u64 = 64 << 10;
-/// Bytes of the output of all batches that are asked for at once: offsets are 32 bits wide.
-pub const PLUGIN_OUTPUT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the output of all batches that are asked for at once, partition keys included: a chunk, many times over.
+pub const PLUGIN_OUTPUT_BYTES_MAX: u64 = 256 << 20;
 /// Partition keys of one outcome: what dynamic partitioning of Firehose allows.
 pub const PLUGIN_KEYS_MAX: usize = 50;
 /// Bytes of the name of a partition key.

@@ -1,0 +1,232 @@
+// Write a Standpipe transform plugin in JavaScript: records in, rows out, nothing else in sight.
+//
+//     import { plugin } from "./standpipe.js";
+//
+//     class Upper {
+//       transform(batch, out) {
+//         for (const record of batch) out.emit(record, record.text().toUpperCase());
+//       }
+//     }
+//
+//     export const { init, transform } = plugin(Upper);
+//
+// A plugin has no clock, no randomness, no files and no network: the same batch must give the same outcome, because a
+// delivery that crashed is repeated by running it again. What is thrown fails the batch, which is then tried in halves
+// until the record that causes it stands alone; its text is in the service's log.
+import { counter, log as write } from "standpipe:transform/host@1.0.0";
+
+const OK = 0;
+const DROPPED = 1;
+const FAILED = 2;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/// Makes a class the plugin of this module. `new Plugin(facts)` is called once for each instance: what it throws refuses
+/// the configuration. `transform(batch, out)` is called for each batch: every record must be emitted (once or several
+/// times), dropped or failed. `lifetime = "kept"` in the class says that one instance may be given any number of batches,
+/// in any order, because what it remembers has no effect on outcomes; without it there is a new one for every batch.
+export function plugin(Plugin) {
+  let instance;
+  return {
+    init(facts) {
+      try {
+        instance = new Plugin(new Facts(facts));
+      } catch (error) {
+        throw String(error?.message ?? error);
+      }
+      return instance.lifetime ?? "batch";
+    },
+    transform(batch) {
+      const out = new Outcome();
+      try {
+        instance.transform(new Batch(batch), out);
+      } catch (error) {
+        log.error(`${error}\n${error?.stack ?? ""}`);
+        throw error;
+      }
+      return out.finish();
+    },
+  };
+}
+
+/// Writes into the service's log.
+export const log = {
+  debug: (message) => write("debug", String(message)),
+  info: (message) => write("info", String(message)),
+  warn: (message) => write("warn", String(message)),
+  error: (message) => write("error", String(message)),
+};
+
+/// Adds to a counter of the plugin's own, which is exported among the service's metrics.
+export function count(name, by = 1) {
+  counter(name, BigInt(by));
+}
+
+/// Where the plugin runs and how it is configured.
+class Facts {
+  constructor({ deliveryStream, config }) {
+    this.deliveryStream = deliveryStream;
+    this.config = new Map(config);
+  }
+
+  /// A configuration value, or undefined.
+  get(name) {
+    return this.config.get(name);
+  }
+
+  /// A configuration value that must be there.
+  require(name) {
+    if (!this.config.has(name)) throw new Error(`config value "${name}" is missing`);
+    return this.config.get(name);
+  }
+}
+
+/// The records of one call, in order.
+class Batch {
+  constructor(columns) {
+    this.columns = columns;
+    this.length = columns.ends.length;
+  }
+
+  *[Symbol.iterator]() {
+    // Text of ASCII alone is taken apart faster than its bytes are.
+    const all = decoder.decode(this.columns.data);
+    const ascii = all.length === this.columns.data.length ? all : undefined;
+    for (let index = 0; index < this.length; index++) yield new Record(this.columns, index, ascii);
+  }
+}
+
+/// One record.
+class Record {
+  constructor(columns, index, ascii) {
+    this.columns = columns;
+    this.index = index;
+    this.ascii = ascii;
+  }
+
+  /// Its bytes.
+  data() {
+    const { data, ends } = this.columns;
+    return data.subarray(start(ends, this.index), ends[this.index]);
+  }
+
+  /// Its bytes as text; what is no UTF-8 is replaced.
+  text() {
+    const { ends } = this.columns;
+    return this.ascii?.slice(start(ends, this.index), ends[this.index]) ?? decoder.decode(this.data());
+  }
+
+  /// When it arrived, milliseconds since 1970.
+  get arrivedMs() {
+    return Number(this.columns.arrivedMs[this.index]);
+  }
+
+  /// Where it stands in its shard, a BigInt. It rises from record to record, with gaps; user records of one aggregate
+  /// share theirs.
+  get position() {
+    return this.columns.positions[this.index];
+  }
+
+  /// The shard of a record of a data stream; undefined for what was put into the delivery stream itself.
+  get shard() {
+    return this.columns.shards[this.index];
+  }
+
+  /// The partition key of a record of a data stream; undefined for what was put into the delivery stream itself.
+  get key() {
+    const { keyData, keyEnds } = this.columns;
+    if (keyEnds.length === 0) return undefined;
+    return decoder.decode(keyData.subarray(start(keyEnds, this.index), keyEnds[this.index]));
+  }
+}
+
+/// What becomes of a batch. Records are answered in their order; each may become several rows.
+class Outcome {
+  rows = new Column();
+  inputs = [];
+  statuses = [];
+  keys = new Map();
+
+  /// Delivers `data`, text or bytes, for `record`; may be called several times for one record.
+  emit(record, data) {
+    this.add(record, OK, data);
+    return this;
+  }
+
+  /// Gives the row that was just emitted a partition key, for `!{partitionKeyFromLambda:name}` in a prefix. An empty value
+  /// is as good as none.
+  key(name, value) {
+    let column = this.keys.get(name);
+    if (column === undefined) this.keys.set(name, (column = new Column()));
+    column.fill(this.inputs.length - 1);
+    column.push(String(value));
+    return this;
+  }
+
+  /// Leaves `record` out, on purpose: it is counted as dropped.
+  drop(record) {
+    this.add(record, DROPPED, "");
+  }
+
+  /// Sends `record` to the error output as it came, with a message for a person; nothing else of it is delivered.
+  fail(record, message) {
+    this.add(record, FAILED, String(message));
+  }
+
+  add(record, status, data) {
+    this.rows.push(data);
+    this.inputs.push(record.index);
+    this.statuses.push(status);
+  }
+
+  finish() {
+    const keys = [...this.keys].map(([name, column]) => {
+      column.fill(this.inputs.length);
+      return { name, ...column.finish() };
+    });
+    const inputs = Uint32Array.from(this.inputs);
+    const statuses = Uint8Array.from(this.statuses);
+    return { ...this.rows.finish(), inputs, statuses, keys };
+  }
+}
+
+/// Texts or bytes, one after the other, and where each ends.
+class Column {
+  cells = [];
+  allText = true;
+
+  push(cell) {
+    this.allText &&= typeof cell === "string";
+    this.cells.push(cell);
+  }
+
+  /// Adds empty cells until there are `length`.
+  fill(length) {
+    while (this.cells.length < length) this.cells.push("");
+  }
+
+  finish() {
+    if (this.allText) {
+      // All at once: if it is ASCII alone, each text has as many bytes as it has characters.
+      const all = this.cells.join("");
+      const data = encoder.encode(all);
+      if (data.length === all.length) return { data, ends: ends(this.cells) };
+    }
+    const cells = this.cells.map((cell) => (typeof cell === "string" ? encoder.encode(cell) : cell));
+    const cellEnds = ends(cells);
+    const data = new Uint8Array(cellEnds.at(-1) ?? 0);
+    cells.forEach((cell, index) => data.set(cell, start(cellEnds, index)));
+    return { data, ends: cellEnds };
+  }
+}
+
+function start(ends, index) {
+  return index === 0 ? 0 : ends[index - 1];
+}
+
+function ends(cells) {
+  const ends = new Uint32Array(cells.length);
+  let end = 0;
+  for (let index = 0; index < ends.length; index++) ends[index] = end += cells[index].length;
+  return ends;
+}

@@ -384,6 +384,10 @@ pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
+/// Bytes of sample records that `standpipe transform test` takes.
+pub const TRANSFORM_INPUT_BYTES_MAX: u64 = 64 << 20;
+/// Sample records that it also runs alone, to say what each costs.
+pub const TRANSFORM_MEASURED_MAX: usize = 1_000;
 /// Bytes of one line that `tail` reads: the largest record with its key, escaped.
 pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
 

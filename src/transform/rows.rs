@@ -156,6 +156,9 @@ mod tests {
         assert_eq!((some.keys[0].get(0), some.keys[0].get(1), some.origins), ("x", "z", vec![0, 5]));
         assert_eq!(rows.bytes_of(&(1..3)), 1..4);
         let none = rows.filter(|_| false);
-        assert_eq!(none, Rows { keys: vec![KeyColumn { name: "k".into(), ..KeyColumn::default() }], ..Rows::default() });
+        assert_eq!(
+            none,
+            Rows { keys: vec![KeyColumn { name: "k".into(), ..KeyColumn::default() }], ..Rows::default() }
+        );
     }
 }

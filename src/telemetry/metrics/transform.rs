@@ -124,7 +124,8 @@ pub(super) fn encode(all: &All, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
 type Labels<'a> = [(&'static str, &'a str); 2];
 
 fn labelled(all: &All) -> impl Iterator<Item = (Labels<'_>, &TransformMetrics)> {
-    all.iter().map(|((stream, plugin), metrics)| ([("stream", stream.as_str()), ("plugin", plugin.as_str())], &**metrics))
+    all.iter()
+        .map(|((stream, plugin), metrics)| ([("stream", stream.as_str()), ("plugin", plugin.as_str())], &**metrics))
 }
 
 #[cfg(test)]

@@ -166,7 +166,13 @@ mod tests {
     /// Two records, three rows.
     fn good() -> Raw {
         let key = RawColumn { name: "k".into(), data: "aäb".into(), ends: vec![1, 3, 4] };
-        Raw { data: b"abc".into(), ends: vec![1, 1, 3], inputs: vec![0, 0, 1], statuses: vec![0, 0, 1], keys: vec![key] }
+        Raw {
+            data: b"abc".into(),
+            ends: vec![1, 1, 3],
+            inputs: vec![0, 0, 1],
+            statuses: vec![0, 0, 1],
+            keys: vec![key],
+        }
     }
 
     fn fault(change: impl FnOnce(&mut Raw)) -> Fault {

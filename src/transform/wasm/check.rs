@@ -25,7 +25,9 @@ const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 pub(super) fn bytes(module: &[u8], pin: Option<&str>) -> Result<String> {
     if module.len() > PLUGIN_MODULE_BYTES_MAX {
         let bytes = module.len();
-        return Err(Error::invalid(format!("the module has {bytes} bytes, at most {PLUGIN_MODULE_BYTES_MAX} are taken")));
+        return Err(Error::invalid(format!(
+            "the module has {bytes} bytes, at most {PLUGIN_MODULE_BYTES_MAX} are taken"
+        )));
     }
     let sha256 = sha256(module);
     if let Some(pin) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&sha256)) {
@@ -78,9 +80,8 @@ pub(super) fn world(runtime: &Runtime, component: &Component) -> Result<Checked>
 
 fn exports(runtime: &Runtime, kind: &ComponentType) -> Result<()> {
     let function = |name: &str| {
-        kind.exports(&runtime.engine).any(|(export, item)| {
-            export == name && matches!(item.ty, ComponentItem::ComponentFunc(_))
-        })
+        kind.exports(&runtime.engine)
+            .any(|(export, item)| export == name && matches!(item.ty, ComponentItem::ComponentFunc(_)))
     };
     if function("init") && function("transform") {
         return Ok(());
@@ -100,9 +101,8 @@ fn is_offered(import: &str) -> bool {
     let name = import.split_once('@').map_or(import, |(name, _)| name);
     let (_, version) = import.split_once('@').unwrap_or_default();
     if let Some(interface) = name.strip_prefix(PACKAGE) {
-        return matches!(interface, "/types" | "/host") && parse(version).is_some_and(|(major, minor)| {
-            major == VERSION.0 && minor <= VERSION.1
-        });
+        return matches!(interface, "/types" | "/host")
+            && parse(version).is_some_and(|(major, minor)| major == VERSION.0 && minor <= VERSION.1);
     }
     WASI.iter().any(|package| name.starts_with(package)) && parse(version) == Some((0, 2))
 }

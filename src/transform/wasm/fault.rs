@@ -41,7 +41,10 @@ impl Fault {
         }
         // The type of this error is not public; a test holds its words.
         if cause.contains("fuel allocated for hostcalls") {
-            return Fault::new(OUTPUT_TOO_LARGE, "the plugin gave more than the batch's bytes grant: limits.output-ratio");
+            return Fault::new(
+                OUTPUT_TOO_LARGE,
+                "the plugin gave more than the batch's bytes grant: limits.output-ratio",
+            );
         }
         if more_memory {
             return Fault::new(OUT_OF_MEMORY, said("the plugin wanted more than limits.memory", complaint));

@@ -164,7 +164,6 @@ impl<'a> Run<'a> {
     }
 }
 
-
 impl Columns {
     fn fill(&mut self, rows: &Rows, origins: &Origins, range: &Range<usize>) {
         let begin = rows.start_of(range.start);

@@ -21,17 +21,41 @@ const DEEDS: &[(&str, &str)] = &[
     ("(call $answer) (i32.store (i32.const 72) (i32.const 3)) (return (i32.const 64))", "Wasm.InvalidOutput"),
     ("(call $answer) (i32.store (i32.const 84) (i32.const 0)) (return (i32.const 64))", "Wasm.InvalidOutput"),
     ("(call $answer) (i32.store (i32.const 68) (i32.const 0)) (return (i32.const 64))", "Wasm.InvalidOutput"),
-    ("(call $answer) (i32.store (i32.load (i32.const 72)) (i32.const -1)) (return (i32.const 64))", "Wasm.InvalidOutput"),
-    ("(call $answer) (i32.store (i32.load (i32.const 80)) (i32.const 99)) (return (i32.const 64))", "Wasm.InvalidOutput"),
-    ("(call $answer) (i32.store8 (i32.load (i32.const 88)) (i32.const 9)) (return (i32.const 64))", "Wasm.InvalidOutput"),
+    (
+        "(call $answer) (i32.store (i32.load (i32.const 72)) (i32.const -1)) (return (i32.const 64))",
+        "Wasm.InvalidOutput",
+    ),
+    (
+        "(call $answer) (i32.store (i32.load (i32.const 80)) (i32.const 99)) (return (i32.const 64))",
+        "Wasm.InvalidOutput",
+    ),
+    (
+        "(call $answer) (i32.store8 (i32.load (i32.const 88)) (i32.const 9)) (return (i32.const 64))",
+        "Wasm.InvalidOutput",
+    ),
     // No rows at all.
-    ("(call $answer) (memory.fill (i32.const 64) (i32.const 0) (i32.const 40)) (return (i32.const 64))", "Wasm.MissingRecord"),
+    (
+        "(call $answer) (memory.fill (i32.const 64) (i32.const 0) (i32.const 40)) (return (i32.const 64))",
+        "Wasm.MissingRecord",
+    ),
     // All of its memory as data; the same as a thousand times the input.
-    ("(call $answer) (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 120000)) (return (i32.const 64))", "Wasm.OutputTooLarge"),
-    ("(call $answer) (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 70000)) (return (i32.const 64))", "Wasm.OutputTooLarge"),
+    (
+        "(call $answer) (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 120000)) (return (i32.const 64))",
+        "Wasm.OutputTooLarge",
+    ),
+    (
+        "(call $answer) (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 70000)) (return (i32.const 64))",
+        "Wasm.OutputTooLarge",
+    ),
     // Ten million keys that all lie in the same place, and a key whose name is no UTF-8.
-    ("(call $answer) (i32.store (i32.const 96) (i32.const 4096)) (i32.store (i32.const 100) (i32.const 4000)) (return (i32.const 64))", "Wasm.OutputTooLarge"),
-    ("(call $answer) (i32.store8 (i32.const 128) (i32.const 255)) (i32.store (i32.const 132) (i32.const 128)) (i32.store (i32.const 136) (i32.const 1)) (i32.store (i32.const 96) (i32.const 132)) (i32.store (i32.const 100) (i32.const 1)) (return (i32.const 64))", "Wasm.InvalidOutput"),
+    (
+        "(call $answer) (i32.store (i32.const 96) (i32.const 4096)) (i32.store (i32.const 100) (i32.const 4000)) (return (i32.const 64))",
+        "Wasm.OutputTooLarge",
+    ),
+    (
+        "(call $answer) (i32.store8 (i32.const 128) (i32.const 255)) (i32.store (i32.const 132) (i32.const 128)) (i32.store (i32.const 136) (i32.const 1)) (i32.store (i32.const 96) (i32.const 132)) (i32.store (i32.const 100) (i32.const 1)) (return (i32.const 64))",
+        "Wasm.InvalidOutput",
+    ),
 ];
 
 /// `$answer` for one record; `$deeper` recurses for ever.
@@ -67,7 +91,9 @@ async fn guilty_records_stand_alone_whatever_they_do() {
             let said = &outcome.failed.iter().map(|failed| &failed.failure.message).collect::<Vec<_>>();
             assert_eq!(failed(&outcome), [(7, *code), (39, *code)], "{deed} says {said:?}");
             assert_eq!(outcome.rows, innocent, "{deed}");
-            assert!(outcome.failed.iter().all(|failed| failed.failure.attempts > 1 && !failed.failure.message.is_empty()));
+            assert!(
+                outcome.failed.iter().all(|failed| failed.failure.attempts > 1 && !failed.failure.message.is_empty())
+            );
             assert_eq!(run(&plugin, &input), outcome, "the same again: {deed}");
             let (live, kept) = rig.plugins.pool().live();
             assert_eq!(live as usize, kept, "no instance is left behind: {deed}");
@@ -95,7 +121,11 @@ async fn a_search_costs_a_bounded_amount_of_fuel() {
     assert_eq!(failed(&outcome), (0..500).map(|origin| (origin, "Wasm.OutOfFuel")).collect::<Vec<_>>());
     let bound = (PLUGIN_SEARCH_FUEL_FACTOR + 12) * limits.fuel;
     assert!(usage.fuel <= bound && usage.batches < 40, "{usage:?}");
-    assert_eq!(plugin.run_measured(&input.0, &input.1).unwrap(), (outcome, usage), "where it ends depends on nothing else");
+    assert_eq!(
+        plugin.run_measured(&input.0, &input.1).unwrap(),
+        (outcome, usage),
+        "where it ends depends on nothing else"
+    );
 }
 
 #[tokio::test]

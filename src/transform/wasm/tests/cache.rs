@@ -37,12 +37,8 @@ async fn a_later_process_compiles_nothing() {
 #[tokio::test]
 async fn damaged_machine_code_is_made_again() {
     type Damage = fn(&mut Vec<u8>);
-    let damages: [Damage; 4] = [
-        |file| *file.last_mut().unwrap() ^= 1,
-        |file| file[100] ^= 1,
-        |file| file.truncate(1_000),
-        Vec::clear,
-    ];
+    let damages: [Damage; 4] =
+        [|file| *file.last_mut().unwrap() ^= 1, |file| file[100] ^= 1, |file| file.truncate(1_000), Vec::clear];
     let rig = Rig::new();
     let step = rig.install(&Text::default()).await;
     let code = rig.files("cwasm").remove(0);

@@ -40,7 +40,9 @@ pub(super) fn on(first: char, then: &str) -> String {
 
 /// The types of the contract's `types`, as an import of version `version`.
 fn types(version: &str) -> String {
-    let record = |name: &str, fields: &str| format!("(type ${name}' (record {fields})) (export \"{name}\" (type ${name} (eq ${name}')))\n");
+    let record = |name: &str, fields: &str| {
+        format!("(type ${name}' (record {fields})) (export \"{name}\" (type ${name} (eq ${name}')))\n")
+    };
     let list = |name: &str, of: &str| format!("(field \"{name}\" (list {of}))");
     let batch = [
         ("data", "u8"),
@@ -155,7 +157,9 @@ pub(super) fn of_version(text: &Text<'_>, version: &str, transform: &str) -> Vec
              (result i32) {}))",
         text.more, text.init, text.transform
     );
-    let component =
-        format!("(component {} {HOST} {STORE} {main} {LIFT} (export \"{transform}\" (func $transform)))", types(version));
+    let component = format!(
+        "(component {} {HOST} {STORE} {main} {LIFT} (export \"{transform}\" (func $transform)))",
+        types(version)
+    );
     wat::parse_str(&component).unwrap_or_else(|error| panic!("{error}\n{component}"))
 }

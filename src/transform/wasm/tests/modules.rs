@@ -29,7 +29,10 @@ async fn what_is_no_plugin_is_refused_by_name() {
         (good[..good.len() - 9].to_vec(), "cannot be compiled"),
         (text("(component)"), "exports [], not the functions init and transform"),
         (of_version(&Text::default(), "1.0.0", "convert"), "exports [init, convert]"),
-        (of_version(&Text::default(), "2.0.0", "transform"), "built for standpipe:transform@2.0.0: this release offers 1.0"),
+        (
+            of_version(&Text::default(), "2.0.0", "transform"),
+            "built for standpipe:transform@2.0.0: this release offers 1.0",
+        ),
         (of_version(&Text::default(), "1.1.0", "transform"), "built for standpipe:transform@1.1.0"),
         (text(r#"(component (import "wasi:http/types@0.2.0" (instance)))"#), "imports wasi:http/types@0.2.0: only"),
         (text(r#"(component (import "wasi:cli/run@0.3.0" (instance)))"#), "imports wasi:cli/run@0.3.0"),

@@ -37,7 +37,11 @@ async fn counters_count_once_for_each_batch_that_went_well() {
     let poison = on('x', "unreachable");
     let checks = &poison[poison.find("(block").unwrap()..poison.rfind("(call $same").unwrap()];
     let at = transform.rfind("(call $same").unwrap();
-    let both = format!("{} (local.set $i (i32.const 0)) (local.set $at (i32.const 0)) {checks} {}", &transform[..at], &transform[at..]);
+    let both = format!(
+        "{} (local.set $i (i32.const 0)) (local.set $at (i32.const 0)) {checks} {}",
+        &transform[..at],
+        &transform[at..]
+    );
     let plugin = rig.plugin(&Text { init: KEPT, transform: &both, more: DATA }).await;
     let outcome = run(&plugin, &records(&["c", "c", "x", "c"]));
     assert_eq!(outcome.failed.len(), 1);

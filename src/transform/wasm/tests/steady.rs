@@ -100,14 +100,16 @@ async fn a_rust_plugin_masks_drops_fails_and_keys() {
 async fn keys_of_earlier_steps_are_carried_and_set_anew() {
     let rig = Rig::new();
     let step = rig.install_bytes(mask()).await;
-    let plugin = rig.plugins.plugin("web", &Step { limits: Limits { batch_records: 2, ..LIMITS }, ..step }).await.unwrap();
+    let plugin =
+        rig.plugins.plugin("web", &Step { limits: Limits { batch_records: 2, ..LIMITS }, ..step }).await.unwrap();
     let mut input = records(&[
         r#"{"level":"info"}"#,
         r#"{"level":"info","service":"new"}"#,
         r#"{"level":"debug"}"#,
         r#"{"level":"info","service":"newer"}"#,
     ]);
-    let column = |name: &str, data: &str, ends: [u32; 4]| KeyColumn { name: name.into(), data: data.into(), ends: ends.into() };
+    let column =
+        |name: &str, data: &str, ends: [u32; 4]| KeyColumn { name: name.into(), data: data.into(), ends: ends.into() };
     input.0.keys = vec![column("hour", "00112233", [2, 4, 6, 8]), column("service", "abcd", [1, 2, 3, 4])];
     let outcome = run(&plugin, &input);
     assert_eq!(outcome.rows.keys.len(), 2);
@@ -138,7 +140,11 @@ async fn many_threads_share_plugins_and_the_pool_is_bounded() {
         plugins.push(rig.plugins.plugin(&format!("stream-{number}"), &module).await.unwrap());
     }
     let (live, kept) = rig.plugins.pool().live();
-    assert_eq!((live, kept), (PLUGIN_INSTANCES_MAX, PLUGIN_INSTANCES_MAX as usize), "those that waited longest made room");
+    assert_eq!(
+        (live, kept),
+        (PLUGIN_INSTANCES_MAX, PLUGIN_INSTANCES_MAX as usize),
+        "those that waited longest made room"
+    );
     let input = Arc::new(records(&[r#"{"level":"info","service":"pay","ip":"10.1.2.3"}"#; 50]));
     let expected = run(&plugins[0], &input);
     std::thread::scope(|scope| {

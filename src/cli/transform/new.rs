@@ -72,6 +72,7 @@ const RUST: &[File] = &[
     file!("sdk/rust/src/host.rs", "sdk/rust/src/host.rs"),
     file!("sdk/rust/src/outcome.rs", "sdk/rust/src/outcome.rs"),
     file!("sdk/rust/src/testing.rs", "sdk/rust/src/testing.rs"),
+    file!("sdk/rust/src/tests.rs", "sdk/rust/src/tests.rs"),
 ];
 
 const JS: &[File] = &[

@@ -1,6 +1,7 @@
 //! Plugins and functions: which keys belong to which, where modules are and what they are, and within what they must stay.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -243,5 +244,9 @@ fn component(file: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }

@@ -26,7 +26,9 @@ pub(super) fn refuse(request: &Request<'_>, need: &str) -> Result<(), ApiError> 
     let stated = request.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes);
     let mut hosts = request.authority.map(str::as_bytes).into_iter().chain(stated).peekable();
     if hosts.peek().is_none() {
-        return Err(ApiError::access_denied(format!("the request names no host; without {need} it must name this one")));
+        return Err(ApiError::access_denied(format!(
+            "the request names no host; without {need} it must name this one"
+        )));
     }
     match hosts.find(|host| !is_here(host)) {
         None => Ok(()),
@@ -68,8 +70,7 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost_are_here_and_no_other_name() {
-        for host in
-            ["127.0.0.1", "127.0.0.1:4573", "[::1]", "[::1]:4573", "10.1.2.3:80", "localhost", "LocalHost:4573"]
+        for host in ["127.0.0.1", "127.0.0.1:4573", "[::1]", "[::1]:4573", "10.1.2.3:80", "localhost", "LocalHost:4573"]
         {
             assert!(is_here(host.as_bytes()), "{host}");
         }

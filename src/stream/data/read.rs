@@ -141,6 +141,23 @@ impl DataStream {
         }
     }
 
+    /// Waits until there is a record at `position`, for those who follow the definition themselves: it says nothing of a shard
+    /// that is closed or forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` once the stream is gone; `Closed` when the service stops.
+    pub async fn appended(&self, shard: u32, position: u64) -> Result<()> {
+        self.streams.shared.journal.grown(self.shard_id(shard), position).await
+    }
+
+    /// One past the last record that a shard ever had as far as that is still known, also when it is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` once the stream is gone.
+    pub async fn kept_until(&self, shard: u32) -> Result<u64> {
+        Ok(self.streams.shared.journal.extent(self.shard_id(shard)).await?.end)
+    }
+
     /// What the stream is now and one of its shards; a stream that is being made has none yet.
     fn readable(&self, index: u32) -> Result<(Arc<Definition>, Shard)> {
         let all = &self.streams.shared;

@@ -116,7 +116,12 @@ impl DataStream {
         let next = batch.span.end;
         let ended = shard.closed.is_some_and(|closed| next >= closed.end);
         let is_tip = ended || (more_ms.is_none() && next >= self.end(&shard).await?);
-        let since_ms = more_ms.or(last_ms).filter(|_| !is_tip);
+        let since_ms = match more_ms.or(last_ms) {
+            _ if is_tip => None,
+            // Nothing was brought, of what is lost; or of what came in this moment.
+            None => journal.read(id, next, 1).await?.puts.first().map(|records| records.arrived_ms),
+            known => known,
+        };
         let behind_ms = since_ms.map_or(0, |since| self.streams.shared.clock.now_ms().saturating_sub(since));
         Ok(Read { first: batch.span.start, puts: batch.puts, next, behind_ms, ended, missed, damaged })
     }

@@ -5,13 +5,12 @@
 
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::{Document, Wire, address, schema};
 use super::encode::Page;
 use super::{dry_run, rate_exceeded, told};
 use crate::api::access::Gate;
-use crate::api::server::{Answer, Hold, Received, Response};
+use crate::api::server::{Answer, AnswerRoom, Hold, Received, Response};
 use crate::api::{ApiError, Context, wire as http_wire};
 use crate::error::Error;
 use crate::limits::{ANSWER_ROOM_WAIT_MAX, GET_RECORDS_BYTES_MAX, GET_RECORDS_MAX, ITERATOR_TIME_MAX};
@@ -89,14 +88,9 @@ fn date(ms: u64) -> String {
 }
 
 /// Room for the largest answer that `limit` lets through.
-async fn room(
-    context: &Context,
-    hold: &Hold,
-    definition: &Definition,
-    limit: ReadLimit,
-) -> Option<OwnedSemaphorePermit> {
+async fn room(context: &Context, hold: &Hold, definition: &Definition, limit: ReadLimit) -> Option<AnswerRoom> {
     let records = limit.records.saturating_mul(definition.record_bytes_max).min(limit.bytes);
-    let room = context.clock.within(ANSWER_ROOM_WAIT_MAX, hold.answer_room(in_base64(records))).await;
+    let room = context.clock.within(ANSWER_ROOM_WAIT_MAX, hold.answer_room(definition.id, in_base64(records))).await;
     if room.is_none() {
         context.metrics.data_stream(&definition.name).read_throttled_requests.inc();
         tracing::debug!(stream = definition.name, "no room for an answer of GetRecords");
@@ -115,7 +109,7 @@ async fn respond(
     shard: u32,
     definition: &Definition,
     read: &Read,
-    mut room: OwnedSemaphorePermit,
+    mut room: AnswerRoom,
 ) -> Result<Response, ApiError> {
     let found = definition.shard(shard).ok_or_else(|| ApiError::resource_not_found("The shard is not found."))?;
     let mut page = Page::new(wire, found, definition.encryption_key.is_some(), read.first);
@@ -135,7 +129,7 @@ async fn respond(
     let onward = next.as_ref().map(|token| ("NextShardIterator", token.as_bytes()));
     let pieces = page.end(onward, read.behind_ms, &definition.shards);
     let bytes = pieces.iter().map(bytes::Bytes::len).sum::<usize>();
-    drop(room.split(room.num_permits().saturating_sub(bytes)));
+    room.shrink_to(bytes);
     let mut response = http_wire::response(StatusCode::OK, wire.content_type(), "");
     *response.body_mut() = Answer::pieces(pieces).holding(room);
     Ok(response)

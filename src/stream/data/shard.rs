@@ -43,7 +43,7 @@ pub struct Closed {
 
 impl Shard {
     /// The numbers of those that it was made of.
-    pub(in crate::stream) fn parents(&self) -> impl Iterator<Item = u32> + use<> {
+    pub fn parents(&self) -> impl Iterator<Item = u32> + use<> {
         [self.parent, self.adjacent_parent].into_iter().flatten()
     }
 

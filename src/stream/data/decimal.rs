@@ -15,10 +15,10 @@ pub(super) fn write_digits(into: &mut [u8], mut number: u64) {
 /// of four digits, four of two, eight of one. Divisions by 100 and by 10 are multiplications that are exact for numbers
 /// below 10,000 and below 100.
 fn eight_digits(number: u64) -> [u8; 8] {
-    let fours = number / 10_000 | (number % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     let ones = tens | (twos - 10 * tens) << 8;
     (ones | 0x3030_3030_3030_3030).to_le_bytes()
 }

@@ -114,7 +114,8 @@ pub const DATA_NAME_MAX: usize = 128;
 pub const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of records that one GetRecords brings.
 pub const GET_RECORDS_BYTES_MAX: usize = 10 << 20;
-/// Bytes of GetRecords answers held at once, over all connections; a call beyond it waits, then is throttled.
+/// Bytes of GetRecords answers held at once, over all connections, and half of that for one stream; a call beyond it waits, then
+/// is throttled.
 pub const GET_RECORDS_BYTES_IN_FLIGHT_MAX: usize = 128 << 20;
 /// How long a shard iterator and a token of a list are good for.
 pub const ITERATOR_TIME_MAX: Duration = Duration::from_mins(5);

@@ -90,7 +90,7 @@ pub type FromApi = Arc<dyn Fn(&str, &Value) -> Result<DeliveryStream> + Send + S
 ///
 /// A change is durable when its method returns `Ok`, and only then seen by [`get`](Catalog::get) and
 /// [`watch`](Catalog::watch). After an error of [`Kind::Unavailable`](crate::error::Kind::Unavailable) it is not in
-/// force, but may be after a restart, if no other change was stored in between.
+/// force, but may be after a restart that comes before the state as it is could be stored again, which is soon.
 #[derive(Clone)]
 pub struct Catalog {
     seen: watch::Receiver<Snapshot>,

@@ -10,7 +10,6 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: false },
 });
 
-use self::standpipe::transform::types::{Batch, Facts};
 
 /// A plugin on an engine of its own.
 pub struct Bare {

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::names::{self, function_arn};
 use crate::config::{Config, ModulePlace, Plugin, PluginKind, PluginLimits};
 use crate::error::{Error, Kind, Result};
-use crate::limits::{MODULE_BYTES_MAX, TRANSFORM_MEASURED_MAX};
+use crate::limits::{PLUGIN_MODULE_BYTES_MAX, TRANSFORM_MEASURED_MAX};
 use crate::telemetry::metrics::Metrics;
 use crate::transform::function::{Caller, Function, Settings};
 use crate::transform::wasm::{self, Plugins};
@@ -190,8 +190,8 @@ async fn install(
 fn read_module(path: &Path) -> Result<Vec<u8>> {
     let fault = |error| Error::invalid(format!("module {} cannot be read", path.display())).because(error);
     let bytes = fs::metadata(path).map_err(fault)?.len();
-    if bytes > MODULE_BYTES_MAX {
-        let message = format!("module {} has {bytes} bytes, more than {MODULE_BYTES_MAX}", path.display());
+    if bytes > PLUGIN_MODULE_BYTES_MAX as u64 {
+        let message = format!("module {} has {bytes} bytes, more than {PLUGIN_MODULE_BYTES_MAX}", path.display());
         return Err(Error::invalid(message));
     }
     fs::read(path).map_err(fault)

@@ -10,7 +10,6 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: false },
 });
 
-
 /// A plugin on an engine of its own.
 pub struct Bare {
     store: Store<()>,

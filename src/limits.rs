@@ -114,7 +114,8 @@ pub const DATA_NAME_MAX: usize = 128;
 pub const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of records that one GetRecords brings.
 pub const GET_RECORDS_BYTES_MAX: usize = 10 << 20;
-/// Bytes of GetRecords answers held at once, over all connections; a call beyond it waits, then is throttled.
+/// Bytes of GetRecords answers held at once, over all connections, and half of that for one stream; a call beyond it waits, then
+/// is throttled.
 pub const GET_RECORDS_BYTES_IN_FLIGHT_MAX: usize = 128 << 20;
 /// How long a shard iterator and a token of a list are good for.
 pub const ITERATOR_TIME_MAX: Duration = Duration::from_mins(5);
@@ -321,6 +322,10 @@ pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
 /// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
 /// one record more as input, a plugin would have to multiply it by dozens.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Modules of plugins that are fetched and compiled at once: each takes its bytes and several times as much to compile.
+pub const MODULES_AT_ONCE: usize = 2;
+/// How long a start waits for the modules of plugins; those of a store that hangs are installed behind it.
+pub const MODULES_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Pause before a plugin's module that could not be fetched or installed is tried again: at first.
 pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(1);
 /// The same after many times.
@@ -393,6 +398,10 @@ pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
+/// Bytes of sample records that `standpipe transform test` takes.
+pub const TRANSFORM_INPUT_BYTES_MAX: u64 = 64 << 20;
+/// Sample records that it also runs alone, to say what each costs.
+pub const TRANSFORM_MEASURED_MAX: usize = 1_000;
 /// Bytes of one line that `tail` reads: the largest record with its key, escaped.
 pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
 
@@ -506,8 +515,6 @@ pub const PLUGIN_NAME_MAX: usize = 64;
 pub const PLUGINS_MAX: usize = 1_000;
 /// Steps of one delivery stream: AWS has 5.
 pub const PROCESS_STEPS_MAX: usize = 16;
-/// Bytes of a WebAssembly module: a Python component with its interpreter has 18 MB.
-pub const MODULE_BYTES_MAX: u64 = 64 << 20;
 /// Configuration values of one plugin.
 pub const PLUGIN_VALUES_MAX: usize = 64;
 /// Bytes of the name of one.
@@ -520,16 +527,15 @@ pub const PLUGIN_VALUES_BYTES_MAX: usize = 64 << 10;
 pub const PLUGIN_MEMORY_MIN: u64 = 1 << 20;
 /// The usual: JavaScript and Python components were seen with 34 MB.
 pub const PLUGIN_MEMORY_DEFAULT: u64 = 64 << 20;
-/// The most.
-pub const PLUGIN_MEMORY_MAX: u64 = 1 << 30;
 /// Fuel for a start and a batch: the least, some milliseconds' worth.
 pub const PLUGIN_FUEL_MIN: u64 = 1_000_000;
 /// The usual: a loop without end is over in about a tenth of a second.
 pub const PLUGIN_FUEL_DEFAULT: u64 = 100_000_000;
 /// The most: some minutes.
 pub const PLUGIN_FUEL_MAX: u64 = 1_000_000_000_000;
-/// Fuel for each byte, the usual: Python needs some 200 for JSON work, Rust 30.
-pub const PLUGIN_BYTE_FUEL_DEFAULT: u64 = 2_000;
+/// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, Python 3,700, JavaScript 5,000. A loop
+/// without end is over in seconds.
+pub const PLUGIN_BYTE_FUEL_DEFAULT: u64 = 10_000;
 /// The most.
 pub const PLUGIN_BYTE_FUEL_MAX: u64 = 1_000_000;
 /// Bytes of output for each of input, the usual: compressed logs grow to thirty times their size.
@@ -574,10 +580,6 @@ pub const FUNCTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 pub const FUNCTION_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Characters that are kept of what a function says of its failure.
 pub const FUNCTION_DETAIL_CHARS_MAX: usize = 500;
-/// Names of partition keys that the answers of one run may have: Firehose's bound for one record.
-pub const FUNCTION_KEYS_MAX: usize = 50;
-/// Bytes of such a name.
-pub const FUNCTION_KEY_NAME_BYTES_MAX: usize = 128;
 /// Bytes of a value: no object's key can hold a longer one.
 pub const FUNCTION_KEY_VALUE_BYTES_MAX: usize = KEY_BYTES_MAX;
 /// Bytes of the metadata of one answered record.

@@ -98,11 +98,9 @@ impl Service {
         let stopping = CancellationToken::new();
         let installer = Arc::new(Installer::open(config, stores.clone(), clock.clone(), metrics.clone())?);
         let registry = installer.registry();
-        // Before a pipeline starts: its records need not wait then, and it cannot plan with what is forgotten.
-        let is_whole = installer.install().await;
-        installer.forget_old(&catalog, &*ledger).await?;
-        if !is_whole {
-            drop(tokio::spawn(installer.clone().insist(stopping.clone())));
+        // Before a pipeline starts, so that its records need not wait.
+        if !installer.begin(&catalog, &*ledger).await {
+            drop(tokio::spawn(installer.clone().insist(catalog.clone(), ledger.clone(), stopping.clone())));
         }
         let secret = config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal()));
         let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;

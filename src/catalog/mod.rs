@@ -90,7 +90,7 @@ pub type FromApi = Arc<dyn Fn(&str, &Value) -> Result<DeliveryStream> + Send + S
 ///
 /// A change is durable when its method returns `Ok`, and only then seen by [`get`](Catalog::get) and
 /// [`watch`](Catalog::watch). After an error of [`Kind::Unavailable`](crate::error::Kind::Unavailable) it is not in
-/// force, but may be after a restart, if no other change was stored in between.
+/// force, but may be after a restart that comes before the state as it is could be stored again, which is soon.
 #[derive(Clone)]
 pub struct Catalog {
     seen: watch::Receiver<Snapshot>,
@@ -216,19 +216,19 @@ impl Catalog {
     /// That the configuration has the plugins which a stream names. A stream that was stored before its plugin was taken out
     /// is no fault of the whole service: it waits.
     fn check_plugins(&self, stream: &DeliveryStream) -> Result<()> {
-        let unknown = stream.process.iter().find_map(|step| match step {
+        let missing = stream.process.iter().find_map(|step| match step {
             Processor::Plugin { name, .. } if !self.plugins.contains(name) => Some(name),
             Processor::Plugin { .. } | Processor::RequireJson => None,
         });
-        let Some(unknown) = unknown else { return Ok(()) };
+        let Some(missing) = missing else { return Ok(()) };
         // Modules without a name of their own cannot be meant from elsewhere.
-        let named: Vec<_> = self.plugins.iter().filter(|name| !name.contains('/')).map(String::as_str).collect();
-        let known = match named.as_slice() {
+        let all: Vec<_> = self.plugins.iter().filter(|name| !name.contains('/')).map(String::as_str).collect();
+        let known = match all.as_slice() {
             [] => "has no plugins".to_owned(),
-            names => format!("has {}", names.join(", ")),
+            _ => format!("has {}", all.join(", ")),
         };
         Err(Error::invalid(format!(
-            "LambdaArn names the function {unknown}, and the configuration has no [plugin.{unknown}]: it {known}"
+            "LambdaArn names the function {missing}, and the configuration has no [plugin.{missing}]: it {known}"
         )))
     }
 

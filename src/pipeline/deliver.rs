@@ -335,7 +335,9 @@ impl Courier {
             );
         }
         self.metrics().delivery_success.inc_by(tally.objects);
-        codes.iter().for_each(|(code, failed)| self.metrics().failed(code, *failed));
+        for (code, failed) in codes {
+            self.metrics().failed(code, *failed);
+        }
         self.state.delivered(&plan.key, tally, self.clock().now_ms());
     }
 

@@ -140,3 +140,83 @@ impl Force {
         self.hurry();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::sync::watch;
+
+    use super::super::Until;
+    use super::*;
+    use crate::config::{Destination, Processor, Store};
+    use crate::transform::{Known, function};
+
+    fn orders(version: u64, process: Vec<Processor>) -> Orders {
+        let destination = Destination::new(Store::Local { path: "/lake".into() });
+        let stream = DeliveryStream { process, ..DeliveryStream::new("web", destination) };
+        Orders { stream: Arc::new(stream), version, until: Until::Forever }
+    }
+
+    fn plugin() -> Processor {
+        Processor::Plugin { name: "p".to_owned(), config: BTreeMap::new(), retries: None, batch_bytes: None }
+    }
+
+    fn why(force: &Force) -> String {
+        force.fault().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_done_is_said_and_tried_again_after_longer_and_longer_pauses() {
+        let clock = Clock::simulated(1, 0);
+        let (names, now) = watch::channel(Arc::default());
+        let mut force = Force::new(Registry::without_plugins(now), clock.clone());
+        let orders = orders(1, vec![plugin()]);
+        force.follow(&orders).await;
+        assert!(force.now().is_none() && why(&force).contains("\"p\" is not in the configuration"), "{}", why(&force));
+        for pause in [RETRY_PAUSE_MIN, RETRY_PAUSE_MIN * 2, RETRY_PAUSE_MIN * 4] {
+            let before = clock.instant();
+            force.due().await;
+            assert_eq!(clock.instant() - before, pause);
+            force.follow(&orders).await;
+        }
+        names.send_replace(Arc::new([("p".to_owned(), Known::Unusable("it is torn".to_owned()))].into()));
+        let before = clock.instant();
+        force.due().await;
+        assert_eq!(clock.instant(), before, "a change is no reason to wait");
+        force.follow(&orders).await;
+        assert!(why(&force).contains("it is torn"), "{}", why(&force));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_force_follows_settings_and_steps() {
+        let (_names, now) = watch::channel(Arc::default());
+        let mut force = Force::new(Registry::without_plugins(now), Clock::simulated(1, 0));
+        force.follow(&orders(1, vec![Processor::RequireJson])).await;
+        let first = force.now().unwrap().clone();
+        assert_eq!(first.steps, [Step::RequireJson]);
+        force.follow(&orders(1, vec![Processor::RequireJson])).await;
+        let second = force.now().unwrap().clone();
+        assert!(second.makes_the_same_as(&first) && !Arc::ptr_eq(&first, &second), "new credentials, perhaps");
+        force.follow(&orders(1, Vec::new())).await;
+        assert!(!force.now().unwrap().makes_the_same_as(&second), "other steps");
+        force.follow(&orders(2, Vec::new())).await;
+        assert!(force.now().unwrap().version == 2 && force.fault().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_function_cannot_be_called_yet() {
+        let settings = function::Settings {
+            name: "p".to_owned(),
+            url: "http://f".to_owned(),
+            arn: "arn:f".to_owned(),
+            timeout: Duration::from_secs(1),
+            retries: 3,
+            batch_bytes: 9,
+        };
+        let names = Arc::new([("p".to_owned(), Known::Function(settings))].into());
+        let mut force = Force::new(Registry::without_plugins(watch::channel(names).1), Clock::simulated(1, 0));
+        force.follow(&orders(1, vec![plugin()])).await;
+        assert!(force.now().is_none() && why(&force).contains("cannot be called yet"), "{}", why(&force));
+    }
+}

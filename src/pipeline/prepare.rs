@@ -176,6 +176,7 @@ mod tests {
     }
 
     /// Rows of digits become so many rows, other rows fail.
+    #[expect(clippy::unnecessary_wraps, reason = "a fake is of this type")]
     fn multiply(rows: &Rows, _: &Origins) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for row in 0..rows.len() {

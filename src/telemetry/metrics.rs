@@ -175,8 +175,8 @@ type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
 const DURABLE: &[Family<StreamStatus>] = &[
     ("accepted_records", "Records acknowledged since the stream was made", |s| s.accepted),
     ("delivered_records", "DeliveryToS3.Records: records in committed objects", |s| s.delivered),
-    ("unpacked_records", "User records of aggregates in those objects, beyond delivered_records", |s| s.unpacked),
-    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those records as they were put", |s| s.delivered_bytes),
+    ("unpacked_records", "Rows in those objects beyond delivered_records", |s| s.unpacked),
+    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those rows before compression", |s| s.delivered_bytes),
     ("failed_records", "Records in the error output", |s| s.failed),
     ("dropped_records", "Records dropped by a transform", |s| s.dropped),
     ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),

@@ -51,12 +51,12 @@ pub struct StreamStatus {
     pub version: u64,
     /// Records acknowledged; of a data stream, from where its delivery began.
     pub accepted: u64,
-    /// Records in committed objects; one that aggregates several user records counts once, if any of them is there.
+    /// Records in committed objects; one that became several rows counts once, if any of them is there.
     pub delivered: u64,
-    /// User records in committed objects beyond those: the objects hold `delivered + unpacked`.
+    /// Rows in committed objects beyond those, of aggregates or made by plugins: the objects hold `delivered + unpacked`.
     #[serde(default)]
     pub unpacked: u64,
-    /// Bytes of those, as they were put.
+    /// Bytes of those rows, before they are joined and compressed.
     pub delivered_bytes: u64,
     /// Records in the error output.
     pub failed: u64,

@@ -117,13 +117,12 @@ impl Function {
             if batch.rows.end < range.end {
                 waiting.push(batch.rows.end..range.end);
             }
-            match self.answer(&batch).await {
-                Some(verdicts) => gathered.push(verdicts),
-                None => {
-                    let middle = batch.rows.start + batch.rows.len() / 2;
-                    waiting.push(middle..batch.rows.end);
-                    waiting.push(batch.rows.start..middle);
-                }
+            if let Some(verdicts) = self.answer(&batch).await {
+                gathered.push(verdicts);
+            } else {
+                let middle = batch.rows.start + batch.rows.len() / 2;
+                waiting.push(middle..batch.rows.end);
+                waiting.push(batch.rows.start..middle);
             }
         }
         gathered.outcome()

@@ -1,6 +1,7 @@
 //! Plugins and functions: which keys belong to which, where modules are and what they are, and within what they must stay.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,9 @@ use super::Checker;
 use super::destination::{Connection, Written, written};
 use crate::limits::{
     FUNCTION_BATCH_BYTES_DEFAULT, FUNCTION_BATCH_BYTES_MAX, FUNCTION_BATCH_BYTES_MIN, FUNCTION_RETRIES_DEFAULT,
-    FUNCTION_RETRIES_MAX, FUNCTION_TIME_MAX, FUNCTION_TIME_MIN, KEY_BYTES_MAX, MODULE_BYTES_MAX,
-    PLUGIN_BATCH_BYTES_MAX, PLUGIN_BATCH_BYTES_MIN, PLUGIN_BATCH_RECORDS_MAX, PLUGIN_BYTE_FUEL_MAX, PLUGIN_FUEL_MAX,
-    PLUGIN_FUEL_MIN, PLUGIN_MEMORY_MAX, PLUGIN_MEMORY_MIN, PLUGIN_OUTPUT_RATIO_MAX, PLUGINS_MAX,
+    FUNCTION_RETRIES_MAX, FUNCTION_TIME_MAX, FUNCTION_TIME_MIN, KEY_BYTES_MAX, PLUGIN_BATCH_BYTES_MAX,
+    PLUGIN_BATCH_BYTES_MIN, PLUGIN_BATCH_RECORDS_MAX, PLUGIN_BYTE_FUEL_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_MIN,
+    PLUGIN_MEMORY_BYTES_MAX, PLUGIN_MEMORY_MIN, PLUGIN_MODULE_BYTES_MAX, PLUGIN_OUTPUT_RATIO_MAX, PLUGINS_MAX,
 };
 
 /// How every WebAssembly binary begins.
@@ -133,7 +134,7 @@ impl Checker<'_> {
 
     fn module_file(&mut self, path: &At<String>, pin: Option<&At<String>>) -> Option<PathBuf> {
         let file = self.path("module", path)?;
-        let bytes = match read_up_to(&file, MODULE_BYTES_MAX).and_then(|bytes| component(&file, bytes)) {
+        let bytes = match read_up_to(&file, PLUGIN_MODULE_BYTES_MAX as u64).and_then(|bytes| component(&file, bytes)) {
             Ok(bytes) => bytes,
             Err(fault) => {
                 self.findings.add(path.span.clone(), format!("module: {fault}"));
@@ -172,7 +173,7 @@ impl Checker<'_> {
 
     fn limits(&mut self, written: raw::PluginLimits) -> PluginLimits {
         let usual = PluginLimits::default();
-        let memory = self.bytes("memory", written.memory, PLUGIN_MEMORY_MIN..=PLUGIN_MEMORY_MAX);
+        let memory = self.bytes("memory", written.memory, PLUGIN_MEMORY_MIN..=PLUGIN_MEMORY_BYTES_MAX);
         let memory = memory.unwrap_or(usual.memory);
         let fuel = self.number("fuel", written.fuel, PLUGIN_FUEL_MIN..=PLUGIN_FUEL_MAX);
         let fuel_per_byte = self.number("fuel_per_byte", written.fuel_per_byte, 1..=PLUGIN_BYTE_FUEL_MAX);
@@ -243,5 +244,9 @@ fn component(file: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }

@@ -68,7 +68,7 @@ pub(in crate::config) struct Limits {
     /// Fuel, about one unit for each WebAssembly instruction, for the start of an instance and for a batch beside what
     /// its bytes bring: 1000000 to 1000000000000. Default: 100000000.
     pub(in crate::config) fuel: Option<At<u64>>,
-    /// Fuel that each byte of a batch brings: 1 to 1000000. Default: 2000.
+    /// Fuel that each byte of a batch brings: 1 to 1000000. Default: 10000.
     pub(in crate::config) fuel_per_byte: Option<At<u64>>,
     /// Bytes of output for each byte of a batch: 1 to 1000. Default: 32.
     pub(in crate::config) output_ratio: Option<At<u64>>,

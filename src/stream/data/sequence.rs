@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 
+use super::decimal::write_digits;
 use crate::error::{Error, Result};
 
 /// The index of a shard's end.
@@ -97,14 +98,6 @@ impl std::fmt::Display for SequenceNumber {
         let mut digits = Vec::with_capacity(DIGITS);
         self.write(&mut digits);
         f.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
-    }
-}
-
-/// Fills `into` with the last digits of `number`, leading zeros included.
-fn write_digits(into: &mut [u8], mut number: u64) {
-    for digit in into.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::super::Failure;
 use super::invoke::Fault;
 use crate::limits::{
-    FUNCTION_KEY_NAME_BYTES_MAX, FUNCTION_KEY_VALUE_BYTES_MAX, FUNCTION_KEYS_MAX, FUNCTION_METADATA_BYTES_MAX,
+    FUNCTION_KEY_VALUE_BYTES_MAX, FUNCTION_METADATA_BYTES_MAX, PLUGIN_KEY_NAME_BYTES_MAX, PLUGIN_KEYS_MAX,
 };
 
 /// Records beyond those that were asked for which an answer may have, before it is taken for nonsense.
@@ -184,12 +184,12 @@ fn keys(metadata: &RawValue) -> Result<Vec<(String, String)>, String> {
         return Ok(Vec::new());
     };
     let keys = serde_json::Deserializer::from_str(keys).deserialize_map(Texts).map_err(none)?;
-    if keys.len() > FUNCTION_KEYS_MAX {
-        return Err(format!("are more than {FUNCTION_KEYS_MAX}"));
+    if keys.len() > PLUGIN_KEYS_MAX {
+        return Err(format!("are more than {PLUGIN_KEYS_MAX}"));
     }
     for (name, value) in &keys {
-        if name.is_empty() || name.len() > FUNCTION_KEY_NAME_BYTES_MAX {
-            return Err(format!("have a name that has not 1 to {FUNCTION_KEY_NAME_BYTES_MAX} bytes"));
+        if name.is_empty() || name.len() > PLUGIN_KEY_NAME_BYTES_MAX {
+            return Err(format!("have a name that has not 1 to {PLUGIN_KEY_NAME_BYTES_MAX} bytes"));
         }
         if value.len() > FUNCTION_KEY_VALUE_BYTES_MAX {
             return Err(format!("have a value of more than {FUNCTION_KEY_VALUE_BYTES_MAX} bytes"));
@@ -220,7 +220,7 @@ impl<'de> Visitor<'de> for Texts {
             // One more than allowed is enough to be refused.
             if let Some((_, known)) = all.iter_mut().find(|(known, _)| *known == name) {
                 *known = value;
-            } else if all.len() <= FUNCTION_KEYS_MAX {
+            } else if all.len() <= PLUGIN_KEYS_MAX {
                 all.push((name, value));
             }
         }

@@ -4,7 +4,7 @@ use super::super::{Failed, Failure, KeyColumn, Outcome, Rows};
 use super::Settings;
 use super::answer::Verdict;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{FUNCTION_KEYS_MAX, FUNCTION_OUTPUT_BYTES_MAX};
+use crate::limits::{FUNCTION_OUTPUT_BYTES_MAX, PLUGIN_KEYS_MAX};
 
 /// What is known so far.
 pub(super) struct Gathered<'a> {
@@ -84,10 +84,10 @@ impl<'a> Gathered<'a> {
                     names.push(name.clone());
                 }
             }
-            if names.len() > known && names.len() > FUNCTION_KEYS_MAX {
+            if names.len() > known && names.len() > PLUGIN_KEYS_MAX {
                 names.truncate(known);
                 let message =
-                    format!("The records of one batch have more than {FUNCTION_KEYS_MAX} names of partition keys.");
+                    format!("The records of one batch have more than {PLUGIN_KEYS_MAX} names of partition keys.");
                 *verdict = Verdict::Failed(failure("Lambda.InvalidReturnFormat", message));
             }
         }

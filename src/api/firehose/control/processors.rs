@@ -62,12 +62,15 @@ fn step(lambda: &Processor) -> Result<config::Processor> {
              \"arn:aws:lambda:REGION:ACCOUNT:function:NAME\", perhaps with a qualifier"
         ))
     })?;
-    let number = |parameter| lambda.parameter(parameter).and_then(|text| text.trim().parse::<f64>().ok());
+    let parameter = |name| lambda.parameter(name).map(str::trim);
+    let size = parameter("BufferSizeInMBs").and_then(|text| text.parse::<f64>().ok());
+    #[expect(clippy::cast_sign_loss, reason = "it is between 0.2 and 3")]
+    let batch_bytes = size.map(|size| (size * MIB) as u32);
     Ok(config::Processor::Plugin {
         name: name.to_owned(),
         config: std::collections::BTreeMap::new(),
-        retries: number("NumberOfRetries").map(|retries| retries as u32),
-        batch_bytes: number("BufferSizeInMBs").map(|size| (size * MIB) as u32),
+        retries: parameter("NumberOfRetries").and_then(|text| text.parse().ok()),
+        batch_bytes,
     })
 }
 

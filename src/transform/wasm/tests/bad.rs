@@ -59,11 +59,11 @@ const DEEDS: &[(&str, &str)] = &[
 ];
 
 /// `$answer` for one record; `$deeper` recurses for ever.
-const MORE: &str = r#"
+const MORE: &str = r"
   (func $deeper (call $deeper) (call $deeper))
   (global $d (mut i32) (i32.const 0)) (global $b (mut i32) (i32.const 0))
   (global $e (mut i32) (i32.const 0)) (global $n (mut i32) (i32.const 0))
-  (func $answer (drop (call $same (global.get $d) (global.get $b) (global.get $e) (global.get $n))))"#;
+  (func $answer (drop (call $same (global.get $d) (global.get $b) (global.get $e) (global.get $n))))";
 
 fn misdeed(deed: &str) -> String {
     let body = on('x', deed);

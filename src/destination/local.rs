@@ -176,6 +176,7 @@ impl Inner {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             there => there?,
         };
+        // An attempt may have died before it was durable.
         there.sync()?;
         self.make_durable(path.parent().unwrap_or(Path::new("")))?;
         there.len().map(Some)

@@ -213,6 +213,43 @@ async fn a_function_that_is_down_is_seen_and_its_records_go_to_the_error_output(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_staged_for_a_store_that_does_not_exist_goes_to_another() {
+    let (house, lambda) = (House::new(), Lambda::start().await);
+    let store = Moody::over(house.lake.path(), &Given::default(), |_, _| Does::HasNoBucket);
+    let service = house.start_into(&setting(&lambda, SMALL), Stores::fixed(store)).await;
+    put(&service, "web", &records(0..100)).await;
+    until(&service, "web", |web| web.under_way == 4 && web.last_error.is_some()).await;
+    service.stop(Duration::ZERO).await.unwrap();
+    let (calls, staged) = (lambda.calls(), house.staged().len());
+    assert_eq!(staged, 4);
+
+    // Elsewhere, where nothing is called: what is planned is delivered as it was made.
+    let elsewhere = house.lake.path().join("elsewhere");
+    let mut other = Setting::default().stream("web", SMALL, &[]);
+    other.tables = other.tables.replace("LAKE", elsewhere.to_str().unwrap());
+    // The first creation finds no bucket still, as each plan's first does.
+    let store =
+        Moody::over(
+            house.lake.path(),
+            &Given::default(),
+            |number, _| {
+                if number == 0 { Does::HasNoBucket } else { Does::Well }
+            },
+        );
+    let service = house.start_into(&other, Stores::fixed(store)).await;
+    until(&service, "web", |web| web.backlog_records == 0).await;
+    stop(service).await;
+    assert_eq!(lambda.calls(), calls);
+    assert!(house.staged().is_empty(), "{:?}", house.staged());
+    let made = house.lines("web").iter().filter(|line| line.contains("\"call\"")).count();
+    let bare = house.lines("web").iter().filter(|line| !line.contains("\"call\"")).count();
+    assert!(made > 0 && bare > 0, "{made} {bare}");
+    let errors = house.lines("errors").len();
+    let dropped = (0..100 - bare).filter(|number| record(*number).starts_with("drop")).count();
+    assert_eq!(made + bare + errors + dropped, 100, "{made} made, {bare} as they were, {errors} failed");
+}
+
 /// Puts records, has their plan made into a store that `does` so, and stops; then the staged file is treated as `harm` says.
 async fn staged(house: &House, lambda: &Lambda, does: impl Fn(usize, &str) -> Does + Send + Sync + 'static) -> Given {
     let given = Given::default();

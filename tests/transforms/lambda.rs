@@ -20,7 +20,7 @@ use standpipe::config::{Plugin, PluginKind};
 use standpipe::destination::local::LocalDirectory;
 use standpipe::destination::{Body, Created, Destination, ObjectFacts};
 use standpipe::disk::RealDisk;
-use standpipe::error::{Error, Result};
+use standpipe::error::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -147,6 +147,8 @@ pub(super) enum Does {
     Well,
     /// Fails before anything is there.
     Refuses,
+    /// Says that it does not exist itself.
+    HasNoBucket,
     /// Makes the object and answers that it failed.
     LosesAnswer,
     /// Makes the object, then neither it nor anybody else hears of it.
@@ -177,6 +179,9 @@ impl Moody {
 impl Destination for Moody {
     async fn create(&self, key: &str, mut body: Body, facts: ObjectFacts) -> Result<Created> {
         let does = (self.does)(self.begun.fetch_add(1, Ordering::SeqCst), key);
+        if does == Does::HasNoBucket {
+            return Err(Error::new(Kind::NotFound, "there is no such bucket"));
+        }
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&chunk?);
@@ -191,7 +196,7 @@ impl Destination for Moody {
         match does {
             Does::LosesAnswer => Err(Error::unavailable("the answer was lost")),
             Does::Hangs => std::future::pending().await,
-            Does::Well | Does::Refuses => Ok(created),
+            Does::Well | Does::Refuses | Does::HasNoBucket => Ok(created),
         }
     }
 

@@ -218,7 +218,7 @@ async fn what_was_staged_for_a_store_that_does_not_exist_goes_to_another() {
     let (house, lambda) = (House::new(), Lambda::start().await);
     let store = Moody::over(house.lake.path(), &Given::default(), |_, _| Does::HasNoBucket);
     let service = house.start_into(&setting(&lambda, SMALL), Stores::fixed(store)).await;
-    put(&service, "web", &records(0..100)).await;
+    put(&service, "web", &records(0..200)).await;
     until(&service, "web", |web| web.under_way == 4 && web.last_error.is_some()).await;
     service.stop(Duration::ZERO).await.unwrap();
     let (calls, staged) = (lambda.calls(), house.staged().len());
@@ -246,8 +246,8 @@ async fn what_was_staged_for_a_store_that_does_not_exist_goes_to_another() {
     let bare = house.lines("web").iter().filter(|line| !line.contains("\"call\"")).count();
     assert!(made > 0 && bare > 0, "{made} {bare}");
     let errors = house.lines("errors").len();
-    let dropped = (0..100 - bare).filter(|number| record(*number).starts_with("drop")).count();
-    assert_eq!(made + bare + errors + dropped, 100, "{made} made, {bare} as they were, {errors} failed");
+    let dropped = (0..200 - bare).filter(|number| record(*number).starts_with("drop")).count();
+    assert_eq!(made + bare + errors + dropped, 200, "{made} made, {bare} as they were, {errors} failed");
 }
 
 /// Puts records, has their plan made into a store that `does` so, and stops; then the staged file is treated as `harm` says.

@@ -81,7 +81,7 @@ impl Lambda {
     pub(super) fn plugin(&self, name: &str, retries: u32) -> Plugin {
         let kind = PluginKind::Function {
             url: self.url.clone(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             retries,
             batch_bytes: 1 << 20,
         };

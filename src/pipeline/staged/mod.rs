@@ -129,7 +129,7 @@ impl Staging {
         let mut draft = Draft { staging: self.clone(), name, stream, writer: None, rows: 0, tally: Tally::default() };
         let inner = &*self.0;
         let writer = Writer::create(&*inner.disk, &draft.path(), &draft.name, inner.master.as_ref());
-        draft.writer = Some(writer.map_err(|error| draft.failed(error))?);
+        draft.writer = Some(writer.map_err(not_kept)?);
         Ok(draft)
     }
 
@@ -185,7 +185,7 @@ impl Draft {
         let Some(writer) = &mut self.writer else { return Err(Error::new(Kind::Internal, "the file is finished")) };
         let bytes = writer.bytes() + body.len() as u64;
         self.staging.hold(&self.name, self.stream, bytes, |_| 0)?;
-        writer.push(body).map_err(|error| self.failed(error))
+        writer.push(body).map_err(not_kept)
     }
 
     /// Makes the file durable, now that what became of all `positions` is in it: `discarded` are gone with their stream,
@@ -202,7 +202,7 @@ impl Draft {
             disk.sync_dir(Path::new(DIR))?;
             Ok(sha256)
         });
-        let sha256 = finished.map_err(|error| self.failed(error))?;
+        let sha256 = finished.map_err(not_kept)?;
         self.staging.hold(&self.name, self.stream, bytes, |_| 0)?;
         let file = std::mem::take(&mut self.name);
         let staged = Staged { file, bytes, sha256, tally: self.tally };
@@ -211,10 +211,6 @@ impl Draft {
 
     fn path(&self) -> PathBuf {
         path(&(self.name.clone() + UNFINISHED))
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        Error::unavailable(format!("what functions made cannot be kept in {DIR}")).because(error)
     }
 }
 
@@ -263,6 +259,10 @@ impl Parts {
         let Some(body) = self.0.next()? else { return Ok(None) };
         part::decode(&body).map(Some).ok_or_else(|| self.0.damaged("has a part that cannot be read"))
     }
+}
+
+fn not_kept(error: io::Error) -> Error {
+    Error::unavailable(format!("what functions made cannot be kept in {DIR}")).because(error)
 }
 
 fn path(file: &str) -> PathBuf {

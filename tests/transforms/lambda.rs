@@ -155,10 +155,13 @@ pub(super) enum Does {
     Hangs,
 }
 
+/// What a store does at a creation, by its number and its key.
+type Plot = Box<dyn Fn(usize, &str) -> Does + Send + Sync>;
+
 /// A lake whose creations go as a test wants, and that checks that all attempts at one object bring the same bytes.
 pub(super) struct Moody {
     lake: LocalDirectory,
-    does: Box<dyn Fn(usize, &str) -> Does + Send + Sync>,
+    does: Plot,
     begun: AtomicUsize,
     given: Arc<Mutex<HashMap<String, Bytes>>>,
 }

@@ -8,7 +8,7 @@
 //! feed.next -> buffer -> (cut) -> ledger.plan -> deliver -> ledger.commit -> feed.delivered
 //!                 \-> prepare (other threads, while the buffer fills) --/
 //! ```
-//! Where a function is called, what it makes is staged between the cut and the plan (see [`stage`]), and the plan delivers
+//! Where a function is called, what it makes is staged between the cut and the plan (`stage`), and the plan delivers
 //! what was staged.
 //!
 //! One object holds records of all shards, shard by shard in the order of their numbers: so its bytes do not depend on

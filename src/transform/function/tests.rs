@@ -106,7 +106,7 @@ fn settings(url: &str) -> Settings {
         name: "f".into(),
         url: url.into(),
         arn: ARN.into(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         retries: 2,
         batch_bytes: 1 << 20,
     }

@@ -29,7 +29,7 @@ async fn a_later_process_compiles_nothing() {
     assert_eq!(rig.install(&Text::default()).await, step);
     let later = Rig::at(rig.dir.clone());
     let input = records(&["a", "b"]);
-    assert_eq!(run(&*later.plugins.plugin("web", &step).await.unwrap(), &input).rows, input.0);
+    assert_eq!(run(&later.plugins.plugin("web", &step).await.unwrap(), &input).rows, input.0);
     assert_eq!(later.install(&Text::default()).await, step);
     assert_eq!((rig.compiled(), later.compiled()), (1, 0));
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+mod staged;
+
+pub use staged::*;
+
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----
 
 /// Bytes of one record, before base64.

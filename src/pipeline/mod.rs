@@ -8,6 +8,9 @@
 //! feed.next -> buffer -> (cut) -> ledger.plan -> deliver -> ledger.commit -> feed.delivered
 //!                 \-> prepare (other threads, while the buffer fills) --/
 //! ```
+//! Where a function is called, what it makes is staged between the cut and the plan (see [`stage`]), and the plan delivers
+//! what was staged.
+//!
 //! One object holds records of all shards, shard by shard in the order of their numbers: so its bytes do not depend on
 //! which shard was read when, and a shard's records stand behind those of its parents.
 //!
@@ -16,17 +19,22 @@
 mod again;
 mod buffer;
 mod capacity;
+mod chain;
 mod chunk;
 mod deliver;
 mod encoders;
 mod encoding;
 mod failed;
 mod force;
+mod loss;
 mod outage;
 mod prepare;
 mod rows;
+mod stage;
+mod staged;
 mod state;
 mod steps;
+mod supply;
 mod target;
 mod workshop;
 
@@ -37,12 +45,13 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use capacity::Capacity;
+pub use staged::Staging;
 pub use state::{Seen, State};
-pub use target::modules;
+pub use target::{modules, staged_file};
 
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
@@ -54,12 +63,16 @@ use crate::record::{ShardId, StreamId};
 use crate::stream::{Arrival, Event, Feed};
 use crate::telemetry::metrics::StreamMetrics;
 use crate::transform::Registry;
+use crate::transform::function::Caller;
 
 use buffer::Buffer;
 use chunk::Placed;
 use deliver::{Courier, Outcome, Ready};
 use encoding::Encoding;
 use force::{Force, InForce};
+use stage::{Cut, Stagings};
+use staged::Finished;
+use steps::Toolbox;
 use target::Target;
 use workshop::Workshop;
 
@@ -104,6 +117,10 @@ pub struct Parts {
     pub capacity: Capacity,
     /// What the names of plugins stand for.
     pub registry: Registry,
+    /// What functions are told of the stream.
+    pub caller: Caller,
+    /// Where what they make is kept.
+    pub staging: Staging,
     /// What is counted.
     pub metrics: Arc<StreamMetrics>,
     /// What others see.
@@ -133,6 +150,8 @@ pub struct Pipeline {
     unread: VecDeque<Placed>,
     /// Chunks of the buffer that are being encoded; `None` when the buffer is to be encoded at delivery instead.
     encoding: Option<Encoding>,
+    /// Buffers that were cut and are not planned yet, since functions are being called.
+    stagings: Stagings,
     /// Where each shard ended when the buffer's time was over: up to there it is filled on.
     tips: Option<BTreeMap<ShardId, u64>>,
     under_way: FuturesOrdered<Delivery>,
@@ -148,17 +167,22 @@ type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 impl Pipeline {
     /// Takes up where the ledger stands: unfinished plans are under way when this returns.
     pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { mut feed, ledger, stores, clock, capacity, registry, metrics, state, orders } = parts;
+        let Parts { mut feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } =
+            parts;
         let standing = ledger.standing(feed.by()).await?;
         state.stands(&standing);
         feed.resume(standing.ends_of_plans()).await?;
         let name = orders.borrow().stream.name.clone();
+        let tools = Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
         let courier = Arc::new(Courier {
             name,
             reader: feed.reader(),
             stores,
-            workshop: Workshop { capacity, clock: clock.clone(), metrics },
-            registry: registry.clone(),
+            workshop: Workshop { capacity, clock, metrics },
+            tools: tools.clone(),
+            staging,
+            calls: Arc::new(Semaphore::new(limits::FUNCTION_CALLS_PER_STREAM_MAX)),
+            unstaged: outage::Outage::default(),
             state,
             orders: orders.clone(),
             outage: outage::Outage::default(),
@@ -169,11 +193,12 @@ impl Pipeline {
             feed,
             ledger,
             orders,
-            force: Force::new(registry, clock),
+            force: Force::new(tools),
             standing,
             buffer: Buffer::default(),
             unread: VecDeque::new(),
             encoding: None,
+            stagings: Stagings::default(),
             tips: None,
             under_way: FuturesOrdered::new(),
             carried: VecDeque::new(),
@@ -220,7 +245,8 @@ impl Pipeline {
             }
             // What cannot be processed now stays in the journal when the service stops.
             let is_stuck = until == Until::Flushed && self.force.now().is_none();
-            if (last && self.buffer.is_empty() || is_stuck) && self.under_way.is_empty() {
+            let is_idle = self.under_way.is_empty() && self.stagings.is_empty();
+            if (last && self.buffer.is_empty() || is_stuck) && is_idle {
                 break;
             }
             if !self.step().await? {
@@ -243,8 +269,14 @@ impl Pipeline {
             outcome = self.under_way.next(), if !self.under_way.is_empty() => match outcome {
                 Some(Outcome::Done(id, tally)) => self.commit(id, tally).await?,
                 Some(Outcome::Misdirected(id)) => self.redirect(id).await?,
+                Some(Outcome::Lost(id)) => self.restage(id),
+                Some(Outcome::Restaged(id, finished)) => self.replace(id, finished).await?,
                 Some(Outcome::Left) => return Ok(false),
                 None => {}
+            },
+            staged = self.stagings.next(), if !self.stagings.is_empty() => match staged {
+                Some((cut, finished)) => self.plan_staged(cut, finished).await?,
+                None => return Ok(false),
             },
             // The sender is dropped only with the whole service: then the last orders stay.
             Ok(()) = self.orders.changed() => self.force.hurry(),
@@ -311,13 +343,8 @@ impl Pipeline {
 
     /// Forgets shards that are no more and of which nothing is on its way.
     async fn part(&mut self) -> Result<()> {
-        let is_held = |shard: &ShardId| {
-            self.standing.is_under_way(*shard)
-                || self.buffer.holds(*shard)
-                || self.unread.iter().any(|unread| unread.shard == *shard)
-        };
         let free: Vec<_> =
-            self.leaving.iter().filter(|(shard, _)| !is_held(shard)).map(|(s, end)| (*s, *end)).collect();
+            self.leaving.iter().filter(|(shard, _)| !self.holds(**shard)).map(|(s, end)| (*s, *end)).collect();
         let by = self.feed.by();
         for (shard, end) in &free {
             let committed = self.standing.end_of_plans(*shard);
@@ -340,6 +367,14 @@ impl Pipeline {
             self.courier.state.stands(&self.standing);
         }
         Ok(())
+    }
+
+    /// Whether something of a shard is on its way.
+    fn holds(&self, shard: ShardId) -> bool {
+        self.standing.is_under_way(shard)
+            || self.stagings.hold(shard)
+            || self.buffer.holds(shard)
+            || self.unread.iter().any(|unread| unread.shard == shard)
     }
 
     /// Takes records that were read into the buffer, until it is full, and sends whole chunks to be encoded.
@@ -368,9 +403,10 @@ impl Pipeline {
     }
 
     /// Begins to encode with a buffer's first record, and leaves it be for the rest of the buffer when the settings
-    /// have changed, their steps cannot be done, or there is no memory for the result.
+    /// have changed, their steps cannot be done, or there is no memory for the result. Functions are called once, when the
+    /// buffer is cut.
     fn choose_encoding(&mut self) {
-        let now = self.force.now();
+        let now = self.force.now().filter(|now| !now.recipe.calls_functions());
         if self.buffer.oldest_ms.is_none() {
             self.encoding = now.map(|now| Encoding::new(now.clone(), self.courier.workshop.clone()));
         }
@@ -385,16 +421,61 @@ impl Pipeline {
         }
     }
 
-    /// Writes the plan for what is in the buffer, and sends its object on the way.
+    /// Writes the plan for what is in the buffer, and sends its object on the way; where functions are called, once what
+    /// they make is staged.
     async fn cut(&mut self, now: &InForce) -> Result<()> {
         let ready = self.ready(now).await?;
         let buffer = std::mem::take(&mut self.buffer);
         self.tips = None;
         let settings = (&*now.stream, now.steps.clone());
         let plan = target::plan(self.feed.by(), now.version, settings, &buffer, &self.courier.workshop.clock);
+        let cut = Cut { plan, newest_ms: buffer.newest_ms, bytes: buffer.bytes };
+        if now.recipe.calls_functions() {
+            self.stagings.push(&self.courier, cut, now.recipe.clone());
+            return Ok(());
+        }
+        self.plan(cut, ready).await
+    }
+
+    async fn plan(&mut self, Cut { plan, newest_ms, bytes }: Cut, ready: Option<Ready>) -> Result<()> {
         let id = self.ledger.plan(plan.clone()).await?;
         self.standing.unfinished.push((id, plan.clone()));
-        self.send(id, plan, Some(buffer.newest_ms), buffer.bytes, ready);
+        self.send(id, plan, Some(newest_ms), bytes, ready);
+        Ok(())
+    }
+
+    /// Writes the plan for what was staged.
+    async fn plan_staged(&mut self, mut cut: Cut, finished: Finished) -> Result<()> {
+        // Kept before the plan is written: after an error nobody knows whether it was.
+        cut.plan = Target::of_plan(&cut.plan)?.with_staged(cut.plan, finished.keep());
+        self.plan(cut, None).await
+    }
+
+    /// Has the functions of the oldest plan called anew, whose file is lost.
+    fn restage(&mut self, id: PlanId) {
+        let job = stage::job(&self.courier, self.standing.unfinished[0].1.clone(), 0, None);
+        self.under_way.push_front(Box::pin(async move {
+            job.await.map_or(Outcome::Left, |finished| Outcome::Restaged(id, finished))
+        }));
+    }
+
+    /// Makes the oldest plan anew under its own keys, to deliver what was staged now.
+    async fn replace(&mut self, old: PlanId, finished: Finished) -> Result<()> {
+        let plan = self.standing.unfinished[0].1.clone();
+        let lost = staged_file(&plan)?;
+        let plan = Target::of_plan(&plan)?.with_staged(plan, finished.keep());
+        self.supersede(old, plan).await?;
+        if let Some(lost) = lost {
+            self.courier.staging.remove(lost).await;
+        }
+        Ok(())
+    }
+
+    async fn supersede(&mut self, old: PlanId, plan: Plan) -> Result<()> {
+        let id = self.ledger.replan(old, plan.clone()).await?;
+        self.standing.unfinished[0] = (id, plan.clone());
+        let delivery = self.delivery(id, plan, None, None);
+        self.under_way.push_front(delivery);
         Ok(())
     }
 
@@ -404,23 +485,23 @@ impl Pipeline {
         let (first, plan) = self.standing.unfinished[0].clone();
         assert_eq!(first, old, "deliveries come back in the order in which they were sent");
         let orders = self.orders.borrow().clone();
-        // Steps that can be done, if those in force cannot: it is the place that is at fault.
+        let Target { process, staged, .. } = Target::of_plan(&plan)?;
+        // Steps that can be done, if those in force cannot: it is the place that is at fault. What is staged stays.
         let steps = match self.force.now() {
-            Some(now) => now.steps.clone(),
-            None => Target::of_plan(&plan)?.process,
+            Some(now) if staged.is_none() && !now.recipe.calls_functions() => now.steps.clone(),
+            _ => process,
         };
         let settings = (&*orders.stream, steps);
-        let plan = target::replan(&plan, orders.version, settings, &self.courier.workshop.clock);
-        let id = self.ledger.replan(old, plan.clone()).await?;
+        let mut plan = target::replan(&plan, orders.version, settings, &self.courier.workshop.clock);
+        if let Some(staged) = staged {
+            plan = Target::of_plan(&plan)?.with_staged(plan, staged);
+        }
         tracing::warn!(
             stream = self.courier.name,
             key = plan.key,
             "a plan's store does not exist, made anew for another"
         );
-        self.standing.unfinished[0] = (id, plan.clone());
-        let delivery = self.delivery(id, plan, None, None);
-        self.under_way.push_front(delivery);
-        Ok(())
+        self.supersede(old, plan).await
     }
 
     fn send(&mut self, id: PlanId, plan: Plan, newest_ms: Option<u64>, bytes: u64, ready: Option<Ready>) {
@@ -449,6 +530,9 @@ impl Pipeline {
         let plan = self.standing.finish_first(&tally);
         self.carried.pop_front();
         self.courier.state.stands(&self.standing);
+        if let Some(file) = staged_file(&plan)? {
+            self.courier.staging.remove(file).await;
+        }
         tracing::debug!(stream = self.courier.name, key = plan.key, records = tally.delivered, "object committed");
         for span in &plan.spans {
             self.feed.delivered(span.shard, span.end).await?;
@@ -470,8 +554,11 @@ impl Pipeline {
         self.buffer.is_full(&self.orders.borrow().stream.buffer)
     }
 
+    /// Whether one more object may be on its way. What need not be staged waits for what is: plans are written in order.
     fn has_room(&self) -> bool {
-        self.under_way.len() < limits::UPLOADS_PER_PIPELINE_MAX
+        let calls = self.force.now().is_some_and(|now| now.recipe.calls_functions());
+        let is_next = calls || self.stagings.is_empty();
+        is_next && self.under_way.len() + self.stagings.len() < limits::UPLOADS_PER_PIPELINE_MAX
     }
 
     /// Whether everything that is in the journal is in the buffer or under way; unless the pipeline is `ending`, all that
@@ -490,9 +577,11 @@ impl Pipeline {
     }
 
     fn publish(&self) {
-        let carried = self.carried.iter().filter_map(|(oldest, _)| *oldest).min();
-        let oldest = carried.or(self.buffer.oldest_ms);
-        let bytes = self.buffer.bytes + self.carried.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let planned = self.carried.iter().filter_map(|(oldest, _)| *oldest).min();
+        let staging = self.stagings.carried().map(|(oldest, _)| oldest).min();
+        let oldest = planned.or(staging).or(self.buffer.oldest_ms);
+        let carried = self.carried.iter().map(|(_, bytes)| *bytes).chain(self.stagings.carried().map(|(_, b)| b));
+        let bytes = self.buffer.bytes + carried.sum::<u64>();
         self.courier.state.holds(oldest, bytes, self.under_way.len());
         let fault = self.feed.fault().or_else(|| self.force.fault());
         self.courier.state.reads(self.feed.ahead(), fault, self.courier.workshop.clock.now_ms());

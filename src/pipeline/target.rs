@@ -17,6 +17,7 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
+use super::staged::Staged;
 
 /// The part of the destination's settings that is written into a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub(super) struct Target {
     /// What becomes of records before they are joined, in order: each step with all that its outcomes depend on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<Step>,
+    /// What became of them, where a function was called: it is delivered, and the steps are not done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -117,6 +121,7 @@ impl Target {
             // As Firehose does with what it reads from Kinesis; what is put into it directly is left as it is.
             unpack: stream.source != Source::Direct,
             process: steps,
+            staged: None,
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -129,6 +134,15 @@ impl Target {
             let message = format!("the plan for {} has a target that this program does not understand", plan.key);
             Error::new(Kind::Corrupt, message).because(error)
         })
+    }
+
+    /// The same plan, to deliver what was staged.
+    pub(super) fn with_staged(self, plan: Plan, staged: Staged) -> Plan {
+        Plan { target: Target { staged: Some(staged), ..self }.to_value(), ..plan }
+    }
+
+    fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a target is plain data")
     }
 
     /// How objects are encoded.
@@ -179,6 +193,14 @@ pub fn modules(plan: &Plan) -> Result<Vec<String>> {
     Ok(steps.into_iter().filter_map(module).collect())
 }
 
+/// The staged file that `plan` needs to be carried out, if it needs one.
+///
+/// # Errors
+/// When the plan is of another version of this program: then it cannot be known.
+pub fn staged_file(plan: &Plan) -> Result<Option<String>> {
+    Ok(Target::of_plan(plan)?.staged.map(|staged| staged.file))
+}
+
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
 pub(super) fn plan(
     id: StreamId,
@@ -220,7 +242,7 @@ pub(super) fn replan(plan: &Plan, version: u64, (stream, steps): (&DeliveryStrea
         key: destination.prefix.evaluate(facts) + &name(extension),
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
-        target: serde_json::to_value(&target).expect("a target is plain data"),
+        target: target.to_value(),
         ..plan.clone()
     }
 }

@@ -90,9 +90,39 @@ pub struct StreamStatus {
     pub last_error_ms: Option<u64>,
     /// `delivering`, `failing` or `starting`.
     pub state: String,
+    /// The functions that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionStatus>,
     /// Where its records are copied from, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
+}
+
+/// How the calls of one function go. Counts are since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Calls that came to an end, retries included.
+    pub calls: u64,
+    /// Of those, how many repeated one that had failed.
+    pub retries: u64,
+    /// How many failed.
+    pub failed_calls: u64,
+    /// How long calls took, all together.
+    pub seconds: f64,
+    /// Why the last call failed, if it did.
+    pub last_error: Option<String>,
+    /// When it was, milliseconds since 1970.
+    pub last_error_ms: Option<u64>,
+}
+
+impl FunctionStatus {
+    /// Why its last call failed, and when, if it did.
+    pub fn fault(&self) -> Option<(String, u64)> {
+        let why = self.last_error.as_ref()?;
+        Some((format!("a call of the function {:?} failed: {why}", self.name), self.last_error_ms?))
+    }
 }
 
 /// How the copying from elsewhere goes. Counts are since the start of the process.

@@ -33,6 +33,7 @@ use super::{Origins, Outcome, Rows};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::limits::{FUNCTION_PAUSE_MAX, FUNCTION_PAUSE_MIN};
+use crate::telemetry::metrics::FunctionMetrics;
 
 use answer::Verdict;
 use gather::Gathered;
@@ -75,24 +76,31 @@ struct Inner {
     settings: Settings,
     caller: Caller,
     clock: Clock,
+    metrics: Arc<FunctionMetrics>,
     invoker: Invoker,
     /// The first pause after a failed call; it doubles.
     pause: Duration,
 }
 
 impl Function {
-    /// A function. The credentials of the AWS chain are not used: nothing is signed. For `https` the system's certificates
+    /// A function whose calls are counted in `metrics`. The credentials of the AWS chain are not used: nothing is signed. For `https` the system's certificates
     /// are read.
     ///
     /// # Errors
     /// `Invalid` for a URL that is none; `Unavailable` when the certificates cannot be read.
-    pub fn new(settings: Settings, caller: Caller, clock: Clock) -> Result<Self> {
-        Function::with_pause(settings, caller, clock, FUNCTION_PAUSE_MIN)
+    pub fn new(settings: Settings, caller: Caller, clock: Clock, metrics: Arc<FunctionMetrics>) -> Result<Self> {
+        Function::with_pause(settings, caller, clock, metrics, FUNCTION_PAUSE_MIN)
     }
 
-    fn with_pause(settings: Settings, caller: Caller, clock: Clock, pause: Duration) -> Result<Self> {
+    fn with_pause(
+        settings: Settings,
+        caller: Caller,
+        clock: Clock,
+        metrics: Arc<FunctionMetrics>,
+        pause: Duration,
+    ) -> Result<Self> {
         let invoker = Invoker::new(&settings.url)?;
-        Ok(Function(Arc::new(Inner { settings, caller, clock, invoker, pause })))
+        Ok(Function(Arc::new(Inner { settings, caller, clock, metrics, invoker, pause })))
     }
 
     /// What the function makes of `rows`, called in batches, in order. Retries are done when this returns: whatever then is
@@ -122,14 +130,20 @@ impl Function {
 
     /// What becomes of each row of a batch; nothing if the answer is too large and the batch can be halved.
     async fn answer(&self, batch: &Batch) -> Option<Vec<Verdict>> {
-        let Inner { settings, clock, .. } = &*self.0;
+        let Inner { settings, clock, metrics, .. } = &*self.0;
         let mut pause = self.0.pause;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let fault = match self.attempt(batch).await {
+            let began = clock.instant();
+            let answer = self.attempt(batch).await;
+            metrics.called(attempt, clock.instant() - began);
+            let fault = match answer {
                 Ok(body) => match answer::judge(&batch.ids, &body, attempt) {
-                    Ok(verdicts) => return Some(verdicts),
+                    Ok(verdicts) => {
+                        metrics.answered();
+                        return Some(verdicts);
+                    }
                     Err(fault) => fault,
                 },
                 Err(Trouble::TooLarge) if batch.rows.len() > 1 => return None,
@@ -138,6 +152,7 @@ impl Function {
             };
             let again = attempt <= settings.retries;
             let Fault { code, detail, .. } = &fault;
+            metrics.failed(code, detail, clock.now_ms());
             tracing::warn!(function = settings.name, attempt, again, code, detail, "a call of the function failed");
             if !again {
                 return Some(vec![Verdict::Failed(fault.failure(attempt)); batch.rows.len()]);

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::{GRACE, House, Mixed, Setting, example, put, stop, until};
 
-fn firehose(app: &App) -> aws_sdk_firehose::Client {
+pub(super) fn firehose(app: &App) -> aws_sdk_firehose::Client {
     let config = aws_sdk_firehose::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -35,7 +35,7 @@ fn kinesis(app: &App) -> aws_sdk_kinesis::Client {
 }
 
 /// The body of what the console answers.
-async fn console(app: &App, path: &str) -> String {
+pub(super) async fn console(app: &App, path: &str) -> String {
     let mut connection = TcpStream::connect(app.admin_addr()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: console\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use standpipe::config::{Plugin, PluginKind};
+use standpipe::config::PluginKind;
 
 use super::{House, Mixed, Setting, example, put, status, stop, until};
 
@@ -63,15 +63,6 @@ async fn a_pin_that_does_not_match() {
     let PluginKind::Wasm { sha256, .. } = &mut broken.plugins[1].kind else { panic!() };
     *sha256 = Some("0".repeat(64));
     waits(&House::new(), broken, "plugin \"mask\" cannot be installed", Mixed::setting(SMALL)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_function_is_not_called_yet() {
-    let mut broken = Mixed::setting(SMALL);
-    let url = "http://127.0.0.1:9/2015-03-31/functions/function/invocations".to_owned();
-    let kind = PluginKind::Function { url, timeout: Duration::from_secs(1), retries: 0, batch_bytes: 1 << 20 };
-    broken.plugins[1] = Plugin { name: "mask".to_owned(), kind, config: BTreeMap::new() };
-    waits(&House::new(), broken, "cannot be called yet", Mixed::setting(SMALL)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 
 mod counts;
 mod faults;
+mod functions;
+mod lambda;
 mod restarts;
 
 use std::collections::BTreeMap;

@@ -243,7 +243,7 @@ async fn call(
         source_arn: None,
     };
     let name = settings.name.clone();
-    let function = Function::new(settings, caller, clock.clone())?;
+    let function = Function::new(settings, caller, clock.clone(), Arc::default())?;
     let began = clock.instant();
     let outcome = function.run(rows, origins).await?;
     let took = microseconds(began.elapsed());

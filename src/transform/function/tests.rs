@@ -118,7 +118,7 @@ fn function(settings: Settings) -> Function {
         region: "us-east-1".into(),
         source_arn: None,
     };
-    Function::with_pause(settings, caller, Clock::real(), Duration::from_millis(1)).unwrap()
+    Function::with_pause(settings, caller, Clock::real(), Arc::default(), Duration::from_millis(1)).unwrap()
 }
 
 /// Rows of one origin each.
@@ -471,8 +471,8 @@ async fn nothing_is_asked_about_nothing() {
 #[test]
 fn certificates_are_read_for_https_alone_and_a_url_must_be_one() {
     let caller = || Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None };
-    assert!(Function::new(settings("https://example.com/f"), caller(), Clock::real()).is_ok());
-    let refused = Function::new(settings("http://a b"), caller(), Clock::real()).err().unwrap();
+    assert!(Function::new(settings("https://example.com/f"), caller(), Clock::real(), Arc::default()).is_ok());
+    let refused = Function::new(settings("http://a b"), caller(), Clock::real(), Arc::default()).err().unwrap();
     assert_eq!(refused.kind(), crate::error::Kind::Invalid);
 }
 

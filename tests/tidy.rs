@@ -198,7 +198,9 @@ fn nothing_is_called_that_is_banned() {
     for source in sources() {
         let module = source.module();
         if !source.path.ends_with(ONLY_UNSAFE) {
-            faults.extend(offsets(&source.code, "unsafe {").map(|at| format!("{}: unsafe", source.place(at))));
+            faults.extend(
+                offsets(&source.code, "unsafe {").into_iter().map(|at| format!("{}: unsafe", source.place(at))),
+            );
         }
         for (call, only_in, instead) in BANNED_CALLS {
             let concerned = only_in.is_empty() || module.first().is_some_and(|module| only_in.contains(&&**module));

@@ -6,8 +6,8 @@
 //! kernel's part of disk and socket included. Calls bring what one may: 10,000 records, or 10 MiB. The rates are of
 //! record bytes.
 //!
-//! November 2026, two busy cores, one run, MB/s of a core: from memory 1,177 in JSON and 1,488 in CBOR, from the page
-//! cache 731 and 849.
+//! November 2026, two busy cores, two runs, MB/s of a core: from memory 1,177 and 1,403 in JSON, 1,488 and 1,772 in CBOR,
+//! from the page cache 731 and 715, 849 and 889.
 
 #[path = "../load/calls.rs"]
 #[expect(dead_code, reason = "the load generator takes the rest")]

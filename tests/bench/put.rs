@@ -4,9 +4,10 @@
 //! The whole service side runs on one thread, whose CPU time alone is counted: HTTP, signature, JSON, base64, framing,
 //! write and sync, the kernel's part included. The rates are of record bytes.
 //!
-//! November 2026, two busy cores, medians of 25 turns, two runs: PutRecordBatch 3.8 and 3.7 CPU s/GB; PutRecords to one
-//! shard 1.19 times that, in CBOR 1.04 and 1.13 times; to 4 shards, which are 4 files to sync for each call, 2.17 times.
-//! The same kind against itself differs by up to 0.03.
+//! November 2026, two busy cores, medians of 25 turns, the median of five runs and how far they lie apart: PutRecordBatch
+//! 3.6 CPU s/GB (3.5 to 4.0); PutRecords to one shard 1.16 times that (1.14 to 1.21), in CBOR 1.03 times (0.99 to 1.05);
+//! to 4 shards, which are 4 files to sync for each call, 2.07 times (2.02 to 2.26). The same kind against itself differs
+//! by up to 0.03.
 
 #[path = "../load/calls.rs"]
 #[expect(dead_code, reason = "the load generator takes the rest")]

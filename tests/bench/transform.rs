@@ -22,7 +22,12 @@ use tokio::runtime::Runtime;
 
 #[path = "support/engines.rs"]
 mod engines;
-#[expect(unused_imports, reason = "its own tests are run where it belongs")]
+#[expect(
+    unused_imports,
+    unreachable_pub,
+    clippy::naive_bytecount,
+    reason = "its lints and tests are run where it belongs"
+)]
 #[path = "../../transforms/examples/mask/src/mask.rs"]
 mod mask;
 mod support;
@@ -83,7 +88,7 @@ fn lines(count: usize) -> (Rows, Origins) {
     let mut random = Random::new(1);
     let mut rows = Rows::default();
     for number in 0..count {
-        let level = if random.next() % 10 == 0 { "debug" } else { "info" };
+        let level = if random.next().is_multiple_of(10) { "debug" } else { "info" };
         let service = ["api", "mail", "web", "search"][(random.next() % 4) as usize];
         let line = format!(
             r#"{{"time":"2026-11-21T08:15:02.250Z","level":"{level}","service":"{service}","ip":"203.0.113.{}","user":"rosa{number}@example.com","path":"/v1/items/{number}","status":200,"trace":"{:016x}{:016x}","message":"handled in time, nothing remarkable"#,

@@ -23,7 +23,7 @@ fn function(more: &str) -> String {
 
 fn hash(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A stream with one step, after `plugins`.
@@ -178,8 +178,8 @@ fn limits_name_their_range() {
 
 #[test]
 fn configuration_values_are_texts_in_bounds() {
-    let many: String = (0..65).map(|number| format!("v{number} = \"x\"\n")).collect();
-    let large: String = (0..17).map(|number| format!("v{number} = \"{}\"\n", "x".repeat(4096))).collect();
+    let many = (0..65).map(|number| format!("v{number} = \"x\"\n")).collect::<Vec<_>>().concat();
+    let large = (0..17).map(|number| format!("v{number} = \"{}\"\n", "x".repeat(4096))).collect::<Vec<_>>().concat();
     each(&[
         (plugin("config = { level = 5 }"), 4, "must be a string, not an integer"),
         (
@@ -200,8 +200,8 @@ fn configuration_values_are_texts_in_bounds() {
 #[test]
 fn steps_fit_what_they_name() {
     let both = format!("{}{}", function(""), plugin(""));
-    let half: String = (0..9).map(|number| format!("v{number} = \"{}\"\n", "x".repeat(4000))).collect();
-    let other: String = (0..9).map(|number| format!("w{number} = \"{}\"\n", "x".repeat(4000))).collect();
+    let half = (0..9).map(|number| format!("v{number} = \"{}\"\n", "x".repeat(4000))).collect::<Vec<_>>().concat();
+    let other = (0..9).map(|number| format!("w{number} = \"{}\"\n", "x".repeat(4000))).collect::<Vec<_>>().concat();
     each(&[
         (step("", "type = \"plugin\""), 6, "missing key \"plugin\": type = \"plugin\" needs it"),
         (step("", "type = \"wasm\""), 6, "missing key \"module\": type = \"wasm\" needs it"),

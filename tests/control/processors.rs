@@ -38,7 +38,7 @@ const ALL: [(&str, &str); 4] = [
     ("BufferIntervalInSeconds", "60"),
 ];
 
-async fn steps(service: &Service, name: &str) -> Vec<Processor> {
+fn steps(service: &Service, name: &str) -> Vec<Processor> {
     service.context.catalog.get(name).expect("the stream is there").stream.process.clone()
 }
 
@@ -54,15 +54,15 @@ async fn a_lambda_processor_names_a_plugin_and_is_described_unchanged() {
         retries: Some(5),
         batch_bytes: Some(512 << 10),
     };
-    assert_eq!(steps(&service, "s").await, [expected]);
+    assert_eq!(steps(&service, "s"), [expected]);
 
     let next = lambda("arn:aws:lambda:eu-west-1:999999999999:function:enrich", &[]);
     service.update("s", "1", next.clone()).await.unwrap();
     assert_eq!(service.destination("s").await["ProcessingConfiguration"], next["ProcessingConfiguration"]);
-    assert_eq!(steps(&service, "s").await, [Processor::plugin("enrich")]);
+    assert_eq!(steps(&service, "s"), [Processor::plugin("enrich")]);
 
     service.update("s", "2", json!({ "ProcessingConfiguration": { "Enabled": false } })).await.unwrap();
-    assert_eq!(steps(&service, "s").await, []);
+    assert_eq!(steps(&service, "s"), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,10 +96,10 @@ async fn a_plugin_that_was_taken_out_is_no_fault_of_the_service() {
     let open = || std::sync::Arc::new(RealDisk::open(dir.path()).unwrap());
     let service = Service::start_on(open(), &with_plugins(Vec::new())).await.unwrap();
     service.create("s", lambda("arn:aws:lambda:us-east-1:123456789012:function:mask", &ALL)).await;
-    let before = steps(&service, "s").await;
+    let before = steps(&service, "s");
     drop(service);
     let service = Service::start_on(open(), &config(Vec::new())).await.unwrap();
-    assert_eq!(steps(&service, "s").await, before);
+    assert_eq!(steps(&service, "s"), before);
     let refused = service.update("s", "1", json!({ "Prefix": "x/" })).await.unwrap_err();
     assert!(refused.message.ends_with("it has no plugins"), "{}", refused.message);
 }
@@ -122,9 +122,9 @@ async fn steps_of_the_file_are_shown_as_lambda_processors() {
         &[("RoleArn", "arn:aws:iam::123456789012:role/standpipe"), ("NumberOfRetries", "7"), ("BufferSizeInMBs", "1")],
     );
     assert_eq!(shown["ProcessingConfiguration"], expected["ProcessingConfiguration"]);
-    let before = steps(&service, "f").await;
+    let before = steps(&service, "f");
     drop(service);
     // It vanished from the file: it drains as it was.
     let service = Service::start_on(open(), &with_plugins(Vec::new())).await.unwrap();
-    assert_eq!(steps(&service, "f").await, before);
+    assert_eq!(steps(&service, "f"), before);
 }

@@ -2,13 +2,15 @@
 
 const EIGHT_DIGITS: u64 = 100_000_000;
 
-/// Fills `into` with the last digits of `number`, leading zeros included.
-pub(super) fn write_digits(into: &mut [u8], mut number: u64) {
-    for part in into.rchunks_mut(8) {
-        let digits = eight_digits(number % EIGHT_DIGITS);
-        part.copy_from_slice(&digits[8 - part.len()..]);
+/// The last `N` digits of `number`, leading zeros included; at most 24.
+#[inline]
+pub(super) fn digits<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut digits = [[0; 8]; 3];
+    for eight in digits.iter_mut().rev() {
+        *eight = eight_digits(number % EIGHT_DIGITS);
         number /= EIGHT_DIGITS;
     }
+    *digits.as_flattened().last_chunk().expect("nobody asks for more than 24 digits")
 }
 
 /// The digits of a number below 10^8. Each step halves all parts of it at once, the higher half to the lower byte: two
@@ -29,30 +31,27 @@ mod tests {
 
     use super::*;
 
-    fn written(digits: usize, number: u64) -> String {
-        let mut out = vec![b'x'; digits];
-        write_digits(&mut out, number);
-        String::from_utf8(out).unwrap()
+    fn written<const N: usize>(number: u64) -> String {
+        String::from_utf8(digits::<N>(number).to_vec()).unwrap()
     }
 
     #[test]
     fn leading_zeros_stand_and_what_has_no_place_is_cut() {
-        let table = [(0, 0, ""), (1, 7, "7"), (3, 7, "007"), (12, 71, "000000000071"), (8, 123_456_789, "23456789")];
-        for (digits, number, expected) in table {
-            assert_eq!(written(digits, number), expected);
-        }
+        assert_eq!([written::<0>(0), written::<1>(7), written::<3>(7)], ["", "7", "007"]);
+        assert_eq!([written::<12>(71), written::<8>(123_456_789)], ["000000000071", "23456789"]);
+        assert_eq!(written::<24>(u64::MAX), "000018446744073709551615");
         // Every pair of four digits, so every division by 100 and by 10.
         for four in 0..10_000 {
             let number = four * 10_000 + (9_999 - four);
-            assert_eq!(written(8, number), format!("{number:08}"));
+            assert_eq!(written::<8>(number), format!("{number:08}"));
         }
     }
 
     proptest! {
         #[test]
         fn digits_are_those_of_the_formatter(number: u64) {
-            prop_assert_eq!(written(20, number), format!("{number:020}"));
-            prop_assert_eq!(written(19, number / 10), format!("{:019}", number / 10));
+            prop_assert_eq!(written::<20>(number), format!("{number:020}"));
+            prop_assert_eq!(written::<19>(number / 10), format!("{:019}", number / 10));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decimal::write_digits;
+use super::decimal::digits;
 use super::hash::HashRange;
 use super::sequence::{INDEX_END, SequenceNumber};
 use crate::error::{Error, Kind, Result};
@@ -76,7 +76,7 @@ pub fn shard_name(index: u32) -> String {
 /// Appends the name of a shard; called for each record of an answer.
 pub fn write_shard_name(index: u32, out: &mut Vec<u8>) {
     let mut name = *b"shardId-000000000000";
-    write_digits(&mut name[8..], u64::from(index));
+    name[8..].copy_from_slice(&digits::<12>(u64::from(index)));
     out.extend_from_slice(&name);
 }
 

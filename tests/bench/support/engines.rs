@@ -11,14 +11,14 @@ wasmtime::component::bindgen!({
 });
 
 /// A plugin on an engine of its own.
-pub struct Bare {
+pub(crate) struct Bare {
     store: Store<()>,
     calls: Transform,
 }
 
 impl Bare {
     /// Every way to limit that there is, by name.
-    pub fn all(module: &[u8]) -> Vec<(&'static str, Bare)> {
+    pub(crate) fn all(module: &[u8]) -> Vec<(&'static str, Bare)> {
         type Change = fn(&mut Config);
         let ways: [(&str, Change); 5] = [
             ("no limits", |_| ()),
@@ -51,7 +51,7 @@ impl Bare {
     }
 
     /// Gives it all rows as one batch.
-    pub fn run(&mut self, rows: &Rows, origins: &Origins) -> usize {
+    pub(crate) fn run(&mut self, rows: &Rows, origins: &Origins) -> usize {
         _ = self.store.set_fuel(u64::MAX);
         let batch = Batch {
             data: &rows.data,

@@ -103,8 +103,7 @@ struct Sizes(Vec<u32>);
 
 impl Sizes {
     fn of(records: &crate::record::Records) -> Self {
-        let key = |index| records.keys.as_ref().map_or(0, |keys| keys.get(index).len());
-        Sizes((0..records.len()).map(|index| (records.get(index).len() + key(index)) as u32).collect())
+        Sizes(records.sizes().map(|bytes| bytes as u32).collect())
     }
 }
 

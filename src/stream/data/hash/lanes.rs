@@ -1,8 +1,13 @@
 //! MD5 (RFC 1321) of short texts, several side by side: each of its steps waits for the one before, so one text alone
-//! leaves most of a core idle. Plain loops over the lanes, which the compiler makes vector instructions of.
+//! leaves most of a core idle.
+//!
+//! All steps stand in one loop over the lanes, which the compiler makes vector instructions of: four lanes at once, and
+//! those of both halves in turns. It does not where the loop over the lanes is inside the one over the steps, which
+//! takes three times as long.
 
 /// Texts at once.
 pub(super) const LANES: usize = 8;
+const HALF: usize = LANES / 2;
 /// Bytes of a text that fits one block with its padding.
 pub(super) const BYTES_MAX: usize = BLOCK_BYTES - 9;
 
@@ -10,6 +15,8 @@ const BLOCK_BYTES: usize = 64;
 
 /// One number of each text.
 type Lane = [u32; LANES];
+/// The state of one text.
+type State = [u32; 4];
 
 const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 /// 2^32 times the sine of 1 to 64, without its sign.
@@ -84,11 +91,7 @@ const SINES: [u32; 64] = [
 /// nothing.
 pub(super) fn digests(texts: &[&[u8]]) -> [u128; LANES] {
     let words = words(texts);
-    let mut state = START.map(|word| [word; LANES]);
-    state = quarter(state, &words, 0, [7, 12, 17, 22], |at| at, |b, c, d| d ^ (b & (c ^ d)));
-    state = quarter(state, &words, 1, [5, 9, 14, 20], |at| 5 * at + 1, |b, c, d| c ^ (d & (b ^ c)));
-    state = quarter(state, &words, 2, [4, 11, 16, 23], |at| 3 * at + 5, |b, c, d| b ^ c ^ d);
-    state = quarter(state, &words, 3, [6, 10, 15, 21], |at| 7 * at, |b, c, d| c ^ (b | !d));
+    let state = steps(&words);
     std::array::from_fn(|lane| {
         let word = |at: usize| u128::from(state[at][lane].wrapping_add(START[at]).swap_bytes());
         word(0) << 96 | word(1) << 64 | word(2) << 32 | word(3)
@@ -110,29 +113,56 @@ fn words(texts: &[&[u8]]) -> [Lane; 16] {
     words
 }
 
-/// Sixteen of the 64 steps.
+/// The 64 steps for all lanes.
+fn steps(words: &[Lane; 16]) -> [Lane; 4] {
+    let [mut a, mut b, mut c, mut d] = [[0; LANES]; 4];
+    for lane in 0..HALF {
+        let other = lane + HALF;
+        let (word, other_word) = (|at: usize| words[at][lane], |at: usize| words[at][other]);
+        let (mut one, mut two) = (START, START);
+        (one, two) = (first(one, word), first(two, other_word));
+        (one, two) = (second(one, word), second(two, other_word));
+        (one, two) = (third(one, word), third(two, other_word));
+        (one, two) = (fourth(one, word), fourth(two, other_word));
+        [a[lane], b[lane], c[lane], d[lane]] = one;
+        [a[other], b[other], c[other], d[other]] = two;
+    }
+    [a, b, c, d]
+}
+
+#[inline]
+fn first(state: State, word: impl Fn(usize) -> u32) -> State {
+    quarter(state, 0, [7, 12, 17, 22], word, |b, c, d| d ^ (b & (c ^ d)))
+}
+
+#[inline]
+fn second(state: State, word: impl Fn(usize) -> u32) -> State {
+    quarter(state, 1, [5, 9, 14, 20], |at| word((5 * at + 1) % 16), |b, c, d| c ^ (d & (b ^ c)))
+}
+
+#[inline]
+fn third(state: State, word: impl Fn(usize) -> u32) -> State {
+    quarter(state, 2, [4, 11, 16, 23], |at| word((3 * at + 5) % 16), |b, c, d| b ^ c ^ d)
+}
+
+#[inline]
+fn fourth(state: State, word: impl Fn(usize) -> u32) -> State {
+    quarter(state, 3, [6, 10, 15, 21], |at| word(7 * at % 16), |b, c, d| c ^ (b | !d))
+}
+
+/// Sixteen of the steps.
 #[inline]
 fn quarter(
-    mut state: [Lane; 4],
-    words: &[Lane; 16],
+    mut state: State,
     number: usize,
     turns: [u32; 4],
-    word: impl Fn(usize) -> usize,
+    word: impl Fn(usize) -> u32,
     mix: impl Fn(u32, u32, u32) -> u32,
-) -> [Lane; 4] {
-    for four in 0..4 {
-        for (within, turn) in turns.into_iter().enumerate() {
-            let at = 4 * four + within;
-            let [a, b, c, d] = state;
-            let (word, sine) = (&words[word(at) % 16], SINES[16 * number + at]);
-            let mut next = [0; LANES];
-            for lane in 0..LANES {
-                let mixed = mix(b[lane], c[lane], d[lane]);
-                let sum = a[lane].wrapping_add(mixed).wrapping_add(word[lane]).wrapping_add(sine);
-                next[lane] = b[lane].wrapping_add(sum.rotate_left(turn));
-            }
-            state = [d, next, b, c];
-        }
+) -> State {
+    for at in 0..16 {
+        let [a, b, c, d] = state;
+        let sum = a.wrapping_add(mix(b, c, d)).wrapping_add(word(at).wrapping_add(SINES[16 * number + at]));
+        state = [d, b.wrapping_add(sum.rotate_left(turns[at % 4])), b, c];
     }
     state
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+mod staged;
+
+pub use staged::*;
+
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----
 
 /// Bytes of one record, before base64.
@@ -114,7 +118,8 @@ pub const DATA_NAME_MAX: usize = 128;
 pub const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of records that one GetRecords brings.
 pub const GET_RECORDS_BYTES_MAX: usize = 10 << 20;
-/// Bytes of GetRecords answers held at once, over all connections; a call beyond it waits, then is throttled.
+/// Bytes of GetRecords answers held at once, over all connections, and half of that for one stream; a call beyond it waits, then
+/// is throttled.
 pub const GET_RECORDS_BYTES_IN_FLIGHT_MAX: usize = 128 << 20;
 /// How long a shard iterator and a token of a list are good for.
 pub const ITERATOR_TIME_MAX: Duration = Duration::from_mins(5);
@@ -338,6 +343,10 @@ pub const LANES_ADVANCE_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
 /// one record more as input, a plugin would have to multiply it by dozens.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Modules of plugins that are fetched and compiled at once: each takes its bytes and several times as much to compile.
+pub const MODULES_AT_ONCE: usize = 2;
+/// How long a start waits for the modules of plugins; those of a store that hangs are installed behind it.
+pub const MODULES_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Pause before a plugin's module that could not be fetched or installed is tried again: at first.
 pub const MODULE_RETRY_MIN: Duration = Duration::from_secs(1);
 /// The same after many times.
@@ -410,6 +419,10 @@ pub const PUT_READ_BYTES: usize = 256 << 10;
 /// Calls that `standpipe put` may have under way at once: each holds up to 4 MiB and its base64.
 pub const PUT_CALLS_IN_FLIGHT_MAX: i64 = 64;
 
+/// Bytes of sample records that `standpipe transform test` takes.
+pub const TRANSFORM_INPUT_BYTES_MAX: u64 = 64 << 20;
+/// Sample records that it also runs alone, to say what each costs.
+pub const TRANSFORM_MEASURED_MAX: usize = 1_000;
 /// Bytes of one line that `tail` reads: the largest record with its key, escaped.
 pub const TAIL_LINE_BYTES_MAX: usize = 32 << 20;
 
@@ -438,8 +451,8 @@ pub const PLUGIN_RESOURCES_MAX: usize = 10_000;
 pub const PLUGIN_KEPT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of output that are free, beside what the ratio grants.
 pub const PLUGIN_OUTPUT_BYTES_FREE: u64 = 64 << 10;
-/// Bytes of the output of all batches that are asked for at once: offsets are 32 bits wide.
-pub const PLUGIN_OUTPUT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the output of all batches that are asked for at once, partition keys included: a chunk, many times over.
+pub const PLUGIN_OUTPUT_BYTES_MAX: u64 = 256 << 20;
 /// Partition keys of one outcome: what dynamic partitioning of Firehose allows.
 pub const PLUGIN_KEYS_MAX: usize = 50;
 /// Bytes of the name of a partition key.
@@ -498,6 +511,86 @@ pub const POLL_MAX: Duration = Duration::from_mins(1);
 pub const POLL_DEFAULT: Duration = Duration::from_secs(1);
 /// The longest grace that SIGTERM may give.
 pub const GRACE_MAX: Duration = Duration::from_hours(1);
+
+// ---- what the configuration says of plugins and functions ----
+
+/// Characters of a plugin's name: that of a Lambda function.
+pub const PLUGIN_NAME_MAX: usize = 64;
+/// Plugins and functions of one file: far more than anybody writes.
+pub const PLUGINS_MAX: usize = 1_000;
+/// Steps of one delivery stream: AWS has 5.
+pub const PROCESS_STEPS_MAX: usize = 16;
+/// Configuration values of one plugin.
+pub const PLUGIN_VALUES_MAX: usize = 64;
+/// Bytes of the name of one.
+pub const PLUGIN_VALUE_NAME_BYTES_MAX: usize = 128;
+/// Bytes of one.
+pub const PLUGIN_VALUE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of all of one plugin with their names. Every plan of a stream holds them.
+pub const PLUGIN_VALUES_BYTES_MAX: usize = 64 << 10;
+/// Memory of one instance of a plugin: the least is what the smallest components need.
+pub const PLUGIN_MEMORY_MIN: u64 = 1 << 20;
+/// The usual: JavaScript and Python components were seen with 34 MB.
+pub const PLUGIN_MEMORY_DEFAULT: u64 = 64 << 20;
+/// Fuel for a start and a batch: the least, some milliseconds' worth.
+pub const PLUGIN_FUEL_MIN: u64 = 1_000_000;
+/// The usual: a loop without end is over in about a tenth of a second.
+pub const PLUGIN_FUEL_DEFAULT: u64 = 100_000_000;
+/// The most: some minutes.
+pub const PLUGIN_FUEL_MAX: u64 = 1_000_000_000_000;
+/// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, Python 3,700, JavaScript 5,000. A loop
+/// without end is over in seconds.
+pub const PLUGIN_BYTE_FUEL_DEFAULT: u64 = 10_000;
+/// The most.
+pub const PLUGIN_BYTE_FUEL_MAX: u64 = 1_000_000;
+/// Bytes of output for each of input, the usual: compressed logs grow to thirty times their size.
+pub const PLUGIN_OUTPUT_RATIO_DEFAULT: u32 = 32;
+/// The most: what `deflate` can make of a byte.
+pub const PLUGIN_OUTPUT_RATIO_MAX: u32 = 1_000;
+/// Records in one batch, the usual: a fresh instance for so many costs 14 % (measured).
+pub const PLUGIN_BATCH_RECORDS_DEFAULT: u32 = 500;
+/// The most.
+pub const PLUGIN_BATCH_RECORDS_MAX: u32 = 10_000;
+/// Bytes of records in one batch of a plugin: the least.
+pub const PLUGIN_BATCH_BYTES_MIN: u64 = 1 << 10;
+/// The usual: a chunk of the encoders.
+pub const PLUGIN_BATCH_BYTES_DEFAULT: u64 = 1 << 20;
+/// The most.
+pub const PLUGIN_BATCH_BYTES_MAX: u64 = 16 << 20;
+/// How long one answer of a function may take, at the least.
+pub const FUNCTION_TIME_MIN: Duration = Duration::from_secs(1);
+/// The most, and the usual: Firehose's, so that a function which works there works here.
+pub const FUNCTION_TIME_MAX: Duration = Duration::from_mins(5);
+/// How often a call of a function is repeated: Firehose's default.
+pub const FUNCTION_RETRIES_DEFAULT: u32 = 3;
+/// The most, Firehose's too.
+pub const FUNCTION_RETRIES_MAX: u32 = 300;
+/// Bytes of records in one call of a function before base64: the bounds of Firehose are 0.2 and 3 MB.
+pub const FUNCTION_BATCH_BYTES_MIN: u64 = 200_000;
+/// Firehose's default.
+pub const FUNCTION_BATCH_BYTES_DEFAULT: u64 = 1 << 20;
+/// See [`FUNCTION_BATCH_BYTES_MIN`].
+pub const FUNCTION_BATCH_BYTES_MAX: u64 = 3 << 20;
+/// Bytes of the event and of the answer of one invocation: Lambda's 6 MB, a little less than it allows.
+pub const FUNCTION_BODY_BYTES_MAX: usize = 6_000_000;
+/// Records in one call: with tiny ones that is about what fits.
+pub const FUNCTION_BATCH_RECORDS_MAX: usize = 10_000;
+/// Bytes that a function may make of the rows of one run: it is kept whole until it is delivered.
+pub const FUNCTION_OUTPUT_BYTES_MAX: usize = 256 << 20;
+/// How long a connection to a function may take.
+pub const FUNCTION_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// First pause after a call that failed; it doubles.
+pub const FUNCTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest.
+pub const FUNCTION_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Characters that are kept of what a function says of its failure.
+pub const FUNCTION_DETAIL_CHARS_MAX: usize = 500;
+/// Bytes of a value: no object's key can hold a longer one.
+pub const FUNCTION_KEY_VALUE_BYTES_MAX: usize = KEY_BYTES_MAX;
+/// Bytes of the metadata of one answered record.
+pub const FUNCTION_METADATA_BYTES_MAX: usize = 64 << 10;
+/// Characters of a function's URL.
+pub const FUNCTION_URL_MAX: usize = 2_048;
 
 const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < DISK_BYTES_MIN);

@@ -142,6 +142,12 @@ impl Records {
         &self.data[start_of(&self.ends, index)..self.ends[index] as usize]
     }
 
+    /// The bytes of each record, its key included.
+    pub fn sizes(&self) -> impl Iterator<Item = usize> {
+        let keys = self.keys.as_ref().map_or(&[][..], |keys| &keys.ends);
+        lengths(&self.ends).zip(lengths(keys).chain(std::iter::repeat(0))).map(|(data, key)| data + key)
+    }
+
     /// All records in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
@@ -158,6 +164,11 @@ impl Records {
             keys: self.keys.as_ref().map(|keys| keys.slice(from, to)),
         }
     }
+}
+
+fn lengths(ends: &[u32]) -> impl Iterator<Item = usize> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    ends.iter().zip(starts).map(|(end, start)| (end - start) as usize)
 }
 
 fn start_of(ends: &[u32], index: usize) -> usize {
@@ -191,6 +202,15 @@ pub struct CallId(pub [u8; 16]);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_counts_as_part_of_its_record() {
+        let records = Records::from_slices(7, &["ab", "", "cde"]);
+        let sizes = |records: &Records| records.sizes().collect::<Vec<_>>();
+        assert_eq!(sizes(&records), [2, 0, 3]);
+        let keys = Keys { ends: vec![1, 1, 3], data: Bytes::from_static(b"kxy") };
+        assert_eq!(sizes(&Records { keys: Some(keys), ..records }), [3, 0, 5]);
+    }
 
     #[test]
     fn slices_share_and_rebase() {

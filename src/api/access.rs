@@ -1,7 +1,9 @@
 //! Who may call, and what: keys with their policies, and the tokens of plain ingest.
 //!
 //! One verdict for every call. Without any key the service listens on loopback only (the configuration sees to
-//! that), and everybody who reaches it may do everything.
+//! that), and everybody who reaches it may do everything; but for web pages, see [`page`].
+
+mod page;
 
 use std::sync::Arc;
 
@@ -96,7 +98,7 @@ impl Access {
         if !self.is_open() {
             return self.verifier.claim(request, rules, now_ms).map(Credentials::Signed);
         }
-        refuse_pages(request, "an access key")?;
+        page::refuse(request, "an access key")?;
         Ok(Credentials::None)
     }
 
@@ -104,7 +106,7 @@ impl Access {
     /// there are no keys.
     pub fn ingest<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
         if self.is_open() && self.tokens.is_empty() {
-            refuse_pages(request, "a token")?;
+            page::refuse(request, "a token")?;
             return Ok(Credentials::None);
         }
         let mut values = request.headers.get_all(http::header::AUTHORIZATION).iter();
@@ -118,9 +120,8 @@ impl Access {
 
     /// The same for reading over plain HTTP: with a signature alone, because tokens are for putting.
     pub fn tail<'a>(&self, request: &Request<'a>, rules: &Rules, now_ms: u64) -> Result<Credentials<'a>, ApiError> {
-        let of_a_page = ["origin", "sec-fetch-site"].iter().any(|name| request.headers.contains_key(*name));
-        if self.is_open() && of_a_page {
-            return Err(ApiError::access_denied("requests of web pages (with an Origin header) need a signature"));
+        if self.is_open() {
+            page::refuse_reading(request)?;
         }
         self.aws(request, rules, now_ms)
     }
@@ -187,17 +188,6 @@ impl Access {
         let matches = self.tokens.iter().map(|known| sigv4::same(known.reveal().as_bytes(), token));
         matches.fold(false, |any, this| any | this)
     }
-}
-
-/// Refuses what a browser sends for a page, where nobody has to say who they are. It sends plain text anywhere, also to the
-/// loopback of whoever looks at the page; and everything else to a name that the page's owner can point at this loopback
-/// (DNS rebinding). It says so in this header.
-fn refuse_pages(request: &Request<'_>, need: &str) -> Result<(), ApiError> {
-    if request.headers.contains_key(http::header::ORIGIN) {
-        let said = format!("requests of web pages (with an Origin header) need {need}");
-        return Err(ApiError::access_denied(said));
-    }
-    Ok(())
 }
 
 /// What follows `Bearer `, the scheme in any case.

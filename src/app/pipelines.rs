@@ -8,18 +8,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::api::Account;
 use crate::catalog::{Catalog, Entry, Status};
 use crate::clock::Clock;
 use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::Kind;
 use crate::ledger::Ledger;
-use crate::pipeline::{self, Capacity, Ended, Orders, Parts, State, Until};
+use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Staging, State, Until};
 use crate::record::StreamId;
 use crate::stream::data::DataStreams;
 use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
 use crate::transform::Registry;
+use crate::transform::function::Caller;
 
 use super::status::{backlog, followed};
 
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub clock: Clock,
     pub capacity: Capacity,
     pub registry: Registry,
+    pub staging: Staging,
+    pub account: Account,
     pub metrics: Arc<Metrics>,
 }
 
@@ -51,6 +55,25 @@ impl Shared {
                 };
                 Feed::data(&self.streams, &self.data_streams, name, id, from_ms)
             }
+        }
+    }
+
+    /// What functions are told of a delivery stream.
+    fn caller(&self, stream: &DeliveryStream) -> Caller {
+        let source_arn = match &stream.source {
+            Source::Direct => None,
+            Source::DataStream { name, .. } => Some(self.account.data_stream_arn(name)),
+            Source::Kinesis(from) if from.stream.starts_with("arn:") => Some(from.stream.clone()),
+            // Whose it is nobody has said.
+            Source::Kinesis(from) => {
+                let region = from.region.as_deref().unwrap_or(&self.account.region).into();
+                Some(Account { region, ..self.account.clone() }.data_stream_arn(&from.stream))
+            }
+        };
+        Caller {
+            delivery_stream_arn: self.account.delivery_stream_arn(&stream.name),
+            region: self.account.region.to_string(),
+            source_arn,
         }
     }
 
@@ -217,6 +240,7 @@ impl Pipelines {
         let cleared = async {
             self.shared.streams.get(id).remove().await?;
             self.shared.ledger.remove(id).await?;
+            self.shared.staging.forget(id).await;
             self.shared.catalog.gone(name, id).await
         };
         if let Err(error) = cleared.await {
@@ -271,6 +295,8 @@ async fn keep(
             clock: shared.clock.clone(),
             capacity: shared.capacity.clone(),
             registry: shared.registry.clone(),
+            caller: shared.caller(&stream),
+            staging: shared.staging.clone(),
             metrics: shared.metrics.stream(&stream.name),
             state: state.clone(),
             orders: orders.clone(),

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::config::{Config, ModulePlace, Plugin, PluginKind, PluginLimits};
 use crate::destination::Stores;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Ledger;
-use crate::limits::{MODULE_RETRY_MAX, MODULE_RETRY_MIN, PLUGIN_MODULE_BYTES_MAX};
+use crate::limits::{MODULE_RETRY_MAX, MODULE_RETRY_MIN, MODULES_AT_ONCE, MODULES_WAIT_MAX, PLUGIN_MODULE_BYTES_MAX};
 use crate::pipeline;
 use crate::telemetry::metrics::Metrics;
 use crate::transform::function;
@@ -37,18 +38,20 @@ pub(super) struct Installer {
 
 impl Installer {
     /// Opens the store of modules below the data directory, unless nobody needs one: the configuration names no plugin, and
-    /// none was ever named.
+    /// none was ever named. Nothing is installed yet.
     pub(super) fn open(config: &Config, stores: Stores, clock: Clock, metrics: Arc<Metrics>) -> Result<Self> {
         let folder: PathBuf = config.data_dir.join("plugins");
         let is_needed = !config.plugins.is_empty() || folder.is_dir();
         let store = is_needed.then(|| Plugins::open(folder, clock.clone(), metrics)).transpose()?;
+        let not_yet = |plugin: &Plugin| (plugin.name.clone(), Known::Unusable("it is being fetched".to_owned()));
+        let names: BTreeMap<_, _> = config.plugins.iter().map(not_yet).collect();
         Ok(Installer {
             plugins: config.plugins.clone(),
             arn: format!("arn:aws:lambda:{}:{}:function:", config.region, config.account_id),
             store,
             stores,
             clock,
-            names: watch::channel(Names::default()).0,
+            names: watch::channel(Arc::new(names)).0,
         })
     }
 
@@ -61,35 +64,58 @@ impl Installer {
         }
     }
 
-    /// Installs what is not installed yet; whether everything is.
-    pub(super) async fn install(&self) -> bool {
-        let before = self.names.borrow().clone();
-        let missing = |plugin: &&Plugin| !matches!(before.get(&plugin.name), Some(Known::Wasm(_) | Known::Function(_)));
-        let found = join_all(self.plugins.iter().filter(missing).map(|plugin| self.known(plugin))).await;
-        let is_whole = !found.iter().any(|(_, known)| matches!(known, Known::Unusable(_)));
-        let mut names = BTreeMap::clone(&before);
-        names.extend(found);
-        self.names.send_if_modified(|now| {
-            let has_changed = **now != names;
-            *now = Arc::new(names);
-            has_changed
-        });
-        is_whole
+    /// Installs everything, for as long as a start may take, and forgets old modules; whether that is done. What is slow or
+    /// cannot be had now is to be [insisted](Installer::insist) on.
+    pub(super) async fn begin(&self, catalog: &Catalog, ledger: &dyn Ledger) -> bool {
+        let in_time = self.clock.within(MODULES_WAIT_MAX, self.install()).await;
+        if in_time.is_some() {
+            self.forget_old(catalog, ledger).await;
+        }
+        in_time == Some(true)
     }
 
     /// Tries again what could not be installed, until it is or the service stops.
-    pub(super) async fn insist(self: Arc<Self>, stopping: CancellationToken) {
+    pub(super) async fn insist(
+        self: Arc<Self>,
+        catalog: Catalog,
+        ledger: Arc<dyn Ledger>,
+        stopping: CancellationToken,
+    ) {
         let mut pause = MODULE_RETRY_MIN;
         loop {
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
                 () = stopping.cancelled() => return,
             }
-            if self.install().await {
+            let is_whole = self.install().await;
+            self.forget_old(&catalog, &*ledger).await;
+            if is_whole {
                 return;
             }
             pause = (pause * 2).min(MODULE_RETRY_MAX);
         }
+    }
+
+    /// Installs what is not installed yet, and says of each what its name stands for now; whether everything is.
+    async fn install(&self) -> bool {
+        let before = self.names.borrow().clone();
+        let is_there = |name| matches!(before.get(name), Some(Known::Wasm(_) | Known::Function(_)));
+        let (mut is_whole, mut missing) = (true, Vec::new());
+        for plugin in self.plugins.iter().filter(|plugin| !is_there(&plugin.name)) {
+            missing.push(self.known(plugin));
+        }
+        let mut found = pin!(stream::iter(missing).buffer_unordered(MODULES_AT_ONCE));
+        while let Some((name, known)) = found.next().await {
+            is_whole &= !matches!(known, Known::Unusable(_));
+            self.names.send_if_modified(|names| {
+                let is_new = names.get(&name) != Some(&known);
+                if is_new {
+                    Arc::make_mut(names).insert(name, known);
+                }
+                is_new
+            });
+        }
+        is_whole
     }
 
     async fn known(&self, plugin: &Plugin) -> (String, Known) {
@@ -130,23 +156,27 @@ impl Installer {
         store.install(name, bytes, pin).await
     }
 
-    /// Forgets the modules that neither the configuration nor an unfinished plan names. Before a pipeline makes new plans.
-    pub(super) async fn forget_old(&self, catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
-        let Some(store) = &self.store else { return Ok(()) };
+    /// Forgets the modules that neither the configuration nor an unfinished plan names. Not while one is being installed: it
+    /// has no name yet. New plans name what the configuration names.
+    async fn forget_old(&self, catalog: &Catalog, ledger: &dyn Ledger) {
+        let Some(store) = &self.store else { return };
+        let forgotten = async { store.retain(&self.needed(catalog, ledger).await?) };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(%error, "modules that nobody needs could not be cleared away");
+        }
+    }
+
+    async fn needed(&self, catalog: &Catalog, ledger: &dyn Ledger) -> Result<BTreeSet<String>> {
         let names = self.names.borrow().clone();
         let mut needed: BTreeSet<String> = names.values().filter_map(hash).collect();
         for entry in catalog.snapshot().values() {
             let standing = ledger.standing(entry.id).await?;
-            let plans = standing.unfinished.iter().map(|(_, plan)| pipeline::modules(plan));
-            for modules in plans.chain([pipeline::modules_of_lanes(&standing.lanes)]) {
-                match modules {
-                    Ok(modules) => needed.extend(modules),
-                    // Nobody knows what it needs.
-                    Err(_) => return Ok(()),
-                }
+            for (_, plan) in &standing.unfinished {
+                needed.extend(pipeline::modules(plan)?);
             }
+            needed.extend(pipeline::modules_of_lanes(&standing.lanes)?);
         }
-        store.retain(&needed)
+        Ok(needed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The service without its edge: journal, ledger, catalog and the pipelines between them. Tests and simulations start
 //! it over a disk and a destination of their own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
-use crate::pipeline::Capacity;
+use crate::pipeline::{self, Capacity, Staging};
 use crate::stream::Streams;
 use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -78,7 +79,7 @@ impl Service {
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
-        let data_disk = disk.clone();
+        let (data_disk, staged_disk) = (disk.clone(), disk.clone());
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -97,12 +98,13 @@ impl Service {
         let stopping = CancellationToken::new();
         let installer = Arc::new(Installer::open(config, stores.clone(), clock.clone(), metrics.clone())?);
         let registry = installer.registry();
-        // Before a pipeline starts: its records need not wait then, and it cannot plan with what is forgotten.
-        let is_whole = installer.install().await;
-        installer.forget_old(&catalog, &*ledger).await?;
-        if !is_whole {
-            drop(tokio::spawn(installer.clone().insist(stopping.clone())));
+        // Before a pipeline starts, so that its records need not wait.
+        if !installer.begin(&catalog, &*ledger).await {
+            drop(tokio::spawn(installer.clone().insist(catalog.clone(), ledger.clone(), stopping.clone())));
         }
+        let secret = config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal()));
+        let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;
+        forget_staged(&staging, &catalog, &*ledger).await?;
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -112,6 +114,8 @@ impl Service {
             clock: clock.clone(),
             capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
             registry,
+            staging,
+            account: account(config),
             metrics: metrics.clone(),
         };
         let gatherer = Gatherer {
@@ -121,6 +125,7 @@ impl Service {
             streams: streams.clone(),
             data_streams: data_streams.clone(),
             states: states.clone(),
+            metrics: metrics.clone(),
             sources: sources.clone(),
             started: clock.instant(),
             clock: clock.clone(),
@@ -165,7 +170,7 @@ impl Service {
             streams: self.streams.clone(),
             data_streams: self.data_streams.clone(),
             stopping: self.stopping.clone(),
-            account: Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() },
+            account: account(config),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
         }
@@ -217,6 +222,26 @@ impl Service {
         left.sort();
         Ok(StopReport { left })
     }
+}
+
+/// Whose streams they are.
+fn account(config: &Config) -> Account {
+    Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() }
+}
+
+/// Removes the staged files that no unfinished plan names. Before a pipeline makes new ones.
+async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
+    let mut needed = BTreeMap::new();
+    for entry in catalog.snapshot().values() {
+        for (_, plan) in ledger.standing(entry.id).await?.unfinished {
+            match pipeline::staged_file(&plan) {
+                Ok(file) => needed.extend(file.map(|file| (file, entry.id))),
+                // Nobody knows what it needs.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+    staging.retain(&needed)
 }
 
 /// Forgets what is counted of data streams that are gone, until the service ends.

@@ -11,7 +11,8 @@ use crate::pipeline::Seen;
 use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
-use crate::telemetry::status::{JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::status::{FunctionStatus, JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus};
 
 use super::data_status;
 use super::importers::SourceStates;
@@ -26,6 +27,7 @@ pub(super) struct Gatherer {
     pub streams: Streams,
     pub data_streams: DataStreams,
     pub states: States,
+    pub metrics: Arc<Metrics>,
     pub sources: SourceStates,
     pub clock: Clock,
     pub started: Instant,
@@ -62,7 +64,10 @@ impl Gatherer {
         let past = seen.retired + seen.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>();
         let total = seen.total;
         let (source, source_error) = self.source(entry).unzip();
-        let seen_error = seen.last_error.or(seen.fault).or(source_error.flatten());
+        let functions = self.functions(&entry.stream.name);
+        // While records wait; when none does, nobody waits for a function.
+        let down = functions.iter().filter(|_| seen.oldest_ms.is_some()).find_map(FunctionStatus::fault);
+        let seen_error = seen.last_error.or(seen.fault).or(down).or(source_error.flatten());
         let state = match (&seen_error, seen.running) {
             (Some(_), _) => "failing",
             (None, true) => "delivering",
@@ -101,8 +106,26 @@ impl Gatherer {
             last_error,
             last_error_ms,
             state: state.to_owned(),
+            functions,
             source,
         }
+    }
+
+    /// How the calls of the stream's functions go.
+    fn functions(&self, stream: &str) -> Vec<FunctionStatus> {
+        let each = self.metrics.functions(stream).into_iter().map(|(name, metrics)| {
+            let (last_error, last_error_ms) = metrics.last_fault().unzip();
+            FunctionStatus {
+                name,
+                calls: metrics.calls.get(),
+                retries: metrics.retries.get(),
+                failed_calls: metrics.failed_by_code().values().sum(),
+                seconds: metrics.microseconds.get() as f64 / 1e6,
+                last_error,
+                last_error_ms,
+            }
+        });
+        each.collect()
     }
 
     /// How the copying from elsewhere goes, if there is any, and its last failure with the time.

@@ -9,14 +9,14 @@ mod source;
 mod store;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, DeliveryStream};
+use crate::config::{Config, DeliveryStream, Processor};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, STREAM_API_BYTES_MAX};
@@ -90,13 +90,15 @@ pub type FromApi = Arc<dyn Fn(&str, &Value) -> Result<DeliveryStream> + Send + S
 ///
 /// A change is durable when its method returns `Ok`, and only then seen by [`get`](Catalog::get) and
 /// [`watch`](Catalog::watch). After an error of [`Kind::Unavailable`](crate::error::Kind::Unavailable) it is not in
-/// force, but may be after a restart, if no other change was stored in between.
+/// force, but may be after a restart that comes before the state as it is could be stored again, which is soon.
 #[derive(Clone)]
 pub struct Catalog {
     seen: watch::Receiver<Snapshot>,
     changes: mpsc::Sender<Message>,
     from_api: FromApi,
     can_encrypt: bool,
+    /// The plugins of the file, by name.
+    plugins: Arc<BTreeSet<String>>,
 }
 
 impl Catalog {
@@ -116,7 +118,9 @@ impl Catalog {
         let (publish, seen) = watch::channel(Snapshot::default());
         let writer = writer::Writer::new(store, clock, state, publish);
         writer.start(inbox).await?;
-        Ok(Catalog { seen, changes, from_api, can_encrypt: config.encryption_key.is_some() })
+        let can_encrypt = config.encryption_key.is_some();
+        let plugins = Arc::new(config.plugins.iter().map(|plugin| plugin.name.clone()).collect());
+        Ok(Catalog { seen, changes, from_api, can_encrypt, plugins })
     }
 
     /// The stream with this name, whatever its state.
@@ -204,7 +208,28 @@ impl Catalog {
                  {STREAM_API_BYTES_MAX}"
             )));
         }
-        (self.from_api)(name, api)
+        let stream = (self.from_api)(name, api)?;
+        self.check_plugins(&stream)?;
+        Ok(stream)
+    }
+
+    /// That the configuration has the plugins which a stream names. A stream that was stored before its plugin was taken out
+    /// is no fault of the whole service: it waits.
+    fn check_plugins(&self, stream: &DeliveryStream) -> Result<()> {
+        let missing = stream.process.iter().find_map(|step| match step {
+            Processor::Plugin { name, .. } if !self.plugins.contains(name) => Some(name),
+            Processor::Plugin { .. } | Processor::RequireJson => None,
+        });
+        let Some(missing) = missing else { return Ok(()) };
+        // Modules without a name of their own cannot be meant from elsewhere.
+        let all: Vec<_> = self.plugins.iter().filter(|name| !name.contains('/')).map(String::as_str).collect();
+        let known = match all.as_slice() {
+            [] => "has no plugins".to_owned(),
+            _ => format!("has {}", all.join(", ")),
+        };
+        Err(Error::invalid(format!(
+            "LambdaArn names the function {missing}, and the configuration has no [plugin.{missing}]: it {known}"
+        )))
     }
 
     fn check_key(&self, encrypted: bool) -> Result<()> {

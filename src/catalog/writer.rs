@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, STREAMS_MAX, TAGS_MAX};
+use crate::limits::{CATALOG_CHANGES_QUEUED_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, STREAMS_MAX, TAGS_MAX};
 use crate::record::{DATA_STREAM_BIT, StreamId};
 
 use super::store::Store;
@@ -189,35 +190,47 @@ pub(super) struct Writer {
     store: Store,
     clock: Clock,
     state: State,
+    /// A save has failed, so that the disk may hold changes that nobody was granted.
+    is_unsure: bool,
     publish: watch::Sender<Snapshot>,
 }
 
 impl Writer {
     pub(super) fn new(store: Store, clock: Clock, state: State, publish: watch::Sender<Snapshot>) -> Self {
-        Writer { store, clock, state, publish }
+        Writer { store, clock, state, is_unsure: false, publish }
     }
 
     /// Stores and publishes what adopting the file made of the state, then runs until every handle is dropped.
-    pub(super) async fn start(mut self, mut inbox: mpsc::Receiver<Message>) -> Result<()> {
+    pub(super) async fn start(mut self, inbox: mpsc::Receiver<Message>) -> Result<()> {
         self.store.save(&self.state).await?;
         self.show();
-        tokio::spawn(async move {
-            let mut messages = Vec::with_capacity(CATALOG_CHANGES_QUEUED_MAX);
-            while inbox.recv_many(&mut messages, CATALOG_CHANGES_QUEUED_MAX).await > 0 {
-                self.write(messages.drain(..)).await;
-            }
-        });
+        tokio::spawn(self.run(inbox));
         Ok(())
     }
 
-    /// One file for all changes that were waiting.
-    async fn write(&mut self, messages: impl Iterator<Item = Message>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut messages = Vec::with_capacity(CATALOG_CHANGES_QUEUED_MAX);
+        let mut pause = Duration::ZERO;
+        loop {
+            let clock = self.clock.clone();
+            tokio::select! {
+                got = inbox.recv_many(&mut messages, CATALOG_CHANGES_QUEUED_MAX) => if got == 0 { return },
+                () = clock.sleep(pause), if self.is_unsure => {}
+            }
+            let stored = self.write(messages.drain(..)).await;
+            pause = if stored { Duration::ZERO } else { (2 * pause).clamp(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX) };
+        }
+    }
+
+    /// One file for all changes that were waiting; whether it could be stored.
+    async fn write(&mut self, messages: impl Iterator<Item = Message>) -> bool {
         let mut next = self.state.clone();
         let mut answers = Vec::new();
         for Message { change, reply } in messages {
             answers.push((reply, next.apply(change, &self.clock)));
         }
-        if let Err(error) = self.keep(next).await {
+        let kept = self.keep(next).await;
+        if let Err(error) = &kept {
             tracing::error!(%error, "the catalog could not be stored");
             for (_, answer) in &mut answers {
                 *answer = Err(Error::new(error.kind(), "the catalog could not be stored"));
@@ -227,13 +240,20 @@ impl Writer {
             // Whoever asked may have left; the change stands all the same.
             drop(reply.send(answer));
         }
+        kept.is_ok()
     }
 
+    /// Stores what changed, then shows it.
+    ///
+    /// What could not be stored may be on disk all the same, and would be what the next start finds: a stream that was not deleted
+    /// would be, with what it took since. So the state as it is gets stored again, soon.
     async fn keep(&mut self, next: State) -> Result<()> {
-        if next.is(&self.state) {
+        if next.is(&self.state) && !self.is_unsure {
             return Ok(());
         }
+        self.is_unsure = true;
         self.store.save(&next).await?;
+        self.is_unsure = false;
         self.state = next;
         self.show();
         Ok(())
@@ -241,5 +261,44 @@ impl Writer {
 
     fn show(&self) {
         self.publish.send_replace(Arc::new(self.state.streams.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::config::{Config, Destination, Store};
+    use crate::disk::sim::{Op, SimDisk};
+
+    async fn open(disk: &SimDisk, clock: &Clock) -> Catalog {
+        let from_api = Arc::new(|name: &str, _: &Value| {
+            Ok(DeliveryStream::new(name, Destination::new(Store::Local { path: "/".into() })))
+        });
+        let config = Config::new("/nowhere");
+        Catalog::open(Arc::new(disk.clone()), clock.clone(), &config, from_api).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_granted_does_not_stay_on_disk_while_the_service_runs() {
+        let (disk, clock) = (SimDisk::new(1), Clock::simulated(1, 1_000_000));
+        let catalog = open(&disk, &clock).await;
+        let new = NewStream { name: "a".into(), api: Value::Null, encrypted: false, tags: Vec::new() };
+        catalog.create(new).await.unwrap();
+        // After the new file has its name.
+        disk.fail_from(Op::SyncDir, 1, std::io::ErrorKind::Other);
+        assert!(catalog.delete("a", true).await.is_err());
+        assert_eq!(catalog.get("a").unwrap().status, Status::Active);
+        // The disk stays bad for a while, and nobody asks for a change.
+        clock.sleep(Duration::from_secs(3)).await;
+        disk.heal();
+        clock.sleep(RETRY_PAUSE_MAX).await;
+        let saved = disk.operations();
+        clock.sleep(Duration::from_hours(1)).await;
+        assert_eq!(disk.operations(), saved, "once is enough");
+        drop(catalog);
+
+        disk.restart();
+        assert_eq!(open(&disk, &clock).await.get("a").unwrap().status, Status::Active);
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::units::{show_duration, show_size};
-use crate::config::{Config, DataStream, DeliveryStream, DiskBudget, Source, Store, schema};
+use crate::config::{
+    Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source, Store, schema,
+};
 
 /// Checks the file at `path` and prints a summary, or its faults to standard error; exit code 1 with faults. With
 /// `print_schema` it prints the JSON schema of the file instead and reads nothing.
@@ -51,9 +53,15 @@ fn summary(config: &Config) -> String {
     for stream in &config.data_streams {
         let _ = writeln!(out, "  holds     {}", data_line(stream));
     }
+    for plugin in config.plugins.iter().filter(|plugin| !plugin.name.contains('/')) {
+        let _ = writeln!(out, "  plugin    {}: {}", plugin.name, place(plugin));
+    }
     let _ = writeln!(out, "  streams   {}", config.delivery_streams.len());
     for stream in &config.delivery_streams {
         let _ = writeln!(out, "    {}", line(stream));
+        for (number, step) in (1..).zip(&stream.process) {
+            let _ = writeln!(out, "      {number}. {}", step_line(step, config));
+        }
     }
     out
 }
@@ -87,6 +95,45 @@ fn line(stream: &DeliveryStream) -> String {
     )
 }
 
+/// Where the code of a plugin is.
+fn place(plugin: &Plugin) -> String {
+    match &plugin.kind {
+        PluginKind::Wasm { module, sha256, .. } => {
+            let pinned = if sha256.is_some() { ", pinned" } else { "" };
+            match module {
+                ModulePlace::File(path) => format!("module {}{pinned}", path.display()),
+                ModulePlace::S3 { bucket, key, .. } => format!("module s3://{bucket}/{key}{pinned}"),
+            }
+        }
+        PluginKind::Function { url, .. } => format!("function {url}"),
+    }
+}
+
+fn step_line(step: &Processor, config: &Config) -> String {
+    let Processor::Plugin { name, config: own, retries, batch_bytes } = step else {
+        return "require-json".to_owned();
+    };
+    let plugin = config.plugins.iter().find(|plugin| plugin.name == *name);
+    let mut said = match plugin {
+        Some(plugin) if name.contains('/') => place(plugin),
+        Some(plugin) if plugin.is_function() => format!("function {name}"),
+        _ => format!("plugin {name}"),
+    };
+    let mut values = plugin.map(|plugin| plugin.config.clone()).unwrap_or_default();
+    values.extend(own.clone());
+    for (name, value) in values {
+        let short: String = value.chars().take(40).collect();
+        let _ = write!(said, " {name}={short:?}");
+    }
+    if let Some(retries) = retries {
+        let _ = write!(said, ", {retries} retries");
+    }
+    if let Some(bytes) = batch_bytes {
+        let _ = write!(said, ", {} a call", show_size(u64::from(*bytes)));
+    }
+    said
+}
+
 /// A closed pipe (`| head`) is no fault of ours.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -110,18 +157,30 @@ mod tests {
             destination = { type = \"local\", path = \"/srv/new\" }\n\
             [delivery_stream.far]\nsource = { kinesis = { stream = \"orders\" } }\n\
             destination = { type = \"local\", path = \"/srv/far\" }\n\
-            [delivery_stream.audit.destination]\ntype = \"local\"\npath = \"/srv/lake\"\n";
+            [delivery_stream.audit.destination]\ntype = \"local\"\npath = \"/srv/lake\"\n\
+            [[delivery_stream.audit.process]]\ntype = \"require-json\"\n\
+            [[delivery_stream.audit.process]]\ntype = \"plugin\"\nplugin = \"mask\"\nconfig = { mode = \"b\" }\n\
+            [[delivery_stream.audit.process]]\ntype = \"plugin\"\nplugin = \"enrich\"\nretries = 5\n\
+            [[delivery_stream.audit.process]]\ntype = \"wasm\"\nmodule = { bucket = \"code\", key = \"c.wasm\" }\n\
+            [plugin.enrich]\nurl = \"http://lambda:9000/f\"\n\
+            [plugin.mask]\nmodule = { bucket = \"code\", key = \"m.wasm\" }\nconfig = { mode = \"a\", only = \"ip\" }\n";
         let config = Config::parse(text, "c.toml", Path::new("/"), &|_| None).unwrap();
         assert_eq!(
             summary(&config),
             "  data      /data, journal up to 10 GiB\n  \
                listen    127.0.0.1:4573, admin 127.0.0.1:4574; no access keys: any signature is taken\n  \
                holds     clicks: 4 shards, on demand, 24h\n  \
+               plugin    enrich: function http://lambda:9000/f\n  \
+               plugin    mask: module s3://code/m.wasm\n  \
                streams   4\n    \
                  web -> s3://logs/web/ (gzip, 1 MiB or 300s)\n    \
                  clicks -> new -> /srv/new/ (none, 5 MiB or 300s)\n    \
                  kinesis orders -> far -> /srv/far/ (none, 5 MiB or 300s)\n    \
-                 audit -> /srv/lake/ (none, 5 MiB or 300s)\n"
+                 audit -> /srv/lake/ (none, 5 MiB or 300s)\n      \
+                   1. require-json\n      \
+                   2. plugin mask mode=\"b\" only=\"ip\"\n      \
+                   3. function enrich, 5 retries\n      \
+                   4. module s3://code/c.wasm\n"
         );
     }
 

@@ -15,6 +15,7 @@ pub mod put;
 pub mod serve;
 pub mod status;
 pub mod tail;
+pub mod transform;
 
 mod client;
 mod http;
@@ -63,6 +64,8 @@ enum Command {
     Put(put::PutArgs),
     /// Show the records of a stream as they come
     Tail(tail::TailArgs),
+    /// Write and try plugins that transform records
+    Transform(transform::TransformArgs),
 }
 
 #[derive(Args)]
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Put(args) => put::run(&args),
         Command::Tail(args) => tail::run(&args),
+        Command::Transform(args) => transform::run(&args),
     }
 }
 

@@ -4,20 +4,22 @@
 //! that the rest is checked too.
 
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::at::{Amount, At, Lapse};
 use super::fault::Findings;
 use super::load::Surroundings;
-use super::{AccessKey, Buckets, Config, DiskBudget, JournalConfig, ServerConfig, Tls, names, raw, units};
+use super::{AccessKey, Buckets, Config, DiskBudget, JournalConfig, Plugin, ServerConfig, Tls, names, raw, units};
 use crate::error::Result;
 use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 
 mod data_stream;
 mod destination;
 mod files;
+mod plugin;
+mod process;
 mod source;
 mod stream;
 
@@ -27,12 +29,23 @@ pub(super) struct Checker<'a> {
     pub(super) warnings: Vec<String>,
     /// Whether a secret stands in the file itself.
     pub(super) has_literal_secrets: bool,
+    /// Modules that streams name without giving them a name.
+    unnamed: Vec<Plugin>,
+    /// Plugins that are there, though not as they should be: a step that names one is not told that it is missing.
+    faulty_plugins: Vec<String>,
     surroundings: Surroundings<'a>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(findings: Findings, surroundings: Surroundings<'a>) -> Self {
-        Checker { findings, warnings: Vec::new(), has_literal_secrets: false, surroundings }
+        Checker {
+            findings,
+            warnings: Vec::new(),
+            has_literal_secrets: false,
+            unnamed: Vec::new(),
+            faulty_plugins: Vec::new(),
+            surroundings,
+        }
     }
 
     /// The whole file; worth something only if `findings` is empty afterwards.
@@ -60,6 +73,7 @@ impl<'a> Checker<'a> {
             config.buckets = buckets;
         }
         config.kinesis = self.kinesis(file.kinesis);
+        config.plugins = self.plugins(file.plugin);
         config.data_streams = self.data_streams(file.data_stream, &config);
         let mut streams: Vec<_> = file.delivery_stream.into_iter().collect();
         streams.sort_by_key(|(name, _)| name.span.start);
@@ -69,6 +83,7 @@ impl<'a> Checker<'a> {
         for (name, stream) in streams {
             config.delivery_streams.extend(self.stream(&name, stream, &config));
         }
+        config.plugins.append(&mut self.unnamed);
         config
     }
 
@@ -204,6 +219,28 @@ impl<'a> Checker<'a> {
         let shown = units::show_duration;
         let message = format!("{key} must be {} to {}, not {}", shown(least), shown(most), shown(lapse));
         self.findings.add(written.span, message);
+        None
+    }
+
+    /// A whole number.
+    fn number(&mut self, key: &str, written: Option<At<u64>>, range: RangeInclusive<u64>) -> Option<u64> {
+        let At { value, span } = written?;
+        if range.contains(&value) {
+            return Some(value);
+        }
+        self.findings.add(span, format!("{key} must be {} to {}, not {value}", range.start(), range.end()));
+        None
+    }
+
+    /// A size.
+    fn bytes(&mut self, key: &str, written: Option<At<Amount>>, range: RangeInclusive<u64>) -> Option<u64> {
+        let At { value, span } = written?;
+        let bytes = self.accept(key, &span, units::size(&value.0))?;
+        if range.contains(&bytes) {
+            return Some(bytes);
+        }
+        let (shown, least, most) = (units::show_size, *range.start(), *range.end());
+        self.findings.add(span, format!("{key} must be {} to {}, not {}", shown(least), shown(most), shown(bytes)));
         None
     }
 

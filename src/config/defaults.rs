@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::{
     Buckets, Buffering, Compression, Config, DataStream, Delimiter, DeliveryStream, Destination, DiskBudget,
-    JournalConfig, KinesisConfig, KinesisSource, Level, Prefix, PrefixKind, S3Connection, S3Store, ServerConfig,
-    Source, StartAt, Store, check_prefixes,
+    JournalConfig, KinesisConfig, KinesisSource, Level, PluginLimits, Prefix, PrefixKind, S3Connection, S3Store,
+    ServerConfig, Source, StartAt, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX, DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN,
-    POLL_DEFAULT, SHARDS_DEFAULT,
+    PLUGIN_BATCH_BYTES_DEFAULT, PLUGIN_BATCH_RECORDS_DEFAULT, PLUGIN_BYTE_FUEL_DEFAULT, PLUGIN_FUEL_DEFAULT,
+    PLUGIN_MEMORY_DEFAULT, PLUGIN_OUTPUT_RATIO_DEFAULT, POLL_DEFAULT, SHARDS_DEFAULT,
 };
 
 /// The account in ARNs.
@@ -45,6 +46,20 @@ impl Config {
 impl Default for KinesisConfig {
     fn default() -> Self {
         KinesisConfig { shards_max: SHARDS_DEFAULT, state_delay: Duration::ZERO }
+    }
+}
+
+/// What any of the usual languages needs, and no more than a runaway plugin may cost; `limits` has the reasons.
+impl Default for PluginLimits {
+    fn default() -> Self {
+        PluginLimits {
+            memory: PLUGIN_MEMORY_DEFAULT,
+            fuel: PLUGIN_FUEL_DEFAULT,
+            fuel_per_byte: PLUGIN_BYTE_FUEL_DEFAULT,
+            output_ratio: PLUGIN_OUTPUT_RATIO_DEFAULT,
+            batch_records: PLUGIN_BATCH_RECORDS_DEFAULT,
+            batch_bytes: PLUGIN_BATCH_BYTES_DEFAULT as u32,
+        }
     }
 }
 

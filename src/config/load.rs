@@ -8,6 +8,7 @@ use toml::de::{DeTable, Deserializer};
 
 use super::check::Checker;
 use super::fault::Findings;
+use super::units::show_size;
 use super::{Config, Faults, raw, schema, shape};
 use crate::limits::CONFIG_BYTES_MAX;
 
@@ -22,7 +23,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let name = path.display().to_string();
         let fault = |what: &str| Faults::whole_file(&name, what);
-        let bytes = read_bounded(path).map_err(|error| fault(&format!("cannot be read: {error}")))?;
+        let bytes = read_bounded(path, CONFIG_BYTES_MAX).map_err(|error| fault(&format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             fault(&format!("is not UTF-8: there is another byte at {}", error.utf8_error().valid_up_to()))
         })?;
@@ -93,18 +94,23 @@ impl Surroundings<'_> {
 
 /// A file that the configuration names; the error is for a person.
 pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, String> {
-    read_bounded(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    read_up_to(path, CONFIG_BYTES_MAX)
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// A file that may have `bytes_max` bytes; the error is for a person.
+pub(super) fn read_up_to(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    read_bounded(path, bytes_max).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
-    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {CONFIG_BYTES_MAX} bytes")));
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it has more than {}", show_size(bytes_max))));
     }
     Ok(bytes)
 }

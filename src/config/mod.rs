@@ -279,6 +279,7 @@ pub struct Plugin {
 
 /// What a plugin is.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are few, and nobody moves them about")]
 pub enum PluginKind {
     /// A WebAssembly component.
     Wasm {

@@ -4,8 +4,9 @@ use super::{Destination, Store};
 use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
 use crate::limits::{
-    DATA_NAME_MAX, FILE_EXTENSION_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX,
-    STREAM_NAME_MAX,
+    DATA_NAME_MAX, FILE_EXTENSION_MAX, FUNCTION_URL_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX,
+    PATH_NAME_BYTES_MAX, PLUGIN_NAME_MAX, PLUGIN_VALUE_BYTES_MAX, PLUGIN_VALUE_NAME_BYTES_MAX, PLUGIN_VALUES_BYTES_MAX,
+    PLUGIN_VALUES_MAX, STREAM_NAME_MAX,
 };
 
 /// Storage classes of S3 that an object can be put in.
@@ -84,6 +85,100 @@ pub fn data_stream_arn(arn: &str) -> Option<DataStreamArn<'_>> {
     let (region, account, name) = (next()?, next()?, next()?.strip_prefix("stream/")?);
     let ours = scheme == "arn" && partition.starts_with("aws") && service == "kinesis" && !name.contains(['/', ':']);
     ours.then_some(DataStreamArn { region, account, name })
+}
+
+/// A plugin's name: 1 to 64 letters, digits, `-`, `_` (what a Lambda function may be called).
+pub fn plugin_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if (1..=PLUGIN_NAME_MAX).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "plugin name {name:?} must have 1 to {PLUGIN_NAME_MAX} letters, digits, \"-\" or \"_\""
+    )))
+}
+
+/// The function's name in an ARN `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`, in whatever partition, region
+/// and account: which plugin it means says the configuration.
+pub fn function_of_arn(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    let mut next = || parts.next();
+    let (scheme, partition, service, region) = (next()?, next()?, next()?, next()?);
+    let (account, kind, name, qualifier) = (next()?, next()?, next()?, next());
+    let whole = scheme == "arn"
+        && partition.starts_with("aws")
+        && service == "lambda"
+        && kind == "function"
+        && ![region, account].contains(&"")
+        && qualifier != Some("")
+        && next().is_none();
+    (whole && plugin_name(name).is_ok()).then_some(name)
+}
+
+/// The ARN by which the API and the error output name a plugin or a function of the configuration.
+pub fn function_arn(region: &str, account: &str, plugin: &str) -> String {
+    format!("arn:aws:lambda:{region}:{account}:function:{plugin}")
+}
+
+/// The URL of a function: `http://` or `https://`, a host, a path.
+pub fn function_url(url: &str) -> Result<()> {
+    let fault = |why: &str| Err(Error::invalid(format!("url {url:?} {why}")));
+    let example = "\"http://127.0.0.1:9000/2015-03-31/functions/function/invocations\"";
+    if url.len() > FUNCTION_URL_MAX {
+        return Err(Error::invalid(format!("url has {} characters, more than {FUNCTION_URL_MAX}", url.len())));
+    }
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return fault(&format!("is not a URL such as {example}"));
+    };
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            fault("must not contain credentials: calls of functions are not signed")
+        }
+        (Some("http" | "https"), Some(authority)) if authority.host().is_empty() => fault("names no host"),
+        (Some("http" | "https"), Some(_)) => Ok(()),
+        _ => fault(&format!("must begin with \"http://\" or \"https://\", as {example} does")),
+    }
+}
+
+/// A SHA-256 in hexadecimal; gives it in lower case.
+pub fn sha256(text: &str) -> Result<String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(Error::invalid(format!("{shown:?} must have 64 hexadecimal digits, not {} characters", text.chars().count())))
+}
+
+/// A configuration value of a plugin: a name of 1 to 128 bytes, a value of at most 4 KiB, neither with NUL characters.
+pub fn plugin_value(name: &str, value: &str) -> Result<()> {
+    if !(1..=PLUGIN_VALUE_NAME_BYTES_MAX).contains(&name.len()) || name.contains('\0') {
+        return Err(Error::invalid(format!("name {name:?} must have 1 to {PLUGIN_VALUE_NAME_BYTES_MAX} bytes")));
+    }
+    if value.len() > PLUGIN_VALUE_BYTES_MAX || value.contains('\0') {
+        let bytes = value.len();
+        return Err(Error::invalid(format!(
+            "the value of {name:?} must have at most {PLUGIN_VALUE_BYTES_MAX} bytes and no NUL, not {bytes} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// All configuration values of a plugin: at most 64, and 64 KiB with their names.
+pub fn plugin_values<'v>(values: impl Iterator<Item = (&'v str, &'v str)>) -> Result<()> {
+    let (mut count, mut bytes) = (0, 0);
+    for (name, value) in values {
+        count += 1;
+        bytes += name.len() + value.len();
+    }
+    if count > PLUGIN_VALUES_MAX {
+        return Err(Error::invalid(format!("there are {count} values, more than {PLUGIN_VALUES_MAX}")));
+    }
+    if bytes > PLUGIN_VALUES_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the values have {bytes} bytes with their names, more than {PLUGIN_VALUES_BYTES_MAX}"
+        )));
+    }
+    Ok(())
 }
 
 /// A bucket's name: 3 to 63 lower-case letters, digits, `.`, `-`, a letter or digit at both ends (S3). Capitals and

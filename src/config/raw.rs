@@ -11,8 +11,10 @@ use serde::Deserialize;
 use super::at::{Amount, At, Lapse, TextOr};
 use super::{Checksum, Compression, Delimiter, Level};
 
+mod plugin;
 mod source;
 
+pub(super) use plugin::{Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
 
 /// The configuration of a Standpipe service.
@@ -43,6 +45,9 @@ pub(super) struct File {
     /// What holds for all data streams.
     #[serde(default)]
     pub(super) kinesis: Kinesis,
+    /// Code of yours that processes records, by name: letters, digits, "-" and "_", at most 64.
+    #[serde(default)]
+    pub(super) plugin: BTreeMap<At<String>, At<Plugin>>,
     /// Data streams by name: letters, digits, "_", "." and "-", at most 128.
     #[serde(default)]
     pub(super) data_stream: BTreeMap<At<String>, DataStream>,
@@ -222,7 +227,7 @@ pub(super) struct DeliveryStream {
     pub(super) buffer: Buffer,
     /// What is done to records, in order.
     #[serde(default)]
-    pub(super) process: Vec<Process>,
+    pub(super) process: Vec<At<Process>>,
     /// Where objects go.
     #[schemars(required)]
     pub(super) destination: Option<At<Destination>>,
@@ -244,27 +249,6 @@ pub(super) struct Buffer {
     pub(super) size: Option<At<Amount>>,
     /// Time after the first record's arrival: 0s to 900s. Default: 300s.
     pub(super) interval: Option<At<Lapse>>,
-}
-
-/// One step of processing.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Process {
-    /// What is done.
-    #[serde(rename = "type")]
-    #[schemars(required)]
-    pub(super) kind: Option<At<ProcessKind>>,
-}
-
-/// Kinds of processing: "require-json" sends records that are not one JSON value to the error output.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(extend("x-later" = [
-    "wasm", "lambda", "metadata_extraction", "record_de_aggregation", "append_delimiter_to_record", "decompression",
-    "cloud_watch_log_processing",
-]))]
-pub(super) enum ProcessKind {
-    RequireJson,
 }
 
 /// Where and how objects are written.

@@ -47,8 +47,11 @@ async fn create(destination: &dyn Destination, key: &str, bytes: &[u8]) -> Resul
 async fn an_object_is_created_once(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
     let key = "once/object";
     assert_eq!(read(key), None);
+    assert_eq!(destination.find(key).await.unwrap(), None);
     assert_eq!(create(destination, key, b"bytes").await.unwrap(), Created::Created);
     assert_eq!(read(key).unwrap(), b"bytes");
+    assert_eq!(destination.find(key).await.unwrap(), Some(5));
+    assert_eq!(destination.find("once").await.unwrap_or_default(), None, "what keys begin with is no object");
     for _ in 0..2 {
         assert_eq!(create(destination, key, b"bytes").await.unwrap(), Created::AlreadyThere);
         assert_eq!(read(key).unwrap(), b"bytes");

@@ -116,6 +116,12 @@ impl Destination for LocalDirectory {
         Ok(created)
     }
 
+    async fn find(&self, key: &str) -> Result<Option<u64>> {
+        key::check(key)?;
+        let path = PathBuf::from(key);
+        self.blocking(move |inner| inner.find(&path)).await.map_err(|error| self.describe(key, "look for", error))
+    }
+
     async fn probe(&self) -> Result<String> {
         let space = self.blocking(Inner::probe).await.map_err(|error| {
             Error::unavailable("the directory takes no file: a test file could not be made, linked and removed")
@@ -162,6 +168,18 @@ impl Inner {
         }
         there.sync()?;
         Ok(Linked::AlreadyThere)
+    }
+
+    /// The length of a file, which is durable then.
+    fn find(&self, path: &Path) -> io::Result<Option<u64>> {
+        let there = match self.disk.open(path, Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            there => there?,
+        };
+        // An attempt may have died before it was durable.
+        there.sync()?;
+        self.make_durable(path.parent().unwrap_or(Path::new("")))?;
+        there.len().map(Some)
     }
 
     /// Makes the names in `dir` durable, and those of it and the directories above it.

@@ -127,6 +127,14 @@ pub trait Destination: Send + Sync {
     /// [`Kind::NotFound`] says that the store itself does not exist, and so the object surely does not.
     async fn create(&self, key: &str, body: Body, facts: ObjectFacts) -> Result<Created>;
 
+    /// Whether there is an object under `key`, durable: the bytes that it has.
+    ///
+    /// # Errors
+    /// When that cannot be said.
+    async fn find(&self, key: &str) -> Result<Option<u64>> {
+        Err(Error::unavailable(format!("whether object {key:?} is there cannot be said of this store")))
+    }
+
     /// Tries for real whether the store can be reached and written, and says in a sentence what it is like
     /// (whether it honours `If-None-Match`, for S3).
     async fn probe(&self) -> Result<String>;

@@ -123,6 +123,31 @@ impl Destination for S3Destination {
         result
     }
 
+    async fn find(&self, key: &str) -> Result<Option<u64>> {
+        let Bucket { store, connection, .. } = &*self.bucket;
+        let action = format!("looking for s3://{}/{key}", store.bucket);
+        let head = connection.client().head_object().bucket(&store.bucket).key(key);
+        let fault = match head.send().await {
+            Ok(found) => return Ok(Some(found.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or(0))),
+            Err(error) => Fault::of(&error),
+        };
+        if fault.blames_credentials() {
+            connection.renew().await;
+        }
+        match fault.status {
+            Some(404) => Ok(None),
+            // Without the right to list, what is not there is refused as well.
+            Some(403) => {
+                let bucket = &store.bucket;
+                Err(Error::unavailable(format!(
+                    "{action} failed: allow s3:GetObject on arn:aws:s3:::{bucket}/{key} and s3:ListBucket on \
+                     arn:aws:s3:::{bucket}"
+                )))
+            }
+            _ => Err(fault.into_error(&action, &store.bucket)),
+        }
+    }
+
     async fn probe(&self) -> Result<String> {
         let found = probe::find_out(&self.bucket, &self.probe_key).await?;
         Ok(format!("bucket {:?} {found}", self.bucket.store.bucket))

@@ -82,18 +82,19 @@ impl Plan {
 
 /// What a committed plan did, counted in positions (records as they were put) and in bytes of records.
 ///
-/// A record that aggregates several user records (see `format::kpl`) is one position. It counts as delivered when any of its user
-/// records is in the object, as failed when all of them are in the error output, and as dropped when it holds none; what
-/// it brings beside its own position is in `unpacked` and `unpacked_failed`, which [`positions`](Tally::positions) leaves out.
+/// A record is one position, whatever it becomes. One that aggregates several user records (see `format::kpl`) is taken apart, and
+/// a plugin may make several rows of each. The position counts as delivered when any row of it is in the object, else as
+/// failed when any of its user records is in the error output, else as dropped; what it brings beside its own
+/// position is in `unpacked` and `unpacked_failed`, which [`positions`](Tally::positions) leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Records of which something is in the object.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivered: u64,
-    /// User records in the object beyond `delivered`: the object holds `delivered + unpacked`.
+    /// Rows in the object beyond `delivered`: the object holds `delivered + unpacked`. It has its name from aggregates.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpacked: u64,
-    /// Bytes of those that are in the object.
+    /// Bytes of those rows, before they are joined and compressed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivered_bytes: u64,
     /// Records in the error output object.

@@ -1,33 +1,33 @@
 //! One plan carried out: its object put, its error output put, again and again until both are durable.
 //!
 //! The bytes come either from chunks that were encoded while the buffer filled, or, for a plan that an earlier process
-//! left and after a failed attempt, from the journal once more.
+//! left and after a failed attempt, from the journal once more. Where functions were called they come from what was staged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::again::Source;
-use super::chunk::Placed;
 use super::failed::{self, Codes, Kept};
 use super::lanes::ShareLoad;
 use super::outage::Outage;
-use super::prepare::{Prepared, Recipe};
+use super::prepare::Prepared;
+use super::staged::{Finished, Staging};
 use super::state::State;
+use super::steps::Toolbox;
+use super::supply::Supply;
 use super::target::{Place, Target};
 use super::workshop::Workshop;
-use super::{Orders, Until};
+use super::{Orders, Parts, Until};
 use crate::clock::Clock;
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts, Stores};
 use crate::error::{Error, Kind, Result};
 use crate::format::Container;
-use crate::ledger::{Plan, PlanId, Tally};
+use crate::ledger::{Ledger, Plan, PlanId, Tally};
 use crate::limits;
-use crate::stream::Reader;
+use crate::stream::{Feed, Reader};
 use crate::telemetry::metrics::StreamMetrics;
-use crate::transform::Registry;
 
 /// What the deliveries of one pipeline share.
 pub(super) struct Courier {
@@ -35,7 +35,12 @@ pub(super) struct Courier {
     pub reader: Reader,
     pub stores: Stores,
     pub workshop: Workshop,
-    pub registry: Registry,
+    pub tools: Toolbox,
+    pub staging: Staging,
+    /// Whose turn it is to call functions.
+    pub calls: Arc<Semaphore>,
+    /// Whether what functions make cannot be kept.
+    pub unstaged: Outage,
     pub state: Arc<State>,
     pub orders: watch::Receiver<Orders>,
     /// Whether attempts fail; then one is made at a time.
@@ -71,17 +76,51 @@ impl Made {
     }
 }
 
+/// How one attempt ended that did not fail.
+pub(super) enum Attempted {
+    /// Everything is durable; how many records failed, by code, as far as that is known.
+    Done(Tally, Codes),
+    /// What was staged is lost, and nothing of it is anywhere.
+    Lost,
+}
+
 /// How a delivery ended.
 pub(super) enum Outcome {
     /// Everything that the plan's records became is durable; it can be committed.
     Done(PlanId, Tally),
     /// The plan's store does not exist, and the settings name another: the plan is to be made anew.
     Misdirected(PlanId),
+    /// What was staged for the plan is lost, and nothing of it was delivered: functions are to be called anew.
+    Lost(PlanId),
+    /// They were, for this plan.
+    Restaged(PlanId, Finished),
     /// The service stops or the stream is discarded; the plan stays as it is.
     Left,
 }
 
 impl Courier {
+    /// What carries out the plans of the pipeline that `parts` make, and what is left of them.
+    pub(super) fn of(parts: Parts) -> (Self, Feed, Arc<dyn Ledger>) {
+        let Parts { feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } = parts;
+        let name = orders.borrow().stream.name.clone();
+        let tools = Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
+        let courier = Courier {
+            name,
+            reader: feed.reader(),
+            stores,
+            workshop: Workshop { capacity, clock, metrics },
+            tools,
+            staging,
+            calls: Arc::new(Semaphore::new(limits::FUNCTION_CALLS_PER_STREAM_MAX)),
+            unstaged: Outage::default(),
+            state,
+            orders,
+            outage: Outage::default(),
+            one_at_a_time: tokio::sync::Mutex::new(()),
+        };
+        (courier, feed, ledger)
+    }
+
     /// Carries out `plan` until it is done or the pipeline is told to leave it.
     pub(super) async fn deliver(
         self: Arc<Self>,
@@ -100,10 +139,11 @@ impl Courier {
                 attempt = self.attempt(&plan, &mut load) => attempt,
             };
             let error = match attempt {
-                Ok((tally, codes)) => {
+                Ok(Attempted::Done(tally, codes)) => {
                     self.succeeded(&plan, &tally, &codes);
                     return Outcome::Done(id, tally);
                 }
+                Ok(Attempted::Lost) => return Outcome::Lost(id),
                 Err(error) => error,
             };
             self.failed(&plan, &error);
@@ -127,7 +167,7 @@ impl Courier {
     }
 
     /// One attempt, when it is this pipeline's turn.
-    async fn attempt(&self, plan: &Plan, load: &mut Load) -> Result<(Tally, Codes)> {
+    async fn attempt(&self, plan: &Plan, load: &mut Load) -> Result<Attempted> {
         let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
         let leave = self.workshop.capacity.upload(failing).await;
@@ -142,26 +182,44 @@ impl Courier {
         put.await
     }
 
-    async fn put(&self, plan: &Plan, load: &mut Load) -> Result<(Tally, Codes)> {
+    async fn put(&self, plan: &Plan, load: &mut Load) -> Result<Attempted> {
         let target = Target::of_plan(plan)?;
         let (store, head) = {
             let now = &self.orders.borrow().stream.destination;
             (target.store(&now.store), now.prefix.head().to_owned())
         };
         let destination = self.stores.open(&store, &head).await?;
-        let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
-
         let ready = match load {
-            Load::Share(share) => return self.put_share(&*destination, plan, &target, share).await,
+            Load::Share(share) => {
+                let put = self.put_share(&*destination, plan, &target, share).await;
+                return put.map(|(tally, codes)| Attempted::Done(tally, codes));
+            }
             Load::Whole(ready) => ready.take(),
         };
+        let put = self.put_objects(&*destination, plan, &target, ready).await;
+        match (put, &target.staged) {
+            (Err(error), Some(staged)) if error.kind() == Kind::Corrupt => {
+                self.after_loss(&*destination, plan, staged, error).await
+            }
+            (put, _) => put.map(|(tally, codes)| Attempted::Done(tally, codes)),
+        }
+    }
+
+    async fn put_objects(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        target: &Target,
+        ready: Option<Ready>,
+    ) -> Result<(Tally, Codes)> {
+        let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
         let Made { mut tally, codes, failed } = match ready {
-            Some(ready) => self.put_ready(&*destination, plan, &target, facts, ready).await?,
-            None => self.put_again(&*destination, plan, &target, facts).await?,
+            Some(ready) => self.put_ready(destination, plan, target, facts, ready).await?,
+            None => self.put_again(destination, plan, target, facts).await?,
         };
         if tally.failed + tally.unpacked_failed > 0 {
             let (sender, body) = Body::channel(1);
-            let lines = produce(sender, async |sender| self.send_failures(plan, &target, &failed, sender).await);
+            let lines = produce(sender, async |sender| self.send_failures(plan, target, &failed, sender).await);
             let created = destination.create(&plan.error_key, body, ObjectFacts::default());
             let (lines, created) = tokio::join!(lines, created);
             // That a producer failed says more than that its body was not whole.
@@ -207,7 +265,7 @@ impl Courier {
         Ok(made)
     }
 
-    /// Reads the plan's spans from the journal and puts what it becomes; memory is bound by a few chunks.
+    /// Reads the plan's chunks and puts what they become; memory is bound by a few of them.
     async fn put_again(
         &self,
         destination: &dyn Destination,
@@ -215,9 +273,9 @@ impl Courier {
         target: &Target,
         facts: ObjectFacts,
     ) -> Result<Made> {
-        let recipe = Recipe::load(target, &self.name, &self.registry).await?;
+        let supply = Supply::of(self, plan, target).await?;
         let (sender, mut body) = Body::channel(1);
-        let producer = produce(sender, async |sender| self.read_object(plan, target, &recipe, sender).await);
+        let producer = produce(sender, async |sender| self.read_object(plan, target, supply, sender).await);
         let consumer = async {
             if body.is_void().await? {
                 return Ok(false);
@@ -233,14 +291,18 @@ impl Courier {
     }
 
     /// Sends the pieces of the plan's object; nothing at all when no record is in it.
-    async fn read_object(&self, plan: &Plan, target: &Target, recipe: &Recipe, out: &BodySender) -> Result<Made> {
+    async fn read_object(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        mut supply: Supply<'_>,
+        out: &BodySender,
+    ) -> Result<Made> {
         let mut made = Made::nothing();
         let tally = &mut made.tally;
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
         let mut begun = false;
-        let mut source = self.chunks(plan);
-        while let Some(chunk) = source.next().await? {
-            let prepared = self.prepare(recipe, chunk).await?;
+        while let Some(prepared) = supply.next().await? {
             tally.add(&prepared.tally);
             failed::count(&mut made.codes, &prepared.failed);
             made.failed.add(prepared.failed, &self.workshop.capacity);
@@ -263,13 +325,13 @@ impl Courier {
             // An encoder may owe no byte at all (uncompressed empty records): the empty piece still says "an object".
             send(out, tail).await?;
         }
-        tally.discarded = source.discarded();
-        tally.damaged = plan.positions() - tally.positions();
+        tally.discarded += supply.discarded();
+        tally.damaged += plan.positions() - tally.positions();
         Ok(made)
     }
 
-    /// Sends the error output of the plan's records: what is known to have failed, or else what is found in the journal
-    /// once more.
+    /// Sends the error output of the plan's records: what is known to have failed, or else what is found once
+    /// more.
     async fn send_failures(&self, plan: &Plan, target: &Target, known: &Kept, out: &BodySender) -> Result<()> {
         if let Some(chunks) = known.chunks() {
             for failed in chunks.iter().filter(|failed| !failed.is_empty()) {
@@ -277,24 +339,13 @@ impl Courier {
             }
             return Ok(());
         }
-        let recipe = Recipe::load(target, &self.name, &self.registry).await?;
-        let mut source = self.chunks(plan);
-        while let Some(chunk) = source.next().await? {
-            let failed = self.prepare(&recipe, chunk).await?.failed;
+        let mut supply = Supply::of(self, plan, target).await?;
+        while let Some(Prepared { failed, .. }) = supply.next().await? {
             if !failed.is_empty() {
                 send(out, failed::lines(&failed, plan.planned_ms)).await?;
             }
         }
         Ok(())
-    }
-
-    /// Prepares a chunk on a thread that may be busy.
-    async fn prepare(&self, recipe: &Recipe, chunk: Vec<Placed>) -> Result<Prepared> {
-        self.workshop.prepare(recipe, chunk, |prepared| prepared).await.done().await?
-    }
-
-    fn chunks<'a>(&'a self, plan: &'a Plan) -> Source<'a> {
-        Source::of(&self.reader, plan)
     }
 
     /// Whether the settings in force name another store than the plan.
@@ -322,7 +373,9 @@ impl Courier {
             );
         }
         self.metrics().delivery_success.inc_by(tally.objects);
-        codes.iter().for_each(|(code, failed)| self.metrics().failed(code, *failed));
+        for (code, failed) in codes {
+            self.metrics().failed(code, *failed);
+        }
         self.state.delivered(&plan.key, tally, self.clock().now_ms());
     }
 
@@ -382,7 +435,7 @@ pub(super) async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
 }
 
 /// Waits until what is under way is to be left at once.
-async fn given_up(orders: &mut watch::Receiver<Orders>) {
+pub(super) async fn given_up(orders: &mut watch::Receiver<Orders>) {
     loop {
         if matches!(orders.borrow_and_update().until, Until::Discarded | Until::Left) {
             return;

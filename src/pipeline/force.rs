@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::Orders;
 use super::outage::Outage;
 use super::prepare::Recipe;
+use super::steps::Toolbox;
 use super::target::Target;
 use crate::clock::{Clock, Instant};
 use crate::config::DeliveryStream;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
-use crate::transform::{Registry, Step};
+use crate::transform::Step;
 
 /// Settings whose steps can be done.
 pub(super) struct InForce {
@@ -36,7 +37,7 @@ impl InForce {
 
 /// Keeps what is in force up to date.
 pub(super) struct Force {
-    registry: Registry,
+    tools: Toolbox,
     clock: Clock,
     now: Option<Arc<InForce>>,
     blocked: Option<Blocked>,
@@ -51,8 +52,9 @@ struct Blocked {
 }
 
 impl Force {
-    pub(super) fn new(registry: Registry, clock: Clock) -> Self {
-        Force { registry, clock, now: None, blocked: None, outage: Outage::default() }
+    pub(super) fn new(tools: Toolbox) -> Self {
+        let clock = tools.clock.clone();
+        Force { tools, clock, now: None, blocked: None, outage: Outage::default() }
     }
 
     /// What is in force, if its steps can be done.
@@ -87,7 +89,7 @@ impl Force {
     /// What is new in force, if anything is.
     async fn make(&self, orders: &Orders) -> Result<Option<InForce>> {
         let (stream, version) = (orders.stream.clone(), orders.version);
-        let steps: Vec<_> = stream.process.iter().map(|step| self.registry.step(step)).collect::<Result<_>>()?;
+        let steps: Vec<_> = stream.process.iter().map(|step| self.tools.registry.step(step)).collect::<Result<_>>()?;
         let before = self.now.as_deref().filter(|now| now.steps == steps);
         if before.is_some_and(|now| now.version == version && Arc::ptr_eq(&now.stream, &stream)) {
             return Ok(None);
@@ -95,7 +97,7 @@ impl Force {
         let target = Target::of(&stream, steps.clone());
         let recipe = match before {
             Some(now) => now.recipe.of(&target),
-            None => Recipe::load(&target, &stream.name, &self.registry).await?,
+            None => Recipe::load(&target, &self.tools).await?,
         };
         Ok(Some(InForce { stream, version, steps, recipe }))
     }
@@ -125,7 +127,7 @@ impl Force {
     /// Waits until [`follow`](Force::follow) has something to do beside new orders.
     pub(super) async fn due(&mut self) {
         let again = self.blocked.as_ref().map(|blocked| blocked.again);
-        let (clock, registry) = (&self.clock, &mut self.registry);
+        let (clock, registry) = (&self.clock, &mut self.tools.registry);
         tokio::select! {
             () = registry.changed() => {}
             () = async {
@@ -136,5 +138,102 @@ impl Force {
             } => {}
         }
         self.hurry();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::sync::watch;
+
+    use super::super::Until;
+    use super::*;
+    use crate::config::{Destination, Processor, Store};
+    use crate::transform::function::{self, Caller};
+    use crate::transform::{Known, Names, Registry};
+
+    fn orders(version: u64, process: Vec<Processor>) -> Orders {
+        let destination = Destination::new(Store::Local { path: "/lake".into() });
+        let stream = DeliveryStream { process, ..DeliveryStream::new("web", destination) };
+        Orders { stream: Arc::new(stream), version, until: Until::Forever }
+    }
+
+    fn plugin() -> Processor {
+        Processor::Plugin { name: "p".to_owned(), config: BTreeMap::new(), retries: None, batch_bytes: None }
+    }
+
+    fn force(names: watch::Receiver<Names>, clock: Clock) -> Force {
+        let caller = Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None };
+        let registry = Registry::without_plugins(names);
+        Force::new(Toolbox { stream: "web".to_owned(), registry, caller, clock, metrics: Arc::default() })
+    }
+
+    fn why(force: &Force) -> String {
+        force.fault().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_done_is_said_and_tried_again_after_longer_and_longer_pauses() {
+        let clock = Clock::simulated(1, 0);
+        let (names, now) = watch::channel(Arc::default());
+        let mut force = force(now, clock.clone());
+        let orders = orders(1, vec![plugin()]);
+        force.follow(&orders).await;
+        assert!(force.now().is_none() && why(&force).contains("\"p\" is not in the configuration"), "{}", why(&force));
+        for pause in [RETRY_PAUSE_MIN, RETRY_PAUSE_MIN * 2, RETRY_PAUSE_MIN * 4] {
+            let before = clock.instant();
+            force.due().await;
+            assert_eq!(clock.instant() - before, pause);
+            force.follow(&orders).await;
+        }
+        names.send_replace(Arc::new([("p".to_owned(), Known::Unusable("it is torn".to_owned()))].into()));
+        let before = clock.instant();
+        force.due().await;
+        assert_eq!(clock.instant(), before, "a change is no reason to wait");
+        force.follow(&orders).await;
+        assert!(why(&force).contains("it is torn"), "{}", why(&force));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_force_follows_settings_and_steps() {
+        let (_names, now) = watch::channel(Arc::default());
+        let mut force = force(now, Clock::simulated(1, 0));
+        force.follow(&orders(1, vec![Processor::RequireJson])).await;
+        let first = force.now().unwrap().clone();
+        assert_eq!(first.steps, [Step::RequireJson]);
+        force.follow(&orders(1, vec![Processor::RequireJson])).await;
+        let second = force.now().unwrap().clone();
+        assert!(second.makes_the_same_as(&first) && !Arc::ptr_eq(&first, &second), "new credentials, perhaps");
+        force.follow(&orders(1, Vec::new())).await;
+        assert!(!force.now().unwrap().makes_the_same_as(&second), "other steps");
+        force.follow(&orders(2, Vec::new())).await;
+        assert!(force.now().unwrap().version == 2 && force.fault().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_calls_functions_is_known_and_a_url_that_is_none_is_said() {
+        let settings = |url: &str| function::Settings {
+            name: "p".to_owned(),
+            url: url.to_owned(),
+            arn: "arn:f".to_owned(),
+            timeout: Duration::from_secs(1),
+            retries: 3,
+            batch_bytes: 9,
+        };
+        let known = |url| Arc::new(BTreeMap::from([("p".to_owned(), Known::Function(settings(url)))]));
+        let (names, now) = watch::channel(known("http://f"));
+        let mut force = force(now, Clock::simulated(1, 0));
+        force.follow(&orders(1, vec![plugin()])).await;
+        assert!(force.now().unwrap().recipe.calls_functions());
+        force.follow(&orders(2, vec![Processor::RequireJson])).await;
+        assert!(!force.now().unwrap().recipe.calls_functions());
+        names.send_replace(known("http://a b"));
+        force.follow(&orders(3, vec![plugin()])).await;
+        assert!(
+            force.now().is_none() && why(&force).contains("the function \"p\" cannot be called"),
+            "{}",
+            why(&force)
+        );
     }
 }

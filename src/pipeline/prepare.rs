@@ -4,14 +4,15 @@
 use super::chunk::Placed;
 use super::failed::Refused;
 use super::rows::{self, Taken};
-use super::steps::{self, Tool};
+use super::staged::Part;
+use super::steps::{self, Tool, Toolbox};
 use super::target::Target;
 use crate::config::Delimiter;
 use crate::error::Result;
 use crate::format::{Chunk, Encoding, kpl, lines};
 use crate::ledger::Tally;
 use crate::record::Records;
-use crate::transform::{Failed, Registry, Rows};
+use crate::transform::{Failed, Rows};
 
 /// What is done to each chunk: made ready once, and good for any number of chunks. Cheap to clone.
 #[derive(Clone)]
@@ -47,10 +48,9 @@ impl Prepared {
 }
 
 impl Recipe {
-    /// Makes the steps of a target ready, for the delivery stream `stream`. An error says which cannot be, and why; it is
-    /// never that a store does not exist.
-    pub(super) async fn load(target: &Target, stream: &str, registry: &Registry) -> Result<Self> {
-        let tools = steps::load(stream, &target.process, registry).await?;
+    /// Makes the steps of a target ready. An error says which cannot be, and why; it is never that a store does not exist.
+    pub(super) async fn load(target: &Target, tools: &Toolbox) -> Result<Self> {
+        let tools = tools.load(&target.process).await?;
         Ok(Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() })
     }
 
@@ -58,6 +58,27 @@ impl Recipe {
     pub(super) fn of(&self, target: &Target) -> Self {
         let tools = self.tools.clone();
         Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() }
+    }
+
+    /// The recipe for what went through the steps of a target already.
+    pub(super) fn without_steps(target: &Target) -> Self {
+        let encoding = target.encoding();
+        Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding }
+    }
+
+    /// Its steps.
+    pub(super) fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
+    /// Whether aggregates are taken apart.
+    pub(super) fn unpacks(&self) -> bool {
+        self.unpack
+    }
+
+    /// Whether what it makes must be kept, since a function that is called might answer otherwise another time.
+    pub(super) fn calls_functions(&self) -> bool {
+        self.tools.iter().any(|tool| matches!(tool, Tool::Function(_)))
     }
 
     /// Whether there is any step.
@@ -104,6 +125,12 @@ impl Recipe {
     pub(super) fn encode(&self, processed: Processed) -> Prepared {
         let Processed { joined, failed, tally } = processed;
         Prepared { chunk: self.encoding.encode_chunk(&joined), failed, tally }
+    }
+
+    /// Joins and encodes what became of a chunk.
+    pub(super) fn finish(&self, part: Part) -> Prepared {
+        let Part { rows, failed, tally } = part;
+        self.encode(Processed { joined: self.join_rows(&rows), failed, tally })
     }
 
     /// Where there are no steps, records are joined as they are, and user records of aggregates one by one.
@@ -171,6 +198,7 @@ mod tests {
     }
 
     /// Rows of digits become so many rows, other rows fail.
+    #[expect(clippy::unnecessary_wraps, reason = "a fake is of this type")]
     fn multiply(rows: &Rows, _: &Origins) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for row in 0..rows.len() {

@@ -112,8 +112,12 @@ impl Taken {
     pub(super) fn tally(&self, rows: &Rows, failed: &[Failed]) -> Tally {
         let mut became = vec![Became::default(); self.positions as usize];
         let place = |origin: &u32| self.places[*origin as usize] as usize;
-        rows.origins.iter().for_each(|origin| became[place(origin)].rows += 1);
-        failed.iter().for_each(|failed| became[place(&failed.origin)].failed += 1);
+        for origin in &rows.origins {
+            became[place(origin)].rows += 1;
+        }
+        for failed in failed {
+            became[place(&failed.origin)].failed += 1;
+        }
         let mut tally = Tally { delivered_bytes: rows.data.len() as u64, ..Tally::default() };
         for position in became {
             count(&mut tally, position.rows, position.failed);

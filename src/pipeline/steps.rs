@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::STEP_OUTPUT_BYTES_MAX;
+use crate::telemetry::metrics::StreamMetrics;
+use crate::transform::function::{Caller, Function};
 use crate::transform::wasm::Plugin;
 use crate::transform::{Failed, Failure, Origins, Outcome, Registry, Rows, Step};
 
@@ -13,40 +16,60 @@ use crate::transform::{Failed, Failure, Origins, Outcome, Registry, Rows, Step};
 pub(super) enum Tool {
     RequireJson,
     Plugin(Arc<Plugin>),
+    /// It is called, and not run on a thread: see [`chain`](super::chain).
+    Function(Function),
     /// A test's own.
     #[cfg(test)]
     Fake(fn(&Rows, &Origins) -> Result<Outcome>),
 }
 
-/// Makes `steps` ready for the delivery stream `stream`. An error is never [`Kind::NotFound`], which would be taken for that
-/// of a store.
-pub(super) async fn load(stream: &str, steps: &[Step], registry: &Registry) -> Result<Vec<Tool>> {
-    let mut tools = Vec::with_capacity(steps.len());
-    for step in steps {
-        tools.push(tool(stream, step, registry).await?);
-    }
-    Ok(tools)
+/// Where the tools of a delivery stream come from. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Toolbox {
+    /// The name of the delivery stream.
+    pub stream: String,
+    pub registry: Registry,
+    /// What functions are told of it.
+    pub caller: Caller,
+    pub clock: Clock,
+    pub metrics: Arc<StreamMetrics>,
 }
 
-async fn tool(stream: &str, step: &Step, registry: &Registry) -> Result<Tool> {
-    #[cfg(test)]
-    if let Step::Wasm(step) = step
-        && let Some(fake) = super::lanes::tests::fake(&step.sha256)
-    {
-        return Ok(Tool::Fake(fake));
-    }
-    match step {
-        Step::RequireJson => Ok(Tool::RequireJson),
-        Step::Wasm(step) => {
-            let plugin = async { registry.plugins()?.plugin(stream, step).await }.await;
-            plugin.map(Tool::Plugin).map_err(|error| {
-                let message = format!("plugin {:?} cannot be run", step.plugin);
-                Error::unavailable(message).because(error)
-            })
+impl Toolbox {
+    /// Makes `steps` ready. An error is never [`Kind::NotFound`](crate::error::Kind::NotFound), which would be taken for
+    /// that of a store.
+    pub(super) async fn load(&self, steps: &[Step]) -> Result<Vec<Tool>> {
+        let mut tools = Vec::with_capacity(steps.len());
+        for step in steps {
+            tools.push(self.tool(step).await?);
         }
-        Step::Function(function) => {
-            let message = format!("plugin {:?} is a function over HTTP: those cannot be called yet", function.name);
-            Err(Error::new(Kind::Unavailable, message))
+        Ok(tools)
+    }
+
+    async fn tool(&self, step: &Step) -> Result<Tool> {
+        #[cfg(test)]
+        if let Step::Wasm(step) = step
+            && let Some(fake) = super::lanes::tests::fake(&step.sha256)
+        {
+            return Ok(Tool::Fake(fake));
+        }
+        match step {
+            Step::RequireJson => Ok(Tool::RequireJson),
+            Step::Wasm(step) => {
+                let plugin = async { self.registry.plugins()?.plugin(&self.stream, step).await }.await;
+                plugin.map(Tool::Plugin).map_err(|error| {
+                    let message = format!("plugin {:?} cannot be run", step.plugin);
+                    Error::unavailable(message).because(error)
+                })
+            }
+            Step::Function(settings) => {
+                let metrics = self.metrics.function(&settings.name);
+                let function = Function::new(settings.clone(), self.caller.clone(), self.clock.clone(), metrics);
+                function.map(Tool::Function).map_err(|error| {
+                    let message = format!("the function {:?} cannot be called", settings.name);
+                    Error::unavailable(message).because(error)
+                })
+            }
         }
     }
 }
@@ -82,6 +105,7 @@ impl Tool {
         let outcome = match self {
             Tool::RequireJson => return Ok(require_json(rows)),
             Tool::Plugin(plugin) => plugin.run(rows, origins)?,
+            Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
             Tool::Fake(fake) => fake(rows, origins)?,
         };
@@ -109,7 +133,7 @@ fn require_json(rows: &Rows) -> (Option<Rows>, Vec<Failed>) {
 
 /// Fails the origins whose rows lie beyond `bytes_max`: a chain of steps each of which may multiply its input would else end
 /// in gigabytes.
-fn bounded(outcome: Outcome, bytes_max: usize) -> Outcome {
+pub(super) fn bounded(outcome: Outcome, bytes_max: usize) -> Outcome {
     let Outcome { rows, mut failed } = outcome;
     let fits = rows.ends.partition_point(|end| *end as usize <= bytes_max);
     let mut beyond = rows.origins[fits..].to_vec();
@@ -167,6 +191,7 @@ mod tests {
     }
 
     /// Fails every origin that has a row "bad", drops "none", doubles the others.
+    #[expect(clippy::unnecessary_wraps, reason = "a fake is of this type")]
     fn fake(rows: &Rows, _: &Origins) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut made = Vec::new();

@@ -18,6 +18,7 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
+use super::staged::Staged;
 
 /// The part of the destination's settings that is written into a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub(super) struct Target {
     /// What becomes of records before they are joined, in order: each step with all that its outcomes depend on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<Step>,
+    /// What became of them, where a function was called: it is delivered, and the steps are not done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -131,6 +135,7 @@ impl Target {
             // As Firehose does with what it reads from Kinesis; what is put into it directly is left as it is.
             unpack: stream.source != Source::Direct,
             process: steps,
+            staged: None,
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -161,6 +166,15 @@ impl Target {
     pub(super) fn read(written: &serde_json::Value) -> Result<Self> {
         serde_json::from_value(written.clone())
             .map_err(|error| Error::new(Kind::Corrupt, "this target is not understood").because(error))
+    }
+
+    /// The same plan, to deliver what was staged.
+    pub(super) fn with_staged(self, plan: Plan, staged: Staged) -> Plan {
+        Plan { target: Target { staged: Some(staged), ..self }.to_value(), ..plan }
+    }
+
+    fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a target is plain data")
     }
 
     /// How objects are encoded.
@@ -229,6 +243,14 @@ fn partition(destination: &Destination) -> Option<Partition> {
     Some(Partition { rules, prefix: destination.prefix.text().to_owned() })
 }
 
+/// The staged file that `plan` needs to be carried out, if it needs one.
+///
+/// # Errors
+/// When the plan is of another version of this program: then it cannot be known.
+pub fn staged_file(plan: &Plan) -> Result<Option<String>> {
+    Ok(Target::of_plan(plan)?.staged.map(|staged| staged.file))
+}
+
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
 pub(super) fn plan(
     id: StreamId,
@@ -291,7 +313,7 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         key: prefix.evaluate(facts) + &name(extension),
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
-        target: serde_json::to_value(target).expect("a target is plain data"),
+        target: target.to_value(),
         ..plan.clone()
     }
 }

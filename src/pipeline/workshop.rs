@@ -27,17 +27,25 @@ impl Workshop {
         then: impl FnOnce(Prepared) -> T + Send + 'static,
     ) -> Encoded<Result<T>> {
         let (workshop, recipe) = (self.clone(), recipe.clone());
-        self.capacity.encode(move || workshop.work(&recipe, &chunk).map(then)).await
+        let prepare = move || {
+            let steps = || recipe.process(&chunk);
+            let processed = if recipe.has_steps() { workshop.watched(steps) } else { steps() };
+            Ok(then(recipe.encode(processed?)))
+        };
+        self.capacity.encode(prepare).await
     }
 
-    fn work(&self, recipe: &Recipe, chunk: &[Placed]) -> Result<Prepared> {
-        if !recipe.has_steps() {
-            return Ok(recipe.encode(recipe.process(chunk)?));
-        }
+    /// Has steps done when a processor is free. An error says that they panicked.
+    pub(super) async fn work<T: Send + 'static>(&self, steps: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let workshop = self.clone();
+        self.capacity.encode(move || workshop.watched(steps)).await.done().await
+    }
+
+    fn watched<T>(&self, steps: impl FnOnce() -> T) -> T {
         let began = self.clock.instant();
-        let processed = recipe.process(chunk);
+        let done = steps();
         let took = self.clock.instant() - began;
         self.metrics.transform_microseconds.inc_by(took.as_micros() as u64);
-        Ok(recipe.encode(processed?))
+        done
     }
 }

@@ -307,8 +307,13 @@ impl Feed {
         self.look();
         let Some(following) = self.following.as_ref().filter(|following| !following.is_frozen()) else { return Ok(()) };
         let mut wanted = BTreeMap::new();
-        for shard in following.listed() {
-            wanted.insert(shard, self.reader.end_of(self.by, shard, None).await?);
+        for (shard, closed) in following.listed() {
+            // A closed shard may have lost its tail: its end is wanted all the same, for without it no child opens.
+            let end = match closed {
+                Some(end) => end,
+                None => self.reader.end_of(self.by, shard, None).await?,
+            };
+            wanted.insert(shard, end);
         }
         for (shard, place) in self.shards.iter_mut().filter(|(shard, _)| shard.stream != self.by) {
             place.wanted = Some(wanted.get(shard).copied().unwrap_or(0));

@@ -20,9 +20,11 @@ use super::status::{Status, StreamStatus};
 use crate::limits::FAILURE_CODES_MAX;
 
 mod data;
+mod function;
 mod transform;
 
 pub use data::DataStreamMetrics;
+pub use function::FunctionMetrics;
 pub use transform::TransformMetrics;
 
 /// The counters of one stream that start with the process.
@@ -48,6 +50,7 @@ pub struct StreamMetrics {
     pub transform_microseconds: Counter,
     /// Records in the error output, by the code of their failure.
     failed_by_code: Mutex<BTreeMap<String, u64>>,
+    functions: Mutex<function::All>,
 }
 
 /// In the place of further codes: plugins name their own, and metrics must not grow without end.
@@ -59,6 +62,17 @@ impl StreamMetrics {
         let mut codes = self.failed_by_code.lock().unwrap_or_else(PoisonError::into_inner);
         let code = if codes.len() < FAILURE_CODES_MAX || codes.contains_key(code) { code } else { OTHER_CODES };
         *codes.entry(code.to_owned()).or_default() += records;
+    }
+
+    /// The counters of the function called `name`; made on first use.
+    pub fn function(&self, name: &str) -> Arc<FunctionMetrics> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Those of all its functions, by name.
+    pub fn functions(&self) -> BTreeMap<String, Arc<FunctionMetrics>> {
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many went there, by code.
@@ -102,6 +116,12 @@ impl Metrics {
     pub fn transform(&self, stream: &str, plugin: &str) -> Arc<TransformMetrics> {
         let mut transforms = self.transforms.lock().unwrap_or_else(PoisonError::into_inner);
         transforms.entry((stream.to_owned(), plugin.to_owned())).or_default().clone()
+    }
+
+    /// Those of the functions that the stream called `name` calls, by their names.
+    pub fn functions(&self, name: &str) -> BTreeMap<String, Arc<FunctionMetrics>> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.get(name).map(|stream| stream.functions()).unwrap_or_default()
     }
 
     /// Forgets the data streams that are gone.
@@ -155,8 +175,8 @@ type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
 const DURABLE: &[Family<StreamStatus>] = &[
     ("accepted_records", "Records acknowledged since the stream was made", |s| s.accepted),
     ("delivered_records", "DeliveryToS3.Records: records in committed objects", |s| s.delivered),
-    ("unpacked_records", "User records of aggregates in those objects, beyond delivered_records", |s| s.unpacked),
-    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those records as they were put", |s| s.delivered_bytes),
+    ("unpacked_records", "Rows in those objects beyond delivered_records", |s| s.unpacked),
+    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those rows before compression", |s| s.delivered_bytes),
     ("failed_records", "Records in the error output", |s| s.failed),
     ("dropped_records", "Records dropped by a transform", |s| s.dropped),
     ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),
@@ -224,6 +244,7 @@ impl Collector for Scrape {
             gap,
         )?;
         transform::encode(&self.transforms, &mut encoder)?;
+        function::encode(&self.streams, &mut encoder)?;
         self.service(&mut encoder)
     }
 }

@@ -51,12 +51,12 @@ pub struct StreamStatus {
     pub version: u64,
     /// Records acknowledged; of a data stream, from where its delivery began.
     pub accepted: u64,
-    /// Records in committed objects; one that aggregates several user records counts once, if any of them is there.
+    /// Records in committed objects; one that became several rows counts once, if any of them is there.
     pub delivered: u64,
-    /// User records in committed objects beyond those: the objects hold `delivered + unpacked`.
+    /// Rows in committed objects beyond those, of aggregates or made by plugins: the objects hold `delivered + unpacked`.
     #[serde(default)]
     pub unpacked: u64,
-    /// Bytes of those, as they were put.
+    /// Bytes of those rows, before they are joined and compressed.
     pub delivered_bytes: u64,
     /// Records in the error output.
     pub failed: u64,
@@ -90,9 +90,39 @@ pub struct StreamStatus {
     pub last_error_ms: Option<u64>,
     /// `delivering`, `failing` or `starting`.
     pub state: String,
+    /// The functions that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionStatus>,
     /// Where its records are copied from, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
+}
+
+/// How the calls of one function go. Counts are since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Calls that came to an end, retries included.
+    pub calls: u64,
+    /// Of those, how many repeated one that had failed.
+    pub retries: u64,
+    /// How many failed.
+    pub failed_calls: u64,
+    /// How long calls took, all together.
+    pub seconds: f64,
+    /// Why the last call failed, if it did.
+    pub last_error: Option<String>,
+    /// When it was, milliseconds since 1970.
+    pub last_error_ms: Option<u64>,
+}
+
+impl FunctionStatus {
+    /// Why its last call failed, and when, if it did.
+    pub fn fault(&self) -> Option<(String, u64)> {
+        let why = self.last_error.as_ref()?;
+        Some((format!("a call of the function {:?} failed: {why}", self.name), self.last_error_ms?))
+    }
 }
 
 /// How the copying from elsewhere goes. Counts are since the start of the process.

@@ -99,7 +99,7 @@ impl Registry {
     pub async fn changed(&mut self) {
         if self.now.changed().await.is_err() {
             // Nobody is there who could change them.
-            future::pending().await
+            future::pending::<()>().await;
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct KeyColumn {
 }
 
 /// Why a record goes to the error output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
     /// `Processor.Reason`, in Firehose's manner.
     pub code: Cow<'static, str>,

@@ -1,6 +1,6 @@
 //! Reading over plain HTTP: who may, and what is answered to what is wrong.
 
-use crate::harness::{Call, Service, key, open, start};
+use crate::harness::{Answer, Call, Service, key, open, put_record, raw, start};
 use standpipe::api::server::Bounds;
 
 fn get(target: &str) -> Call {
@@ -22,6 +22,39 @@ async fn an_open_service_shows_records_to_all_but_web_pages() {
     for page in [("origin", "http://example.com"), ("sec-fetch-site", "cross-site")] {
         assert_eq!(status(get(WEB).with(page.0, page.1), &service).await, 403, "{page:?}");
     }
+}
+
+/// The call under another name of the service.
+async fn send_to(host: &str, call: Call, service: &Service) -> Answer {
+    let head = call.head(service).replace(&service.address.to_string(), host);
+    let length = call.body.len();
+    let head = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n");
+    raw(service, head.as_bytes(), &call.body).await
+}
+
+#[tokio::test]
+async fn no_page_comes_in_by_a_name_of_its_own_that_points_here() {
+    let service = open().await;
+    let calls = || [get(WEB), Call::ingest("web", "text/plain", "x"), put_record("web", "x")];
+    for host in ["127.0.0.1:4573", "localhost:4573", "a.localhost", "[::1]:4573"] {
+        for call in calls() {
+            assert_eq!(send_to(host, call, &service).await.status, 200, "{host}");
+        }
+    }
+    for host in ["evil.example:4573", "127.0.0.1.evil.example", "localhost.evil.example"] {
+        for call in calls() {
+            let is_aws = call.target == "/";
+            let answer = send_to(host, call, &service).await;
+            assert_eq!(answer.status, if is_aws { 400 } else { 403 }, "{host}: {answer:?}");
+            let said = answer.json()["message"].as_str().unwrap().to_owned();
+            assert!(said.contains(host) && said.contains("configure access keys"), "{said}");
+        }
+    }
+    // A key is proof enough, whatever the name.
+    let guarded = start(vec![key("ROOT", None)], &[], Bounds::default()).await;
+    let mut call = get(WEB).with("host", "standpipe.internal").signed(&guarded, "ROOT");
+    call.headers.retain(|(name, _)| name != "host");
+    assert_eq!(send_to("standpipe.internal", call, &guarded).await.status, 200);
 }
 
 #[tokio::test]

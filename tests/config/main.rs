@@ -11,6 +11,7 @@ use standpipe::config::{
 };
 
 mod mistakes;
+mod plugins;
 mod sources;
 
 /// 32 zero bytes.
@@ -299,6 +300,9 @@ fn the_schema_names_every_key_of_the_complete_example() {
         ".delivery_stream*.source.kinesis.credentials.secret_access_key.file",
         ".delivery_stream*.buffer.interval",
         ".delivery_stream*.process[].type",
+        ".delivery_stream*.process[].limits.fuel_per_byte",
+        ".plugin*.module.credentials.access_key_id.env",
+        ".plugin*.url",
         ".delivery_stream*.destination.sse.kms",
         ".delivery_stream*.destination.file_extension",
     ] {

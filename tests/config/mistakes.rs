@@ -84,9 +84,9 @@ fn what_comes_later_is_refused_by_name() {
             "\"kafka\" comes with a later version: this one has \"direct\"",
         ),
         (
-            "[[delivery_stream.s.process]]\ntype = \"wasm\"\nmodule = \"x.wasm\"\n".to_owned() + &local(""),
+            "[[delivery_stream.s.process]]\ntype = \"decompression\"\n".to_owned() + &local(""),
             3,
-            "\"wasm\" comes with a later version: this one has \"require-json\"",
+            "\"decompression\" comes with a later version: this one has \"require-json\", \"plugin\" or \"wasm\"",
         ),
         (
             "[delivery_stream.s.destination]\ntype = \"gcs\"\nbucket = \"b\"\nproject = \"p\"".into(),

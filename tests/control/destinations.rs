@@ -200,7 +200,22 @@ async fn processors_that_make_no_sense_or_that_we_lack() {
             processing([lambda([("BufferSizeInMBs", "0.2"), ("BufferIntervalInSeconds", "901")])]),
             "BufferIntervalInSeconds for lambda processor must be between 0 and 900.",
         ),
-        (processing([lambda([])]), "processor type Lambda is not supported yet by Standpipe"),
+        (
+            processing([lambda([])]),
+            "LambdaArn names the function f, and the configuration has no [plugin.f]: it has no plugins",
+        ),
+        (
+            processing([lambda([("NumberOfRetries", "1.5")])]),
+            "Number of retries for lambda must be between 0 and 300.",
+        ),
+        (
+            processing([processor("Lambda", [("LambdaArn", "f")])]),
+            "LambdaArn \"f\" is not the ARN of a function: it has the form \"arn:aws:lambda:REGION:ACCOUNT:function:NAME\", perhaps with a qualifier",
+        ),
+        (
+            processing([lambda([]), processor("AppendDelimiterToRecord", [])]),
+            "processor type AppendDelimiterToRecord is not supported yet by Standpipe",
+        ),
         (
             processing([processor("AppendDelimiterToRecord", [])]),
             "processor type AppendDelimiterToRecord is not supported yet by Standpipe",

@@ -3,6 +3,7 @@
 mod destinations;
 mod lifecycle;
 mod listing;
+mod processors;
 mod rejections;
 mod restart;
 mod sources;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use crate::harness::{Setup, start};
 struct Sulky {
     journal: MemoryJournal,
     reads: Arc<AtomicUsize>,
+    /// Reads from before here bring nothing and lead here.
+    lost: u64,
 }
 
 #[async_trait]
@@ -29,6 +32,10 @@ impl Journal for Sulky {
 
     async fn read(&self, shard: ShardId, start: u64, bytes_max: usize) -> Result<Batch> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        if start < self.lost {
+            let span = Span { shard, start: self.lost, end: self.lost };
+            return Ok(Batch { span, puts: Vec::new() });
+        }
         self.journal.read(shard, start, bytes_max).await
     }
 
@@ -78,7 +85,7 @@ async fn a_subscription_does_not_spin() {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = reads.clone();
     let setup = Setup {
-        journal: Box::new(move |clock| Arc::new(Sulky { journal: MemoryJournal::new(clock), reads: counted })),
+        journal: Box::new(move |clock| Arc::new(Sulky { journal: MemoryJournal::new(clock), reads: counted, lost: 0 })),
         ..Setup::default()
     };
     let service = start(setup).await;
@@ -91,4 +98,25 @@ async fn a_subscription_does_not_spin() {
         tokio::task::yield_now().await;
     }
     assert!(reads.load(Ordering::SeqCst) <= 2, "{reads:?} reads");
+}
+
+#[tokio::test]
+async fn who_reads_over_damage_is_behind_all_the_same() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let setup = Setup {
+        journal: Box::new(move |clock| Arc::new(Sulky { journal: MemoryJournal::new(clock), reads, lost: 1 })),
+        ..Setup::default()
+    };
+    let service = start(setup).await;
+    service.create("s", 1).await;
+    for data in ["YQ==", "Yg=="] {
+        let body = json!({"StreamName": "s", "PartitionKey": "k", "Data": data});
+        service.ok(Wire::Json, "PutRecord", body).await;
+    }
+    service.advance(Duration::from_secs(5)).await;
+    let begin = json!({"StreamName": "s", "ShardId": "0", "ShardIteratorType": "TRIM_HORIZON"});
+    let iterator = service.ok(Wire::Json, "GetShardIterator", begin).await["ShardIterator"].clone();
+    let page = service.ok(Wire::Json, "GetRecords", json!({"ShardIterator": iterator})).await;
+    assert_eq!(page["Records"], json!([]));
+    assert!(page["MillisBehindLatest"].as_u64().unwrap() >= 5_000, "{page}");
 }

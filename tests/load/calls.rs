@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
+use standpipe::api::kinesis::{Document, Wire};
 use standpipe::cli::generate::weblog::WebLog;
 use standpipe::clock::Clock;
 
@@ -19,28 +20,27 @@ pub(crate) enum Api {
     Firehose,
     /// PutRecords to a data stream, each record with a key of its own.
     Kinesis,
+    /// The same in CBOR.
+    KinesisCbor,
 }
 
 impl Api {
     fn service(self) -> &'static str {
         match self {
             Api::Firehose => "firehose",
-            Api::Kinesis => "kinesis",
+            Api::Kinesis | Api::KinesisCbor => "kinesis",
         }
     }
 
     fn target(self) -> &'static str {
         match self {
             Api::Firehose => "Firehose_20150804.PutRecordBatch",
-            Api::Kinesis => "Kinesis_20131202.PutRecords",
+            Api::Kinesis | Api::KinesisCbor => "Kinesis_20131202.PutRecords",
         }
     }
 
-    fn stream_member(self) -> &'static str {
-        match self {
-            Api::Firehose => "DeliveryStreamName",
-            Api::Kinesis => "StreamName",
-        }
+    pub(crate) fn wire(self) -> Wire {
+        if self == Api::KinesisCbor { Wire::Cbor } else { Wire::Json }
     }
 }
 
@@ -83,7 +83,7 @@ impl Calls {
             (0..distinct.max(1)).map(|_| body(&mut log, signing.api, signing.stream, records)).collect();
         // All bodies first, so that no signature is old when the first call is sent.
         let calls = bodies.into_iter().map(|(body, record_bytes)| {
-            let head = head(clock, signing, &body)?.into();
+            let head = head(clock, signing, signing.api.target(), &body)?.into();
             Ok(Call { head, body: body.into(), records: records as u64, record_bytes })
         });
         calls.collect::<Result<_, Failure>>().map(Calls)
@@ -97,23 +97,19 @@ impl Calls {
 
 /// The body of a PutRecordBatch or PutRecords, and the bytes of its records.
 pub(crate) fn body(log: &mut WebLog, api: Api, stream: &str, records: usize) -> (Vec<u8>, u64) {
-    let mut body = format!(r#"{{"{}":"{stream}","Records":["#, api.stream_member()).into_bytes();
-    let mut record_bytes = 0;
-    for index in 0..records {
-        let line = log.line();
-        record_bytes += line.len() as u64;
-        body.extend_from_slice(if index == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
-        body.extend_from_slice(base64_simd::STANDARD.encode_to_string(&line).as_bytes());
-        match api {
-            Api::Firehose => body.extend_from_slice(br#""}"#),
-            Api::Kinesis => body.extend_from_slice(format!(r#"","PartitionKey":"user-{index}"}}"#).as_bytes()),
-        }
-    }
-    body.extend_from_slice(b"]}");
-    (body, record_bytes)
+    let lines: Vec<_> = (0..records).map(|_| log.line()).collect();
+    let record_bytes = lines.iter().map(|line| line.len() as u64).sum();
+    let records = lines.into_iter().enumerate().map(|(index, line)| {
+        let data = Document::map([("Data", Document::Blob(line.into_bytes()))]);
+        data.with_some("PartitionKey", (api != Api::Firehose).then(|| format!("user-{index}")))
+    });
+    let member = if api == Api::Firehose { "DeliveryStreamName" } else { "StreamName" };
+    let call = Document::map([(member, stream.into()), ("Records", Document::List(records.collect()))]);
+    (call.write(api.wire()), record_bytes)
 }
 
-fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Failure> {
+/// The head of a call, as far as it is the same each time.
+pub(crate) fn head(clock: &Clock, signing: &Signing<'_>, target: &str, body: &[u8]) -> Result<String, Failure> {
     let identity = Credentials::from_keys(signing.key, signing.secret, None).into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -124,11 +120,8 @@ fn head(clock: &Clock, signing: &Signing<'_>, body: &[u8]) -> Result<String, Fai
         .build()?
         .into();
     let url = format!("http://{}/", signing.address);
-    let headers = [
-        ("host", signing.address),
-        ("content-type", "application/x-amz-json-1.1"),
-        ("x-amz-target", signing.api.target()),
-    ];
+    let headers =
+        [("host", signing.address), ("content-type", signing.api.wire().content_type()), ("x-amz-target", target)];
     let request = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body))?;
     let (instructions, _) = sign(request, &parameters)?.into_parts();
     let mut head = "POST / HTTP/1.1\r\n".to_owned();

@@ -140,7 +140,7 @@ async fn read_answer(socket: &mut TcpStream, answer: &mut Vec<u8>) -> Result<boo
             return Err("the service closed the connection within an answer".into());
         }
     }
-    let none_failed = [&br#""FailedPutCount":0"#[..], br#""FailedRecordCount":0"#];
+    let none_failed = [&br#""FailedPutCount":0"#[..], br#""FailedRecordCount":0"#, b"FailedRecordCount\0"];
     let all = none_failed.iter().any(|text| memchr::memmem::find(&answer[body..], text).is_some());
     Ok(answer.starts_with(b"HTTP/1.1 200") && all)
 }

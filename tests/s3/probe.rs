@@ -94,3 +94,12 @@ async fn a_probe_that_cannot_reach_the_store_says_why_and_changes_nothing() {
     create(&destination, "k", &bytes(10)).await.unwrap();
     assert_eq!(server.calls_of(Op::Put).last().unwrap().header("if-none-match"), "*");
 }
+
+#[tokio::test]
+async fn what_is_there_is_found_with_its_length_and_what_is_not_is_not() {
+    let (_server, destination) = usual().await;
+    assert_eq!(destination.find("web/object").await.unwrap(), None);
+    create(&destination, "web/object", &bytes(1_234)).await.unwrap();
+    assert_eq!(destination.find("web/object").await.unwrap(), Some(1_234));
+    assert_eq!(destination.find("web/").await.unwrap(), None);
+}

@@ -20,6 +20,7 @@ import duckdb
 from botocore.exceptions import ClientError
 
 import faults
+import functions
 import kill
 import oracle
 import powercut
@@ -339,7 +340,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, *data_streams.CHECKS,
+    dead_disk, *functions.CHECKS, *data_streams.CHECKS,
 ]
 
 

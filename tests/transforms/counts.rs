@@ -1,19 +1,20 @@
 //! What became of records is counted, and what failed is in the error output alone.
 
-use std::io::Write;
-
 use aws_sdk_firehose::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use standpipe::app::App;
 use standpipe::clock::Clock;
+use standpipe::config::{PluginKind, Processor};
+use standpipe::limits::ENCODED_BYTES_MAX;
 use standpipe::telemetry::status::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{GRACE, House, Mixed, Setting, example, put, stop, until};
 
-fn firehose(app: &App) -> aws_sdk_firehose::Client {
+pub(super) fn firehose(app: &App) -> aws_sdk_firehose::Client {
     let config = aws_sdk_firehose::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -23,8 +24,18 @@ fn firehose(app: &App) -> aws_sdk_firehose::Client {
     aws_sdk_firehose::Client::from_conf(config)
 }
 
+fn kinesis(app: &App) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+        .endpoint_url(format!("http://{}", app.firehose_addr()))
+        .build();
+    aws_sdk_kinesis::Client::from_conf(config)
+}
+
 /// The body of what the console answers.
-async fn console(app: &App, path: &str) -> String {
+pub(super) async fn console(app: &App, path: &str) -> String {
     let mut connection = TcpStream::connect(app.admin_addr()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: console\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
@@ -79,39 +90,77 @@ async fn a_chain_of_two_splits_drops_and_fails_and_every_record_is_accounted_for
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_record_among_many_goes_alone_to_the_error_output() {
     let house = House::new();
-    let setting = Setting::default().stream("web", "size = \"4 MiB\", interval = \"1s\"", &["unpack"]).plugin(
-        "unpack",
-        example("cloudwatch"),
+    let mut setting = Setting::default().stream("web", "size = \"4 MiB\", interval = \"1s\"", &["enrich"]).plugin(
+        "enrich",
+        example("enrich"),
         &[],
     );
+    let PluginKind::Wasm { limits, .. } = &mut setting.plugins[0].kind else { panic!() };
+    limits.memory = 4 << 20;
     let service = house.start(&setting).await;
-    let payload = |number: usize| {
-        format!(
-            "{{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"1\",\"logGroup\":\"g\",\"logStream\":\"s\",\
-             \"subscriptionFilters\":[],\"logEvents\":[{{\"id\":\"{number}\",\"timestamp\":1,\"message\":\"m\"}}]}}"
-        )
-    };
-    // Unpacked it needs more memory than an instance may have.
-    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    bomb.write_all(&vec![b' '; 31 << 20]).unwrap();
-    let bomb = bomb.finish().unwrap();
+    // Taken apart it needs more memory than an instance may have, which traps.
+    let poison = format!("{{\"a\":[0{}]}}", ",0".repeat(100_000));
     for batch in 0..20 {
-        let mut records: Vec<_> = (batch * 500..batch * 500 + 500).map(|number| payload(number).into_bytes()).collect();
+        let mut records: Vec<_> =
+            (batch * 500..batch * 500 + 500).map(|number| format!("{{\"n\":{number}}}")).collect();
         if batch == 7 {
-            records.insert(321, bomb.clone());
+            records.insert(321, poison.clone());
         }
         put(&service, "web", &records).await;
     }
     let web = until(&service, "web", |web| web.accepted == 10_001 && web.backlog_records == 0).await;
     assert_eq!((web.delivered, web.failed, web.dropped), (10_000, 1, 0));
     stop(service).await;
-    let mut ids: Vec<usize> =
-        house.documents("web").iter().map(|row| row["id"].as_str().unwrap().parse().unwrap()).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, (0..10_000).collect::<Vec<_>>());
+    let mut numbers: Vec<_> = house.documents("web").iter().map(|row| row["n"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..10_000).collect::<Vec<_>>());
     let failed = house.documents("errors");
     assert_eq!(failed.len(), 1);
-    assert_eq!(failed[0]["rawData"], base64_simd::STANDARD.encode_to_string(&bomb));
+    assert_eq!(failed[0]["rawData"], base64_simd::STANDARD.encode_to_string(&poison));
     let code = failed[0]["errorCode"].as_str().unwrap();
-    assert!(["Wasm.OutOfMemory", "Wasm.Trap", "Wasm.OutOfFuel"].contains(&code), "{code}");
+    assert!(["Wasm.OutOfMemory", "Wasm.Trap"].contains(&code), "{code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_memory_cannot_hold_are_found_once_more() {
+    let house = House::new();
+    let mut setting = Setting::default().stream("web", "size = \"64 MiB\", interval = \"60s\"", &[]);
+    setting.process.insert("web".to_owned(), vec![Processor::RequireJson]);
+    let service = house.start(&setting).await;
+    // One object, and more of it fails than is kept of all encoded bytes.
+    let large = ENCODED_BYTES_MAX / 50 - 16;
+    for number in 0..55 {
+        put(&service, "web", &[format!("no JSON: {number:02}{}", "x".repeat(large)), format!("{{\"n\":{number}}}")])
+            .await;
+    }
+    stop(service).await;
+    assert_eq!(house.documents("web").len(), 55);
+    let failed = house.documents("errors");
+    let mut heads: Vec<_> = failed.iter().map(|line| line["rawData"].as_str().unwrap()[12..16].to_owned()).collect();
+    heads.sort();
+    heads.dedup();
+    assert_eq!((failed.len(), heads.len()), (55, 55));
+}
+
+/// Rows of user records have the shard and the key that they came with.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_a_data_stream_go_through_plugins() {
+    let house = House::new();
+    let mut setting = Mixed::setting("size = \"1 MiB\", interval = \"60s\"");
+    setting.tables = setting
+        .tables
+        .replace("[delivery_stream.web]\n", "[delivery_stream.web]\nsource = { data_stream = \"clicks\" }\n");
+    setting.tables.push_str("[data_stream.clicks]\nshards = 3\n");
+    let app = App::start(house.config(&setting), Clock::real()).await.unwrap();
+    let client = kinesis(&app);
+    for batch in 0..3 {
+        let records = Mixed::records(batch * 100..batch * 100 + 100).into_iter().enumerate().map(|(key, text)| {
+            let entry = PutRecordsRequestEntry::builder().data(aws_sdk_kinesis::primitives::Blob::new(text));
+            entry.partition_key(key.to_string()).build().unwrap()
+        });
+        let put = client.put_records().stream_name("clicks").set_records(Some(records.collect()));
+        assert_eq!(put.send().await.unwrap().failed_record_count(), Some(0));
+    }
+    assert!(app.stop(GRACE).await.unwrap().left.is_empty());
+    Mixed::is_whole(&house, 300);
 }

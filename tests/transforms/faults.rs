@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use standpipe::config::{Plugin, PluginKind};
+use standpipe::config::PluginKind;
 
 use super::{House, Mixed, Setting, example, put, status, stop, until};
 
@@ -44,7 +44,7 @@ async fn a_plugin_that_is_not_in_the_configuration() {
 async fn a_module_that_is_none() {
     let house = House::new();
     let mut broken = Mixed::setting(SMALL);
-    let module = house.data.path().join("broken.wasm");
+    let module = house.lake.path().join("broken.wasm");
     std::fs::write(&module, b"\0asm no more").unwrap();
     broken.plugins[0] = super::plugin("csv", module, Mixed::COLUMNS);
     waits(&house, broken, "plugin \"csv\" cannot be installed", Mixed::setting(SMALL)).await;
@@ -66,18 +66,9 @@ async fn a_pin_that_does_not_match() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_is_not_called_yet() {
-    let mut broken = Mixed::setting(SMALL);
-    let url = "http://127.0.0.1:9/2015-03-31/functions/function/invocations".to_owned();
-    let kind = PluginKind::Function { url, timeout: Duration::from_secs(1), retries: 0, batch_bytes: 1 << 20 };
-    broken.plugins[1] = Plugin { name: "mask".to_owned(), kind, config: BTreeMap::new() };
-    waits(&House::new(), broken, "cannot be called yet", Mixed::setting(SMALL)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_module_that_is_there_later_is_installed_without_a_restart() {
     let house = House::new();
-    let module = house.data.path().join("late.wasm");
+    let module = house.lake.path().join("late.wasm");
     let mut setting = Mixed::setting(SMALL);
     setting.plugins[0] = super::plugin("csv", module.clone(), Mixed::COLUMNS);
     let service = house.start(&setting).await;

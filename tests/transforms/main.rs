@@ -3,6 +3,8 @@
 
 mod counts;
 mod faults;
+mod functions;
+mod lambda;
 mod partitions;
 mod restarts;
 
@@ -21,7 +23,7 @@ use standpipe::journal::Append;
 use standpipe::record::Records;
 use standpipe::telemetry::status::StreamStatus;
 
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// A data directory and a lake that survive restarts of the service.
 struct House {
@@ -41,10 +43,11 @@ struct Setting {
 impl Setting {
     /// A delivery stream into `LAKE/<name>/` whose records go through these plugins.
     fn stream(mut self, name: &str, buffer: &str, plugins: &[&str]) -> Self {
-        self.tables.push_str(&format!(
+        let table = format!(
             "[delivery_stream.{name}]\nbuffer = {{ {buffer} }}\n[delivery_stream.{name}.destination]\ntype = \"local\"\n\
              path = \"LAKE\"\nprefix = \"{name}/\"\nerror_prefix = \"errors/{name}/\"\ndelimiter = \"if-missing\"\n"
-        ));
+        );
+        self.tables.push_str(&table);
         self.process.insert(name.to_owned(), plugins.iter().map(|plugin| named(plugin)).collect());
         self
     }
@@ -139,7 +142,9 @@ impl House {
     /// The modules that are kept.
     fn modules(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.data.path().join("plugins")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name.ends_with(".wasm")).collect()
+        let modules =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "wasm"));
+        modules.map(|path| path.display().to_string()).collect()
     }
 }
 

@@ -5,7 +5,9 @@
 //! refused by name; nothing is accepted and ignored. Streams of the configuration file are shown, never changed.
 //!
 //! Where we differ from AWS: changes take effect at once, so the states CREATING, ENABLING and DISABLING are skipped;
-//! the one key of `AWS_OWNED_CMK` is the configuration's `encryption_key`; `RoleARN`s are kept and shown, not used;
+//! a Lambda function is the
+//! plugin or the function of the configuration file with its name, in whatever account the ARN says, and its qualifier
+//! means nothing; the one key of `AWS_OWNED_CMK` is the configuration's `encryption_key`; `RoleARN`s are kept and shown, not used;
 //! objects get no canned ACL (Firehose sets `bucket-owner-full-control`), because other stores refuse ACLs.
 
 mod checks;

@@ -13,7 +13,7 @@ use crate::api::{ApiError, Context, RequestFacts};
 use crate::error::{Error, Kind};
 use crate::stream::data::shard_name;
 
-pub(super) use get::report_missed;
+pub(super) use get::{check_end, report_missed};
 pub(super) use iterator::{Position, shard_of, start_of};
 
 /// Runs one of them.

@@ -16,7 +16,7 @@ use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::data::encode::{Page, sequence_digits};
-use super::data::{Position, dry_run, report_missed, shard_of, start_of, told};
+use super::data::{Position, check_end, dry_run, report_missed, shard_of, start_of, told};
 use super::{Document, Wire, address, schema};
 use crate::api::access::Gate;
 use crate::api::server::{Answer, Feed, Hold, Place, Received, Response};
@@ -165,9 +165,10 @@ impl Push {
         let mut room = self.hold.try_push_room(SUBSCRIPTION_EVENT_BYTES_MAX);
         let limit = if room.is_some() { LIMIT } else { SMALL };
         loop {
-            let read = self.stream.read(self.shard, self.position, limit).await?;
+            let mut read = self.stream.read(self.shard, self.position, limit).await?;
             // Looked at after the read: the children of a shard that has ended are in it.
             let definition = self.stream.definition()?;
+            check_end(self.context.data_streams.settings(), &definition, self.shard, &mut read)?;
             let message = events::event(self.wire, self.payload(&definition, &read)?);
             let bytes = message.len();
             if let Ok(room) = fit(&self.hold, room, bytes) {

@@ -21,8 +21,11 @@ pub struct Answer {
     source: Source,
     /// The request is under way until the answer is sent.
     busy: Option<Busy>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Room>,
 }
+
+/// Whatever room is, it is given back by dropping it.
+type Room = Box<dyn Send + Sync>;
 
 enum Source {
     Pieces {
@@ -75,8 +78,8 @@ impl Answer {
 
     /// Keeps `room` until the answer is sent or dropped.
     #[must_use]
-    pub fn holding(mut self, room: OwnedSemaphorePermit) -> Self {
-        self.room = Some(room);
+    pub fn holding(mut self, room: impl Send + Sync + 'static) -> Self {
+        self.room = Some(Box::new(room));
         self
     }
 

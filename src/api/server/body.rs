@@ -12,9 +12,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::room::{AnswerRoom, AnswerRooms};
 use super::{Bounds, Shared};
 use crate::clock::{Clock, Instant};
 use crate::limits;
+use crate::record::StreamId;
 
 /// A body that was not read yet.
 pub struct Body {
@@ -41,7 +43,7 @@ pub struct Hold {
     free: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     /// The same for answers.
-    answers: Arc<Semaphore>,
+    answers: Arc<AnswerRooms>,
     /// The same for large pieces of long answers.
     pushes: Arc<Semaphore>,
 }
@@ -148,7 +150,7 @@ impl Hold {
         Hold {
             free: shared.body_bytes.clone(),
             permit: None,
-            answers: shared.answer_bytes.clone(),
+            answers: shared.answer_rooms.clone(),
             pushes: shared.push_bytes.clone(),
         }
     }
@@ -156,8 +158,8 @@ impl Hold {
     /// One of no listener, with room for pieces of so many bytes.
     #[cfg(test)]
     pub(in crate::api) fn alone(push_bytes: usize) -> Self {
-        let [free, answers, pushes] = [0, 0, push_bytes].map(|bytes| Arc::new(Semaphore::new(bytes)));
-        Hold { free, permit: None, answers, pushes }
+        let [free, pushes] = [0, push_bytes].map(|bytes| Arc::new(Semaphore::new(bytes)));
+        Hold { free, permit: None, answers: Arc::new(AnswerRooms::new(0)), pushes }
     }
 
     /// An empty one of the same listener.
@@ -167,11 +169,11 @@ impl Hold {
         Hold { free: free.clone(), permit: None, answers: answers.clone(), pushes: pushes.clone() }
     }
 
-    /// Room for an answer of up to `bytes`, from what all large answers of the listener together may hold; it waits
-    /// until there is some. Give it to [`Answer::holding`](super::Answer::holding).
-    pub async fn answer_room(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.answers.clone().acquire_many_owned(count).await.expect("the semaphore of answers is never closed")
+    /// Room for an answer of up to `bytes` with records of `stream`, from what all large answers of the listener together may
+    /// hold, of which a stream has half at most; it waits until there is some. Give it to
+    /// [`Answer::holding`](super::Answer::holding).
+    pub async fn answer_room(&self, stream: StreamId, bytes: usize) -> AnswerRoom {
+        self.answers.room(stream, bytes).await
     }
 
     /// Room for one piece of a long answer, from what such pieces of all answers may hold together; waits for it. Give

@@ -14,6 +14,7 @@ mod activity;
 mod answer;
 mod body;
 mod connection;
+mod room;
 pub mod tls;
 
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ use tokio_util::task::TaskTracker;
 
 pub use answer::{Answer, BrokenOff, Feed, Place};
 pub use body::{Body, BodyError, Hold, Received};
+pub use room::AnswerRoom;
+use room::AnswerRooms;
 
 use crate::clock::Clock;
 use crate::limits;
@@ -68,7 +71,7 @@ pub struct Bounds {
     pub body_stall: Duration,
     /// Bytes of bodies held at once.
     pub body_bytes: usize,
-    /// Bytes of large answers held at once.
+    /// Bytes of large answers held at once, and half of that for one stream.
     pub answer_bytes: usize,
     /// Longest pause of a client in reading an answer.
     pub answer_stall: Duration,
@@ -113,7 +116,7 @@ struct Shared<H> {
     /// Bytes of request bodies that may still be taken in.
     body_bytes: Arc<Semaphore>,
     /// Bytes of large answers that may still be made.
-    answer_bytes: Arc<Semaphore>,
+    answer_rooms: Arc<AnswerRooms>,
     /// Bytes of large pieces of long answers that may still be made.
     push_bytes: Arc<Semaphore>,
     /// Told when a client waits for a connection to become free.
@@ -159,7 +162,7 @@ impl Server {
             clock: self.clock,
             bounds: self.bounds,
             body_bytes: Arc::new(Semaphore::new(self.bounds.body_bytes)),
-            answer_bytes: Arc::new(Semaphore::new(self.bounds.answer_bytes)),
+            answer_rooms: Arc::new(AnswerRooms::new(self.bounds.answer_bytes)),
             push_bytes: Arc::new(Semaphore::new(limits::PUSH_BYTES_IN_FLIGHT_MAX)),
             pressure: Notify::new(),
             stop,

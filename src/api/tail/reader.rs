@@ -1,12 +1,12 @@
-//! Reads a stream for one client: shard after shard, round after round.
+//! Reads a stream for one client: shard after shard, round after round. Only shards that may have something are read; the
+//! others are waited for, each by itself, so that a record costs the same however many shards there are.
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::future::poll_fn;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +19,19 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{GET_RECORDS_MAX, PUSH_FREE_BYTES, TAIL_HEARTBEAT, TAIL_PIECE_BYTES, TAIL_READ_BYTES};
 use crate::record::Records;
 use crate::stream::Stream;
-use crate::stream::data::{DataStream, DataStreams, Definition, ReadLimit, Snapshot, Start};
+use crate::stream::data::{DataStream, DataStreams, Definition, ReadLimit, Shard, Snapshot, Start};
 
 /// What is read, and how far it has been.
 pub(super) struct Reader {
     origin: Origin,
     cursors: BTreeMap<u32, Cursor>,
+    /// Shards that are not over and may have something at their cursor; for each of the others one wait is under way.
+    ready: BTreeSet<u32>,
+    waits: FuturesUnordered<Wait>,
+    /// What `cursors` and `waits` follow; nothing of a delivery stream.
+    known: Option<Arc<Definition>>,
+    /// The number of the first shard that was never seen here.
+    unseen: u32,
     follow: bool,
     /// Records that may still be sent.
     left: u64,
@@ -32,6 +39,7 @@ pub(super) struct Reader {
     changes: Option<watch::Receiver<Snapshot>>,
 }
 
+#[derive(Clone)]
 enum Origin {
     Own(Stream),
     Data(DataStream),
@@ -55,7 +63,19 @@ struct Chunk {
     ended: bool,
 }
 
-type Wait<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+/// Which shard may have grown.
+type Wait = Pin<Box<dyn Future<Output = (u32, Result<()>)> + Send>>;
+
+/// How a round ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Round {
+    /// There may be more at once.
+    More,
+    /// All is sent that there is now.
+    Quiet,
+    /// There is nothing more to send, or nobody to send it to.
+    Over,
+}
 
 impl Reader {
     /// Of a delivery stream's own records.
@@ -80,17 +100,24 @@ impl Reader {
             StartAt::Time(ms) => Start::Time(ms),
         };
         let mut cursors = BTreeMap::new();
-        for shard in &stream.definition()?.shards {
-            let over = shard.closed.is_some() && start == Start::Latest;
-            let next = if over { 0 } else { stream.start(shard.index, start).await? };
-            let until = if query.follow { None } else { Some(stream.start(shard.index, Start::Latest).await?) };
-            cursors.insert(shard.index, Cursor { next, until, over });
+        let definition = stream.definition()?;
+        for shard in &definition.shards {
+            match Cursor::of(&stream, shard, start, query.follow).await {
+                Ok(cursor) => drop(cursors.insert(shard.index, cursor)),
+                // It was over in this very moment.
+                Err(_) if is_forgotten(&stream, shard.index) => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Reader { changes: Some(changes), ..Reader::new(Origin::Data(stream), cursors, query) })
+        let unseen = definition.next_shard;
+        Ok(Reader { changes: Some(changes), unseen, ..Reader::new(Origin::Data(stream), cursors, query) })
     }
 
     fn new(origin: Origin, cursors: BTreeMap<u32, Cursor>, query: Query) -> Self {
-        Reader { origin, cursors, follow: query.follow, left: query.limit.unwrap_or(u64::MAX), changes: None }
+        let ready = cursors.iter().filter(|(_, cursor)| !cursor.over).map(|(index, _)| *index).collect();
+        let (waits, left) = (FuturesUnordered::new(), query.limit.unwrap_or(u64::MAX));
+        let Query { follow, .. } = query;
+        Reader { origin, cursors, ready, waits, known: None, unseen: 0, follow, left, changes: None }
     }
 
     /// Feeds the client until it has all, or goes, or the service stops.
@@ -109,86 +136,141 @@ impl Reader {
 
     async fn run(&mut self, feed: &Feed, hold: &Hold, clock: &Clock) -> Result<()> {
         loop {
-            // Before the definition is looked at: what comes after is a change.
-            self.changes.iter_mut().for_each(watch::Receiver::mark_unchanged);
-            let definition = self.definition()?;
-            if let Some(definition) = &definition {
-                self.discover(definition).await?;
+            match self.round(feed, hold).await? {
+                Round::More => {}
+                Round::Quiet if self.pause(feed, clock).await? => {}
+                Round::Quiet | Round::Over => return Ok(()),
             }
-            let mut quiet = true;
-            for shard in self.due(definition.as_deref()) {
-                for piece in self.read(shard, definition.as_deref()).await? {
-                    if !send(feed, hold, piece).await {
-                        return Ok(());
-                    }
-                    quiet = false;
+        }
+    }
+
+    /// Reads once in every shard that may have something.
+    async fn round(&mut self, feed: &Feed, hold: &Hold) -> Result<Round> {
+        // Before the definition is looked at: what comes after is a change.
+        self.changes.iter_mut().for_each(watch::Receiver::mark_unchanged);
+        let gone = self.look().await?;
+        if !gone.is_empty() && !send(feed, hold, gone).await {
+            return Ok(Round::Over);
+        }
+        while let Some(Some((shard, grown))) = self.waits.next().now_or_never() {
+            self.woken(shard, grown)?;
+        }
+        let due = self.due();
+        for shard in &due {
+            for piece in self.read(*shard).await? {
+                if !send(feed, hold, piece).await {
+                    return Ok(Round::Over);
                 }
-                // What waited for this shard can be read now.
-                quiet &= !self.cursors[&shard].over;
             }
-            let waits = self.follow || self.cursors.values().any(|cursor| !cursor.over);
-            if self.left == 0 || !waits {
-                return Ok(());
+        }
+        let waits = self.follow || !self.ready.is_empty();
+        Ok(match () {
+            () if self.left == 0 || !waits => Round::Over,
+            () if due.is_empty() => Round::Quiet,
+            () => Round::More,
+        })
+    }
+
+    /// Follows the definition if it is another one: takes up shards that were made since, and lets go those that are gone;
+    /// the lines that say what of them was never read.
+    async fn look(&mut self) -> Result<Vec<u8>> {
+        let mut lines = Vec::new();
+        let Origin::Data(stream) = &self.origin else { return Ok(lines) };
+        let definition = stream.definition()?;
+        if self.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &definition)) {
+            return Ok(lines);
+        }
+        // Also what was made and forgotten since, unseen: it had records all the same.
+        let unseen = std::mem::replace(&mut self.unseen, definition.next_shard);
+        for index in (unseen..definition.next_shard).filter(|_| self.follow) {
+            self.cursors.insert(index, Cursor { next: 0, until: None, over: false });
+            self.ready.insert(index);
+        }
+        let is_gone = |index: &u32| definition.shard(*index).is_none();
+        let gone: Vec<u32> = self.cursors.keys().copied().filter(is_gone).collect();
+        for index in gone {
+            let cursor = self.cursors.remove(&index).filter(|cursor| !cursor.over);
+            self.ready.remove(&index);
+            let Some(cursor) = cursor else { continue };
+            let before = self.known.as_ref().and_then(|known| known.shard(index)?.closed);
+            let end = stream.kept_until(index).await?.max(before.map_or(0, |closed| closed.end));
+            let missed = end.min(cursor.until.unwrap_or(u64::MAX)).saturating_sub(cursor.next);
+            if missed > 0 {
+                tracing::warn!(stream = definition.name, shard = index, missed, "a shard was over before it was read");
+                line::missed(&mut lines, index, missed);
             }
-            if quiet && !self.pause(feed, clock).await? {
-                return Ok(());
+        }
+        self.await_all(&definition);
+        self.known = Some(definition);
+        Ok(lines)
+    }
+
+    /// Waits anew for the shards that have nothing now; one that was closed has its end to be read.
+    fn await_all(&mut self, definition: &Definition) {
+        self.waits.clear();
+        for (index, cursor) in self.cursors.iter().filter(|(_, cursor)| !cursor.over) {
+            if definition.shard(*index).is_some_and(|shard| shard.closed.is_some()) {
+                self.ready.insert(*index);
+            } else if !self.ready.contains(index) {
+                self.waits.push(self.origin.grown(*index, cursor.next));
             }
         }
     }
 
-    fn definition(&self) -> Result<Option<Arc<Definition>>> {
-        match &self.origin {
-            Origin::Own(_) => Ok(None),
-            Origin::Data(stream) => stream.definition().map(Some),
-        }
-    }
-
-    /// Takes up shards that were made since, and forgets those that are gone.
-    async fn discover(&mut self, definition: &Definition) -> Result<()> {
-        self.cursors.retain(|index, _| definition.shard(*index).is_some());
-        let Origin::Data(stream) = &self.origin else { return Ok(()) };
-        for shard in definition.shards.iter().filter(|_| self.follow) {
-            if let Entry::Vacant(place) = self.cursors.entry(shard.index) {
-                let next = stream.start(shard.index, Start::TrimHorizon).await?;
-                place.insert(Cursor { next, until: None, over: false });
+    fn woken(&mut self, shard: u32, grown: Result<()>) -> Result<()> {
+        match grown {
+            Err(error) if !self.origin.is_forgotten(shard) => Err(error),
+            _ => {
+                self.ready.extend(self.cursors.contains_key(&shard).then_some(shard));
+                Ok(())
             }
         }
-        Ok(())
     }
 
-    /// The shards to read from now: those that are not over, and whose parents are.
-    fn due(&self, definition: Option<&Definition>) -> Vec<u32> {
-        let open: BTreeSet<u32> =
-            self.cursors.iter().filter(|(_, cursor)| !cursor.over).map(|(index, _)| *index).collect();
+    /// The shards to read from now: those that may have something, and whose parents are over.
+    fn due(&self) -> Vec<u32> {
+        let is_open = |index: &u32| self.cursors.get(index).is_some_and(|cursor| !cursor.over);
         let waits = |index: &u32| {
-            let shard = definition.and_then(|definition| definition.shard(*index));
+            let shard = self.known.as_ref().and_then(|definition| definition.shard(*index));
             let parents = shard.into_iter().flat_map(|shard| [shard.parent, shard.adjacent_parent]);
-            parents.flatten().any(|parent| open.contains(&parent))
+            parents.flatten().any(|parent| is_open(&parent))
         };
-        open.iter().copied().filter(|index| !waits(index)).collect()
+        self.ready.iter().copied().filter(|index| !waits(index)).collect()
     }
 
     /// Reads on in one shard: its lines, in pieces.
-    async fn read(&mut self, shard: u32, definition: Option<&Definition>) -> Result<Vec<Vec<u8>>> {
+    async fn read(&mut self, shard: u32) -> Result<Vec<Vec<u8>>> {
         let cursor = self.cursors[&shard];
         let chunk = if cursor.until.is_some_and(|until| cursor.next >= until) || self.left == 0 {
             Chunk { first: cursor.next, puts: Vec::new(), next: cursor.next, missed: 0, ended: true }
         } else {
-            self.origin.read(shard, cursor.next, self.left).await?
+            match self.origin.read(shard, cursor.next, self.left).await {
+                Ok(chunk) => chunk,
+                // The next look says what was missed; the other shards go on.
+                Err(_) if self.origin.is_forgotten(shard) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
         };
-        let stuck = chunk.next <= cursor.next && cursor.until.is_some();
-        let over = chunk.ended || stuck;
-        let pieces = self.lines(shard, &chunk, cursor.until.unwrap_or(u64::MAX), definition);
-        self.cursors.insert(shard, Cursor { next: chunk.next.max(cursor.next), over, ..cursor });
+        let stuck = chunk.next <= cursor.next;
+        let over = chunk.ended || (stuck && cursor.until.is_some());
+        let pieces = self.lines(shard, &chunk, cursor.until.unwrap_or(u64::MAX));
+        let next = chunk.next.max(cursor.next);
+        self.cursors.insert(shard, Cursor { next, over, ..cursor });
+        if over || stuck {
+            self.ready.remove(&shard);
+        }
+        if stuck && !over {
+            self.waits.push(self.origin.grown(shard, next));
+        }
         Ok(pieces)
     }
 
-    fn lines(&mut self, shard: u32, chunk: &Chunk, until: u64, definition: Option<&Definition>) -> Vec<Vec<u8>> {
+    fn lines(&mut self, shard: u32, chunk: &Chunk, until: u64) -> Vec<Vec<u8>> {
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
         if chunk.missed > 0 {
             line::missed(&mut piece, shard, chunk.missed);
         }
-        let facts = definition.and_then(|definition| definition.shard(shard));
+        let facts = self.known.as_ref().and_then(|definition| definition.shard(shard));
         let mut position = chunk.first;
         for put in &chunk.puts {
             for (index, data) in put.iter().enumerate() {
@@ -211,17 +293,15 @@ impl Reader {
 
     /// Waits for something new; false when the client has gone.
     async fn pause(&mut self, feed: &Feed, clock: &Clock) -> Result<bool> {
-        let Reader { origin, cursors, changes, .. } = self;
+        let Reader { waits, changes, .. } = self;
         let changed = async {
             match changes {
                 Some(changes) => changes.changed().await.map_err(|_| Error::closed("the data streams have stopped")),
                 None => std::future::pending().await,
             }
         };
-        let open = cursors.iter().filter(|(_, cursor)| !cursor.over);
-        let waits = open.map(|(index, cursor)| origin.grown(*index, cursor.next)).collect();
         tokio::select! {
-            grown = any(waits) => grown.map(|()| true),
+            Some((shard, grown)) = waits.next() => self.woken(shard, grown).map(|()| true),
             changed = changed => changed.map(|()| true),
             () = feed.gone() => Ok(false),
             () = clock.sleep(TAIL_HEARTBEAT) => {
@@ -264,21 +344,31 @@ impl Origin {
         }
     }
 
-    fn grown(&self, shard: u32, position: u64) -> Wait<'_> {
-        match self {
-            Origin::Own(stream) => Box::pin(stream.grown(position)),
-            Origin::Data(stream) => Box::pin(stream.grown(shard, position)),
+    /// Resolves when a shard has grown; of one that is closed that is never.
+    fn grown(&self, shard: u32, position: u64) -> Wait {
+        match self.clone() {
+            Origin::Own(stream) => Box::pin(async move { (shard, stream.grown(position).await) }),
+            Origin::Data(stream) => Box::pin(async move { (shard, stream.appended(shard, position).await) }),
         }
+    }
+
+    /// Whether the stream is there, and has such a shard no more.
+    fn is_forgotten(&self, shard: u32) -> bool {
+        matches!(self, Origin::Data(stream) if is_forgotten(stream, shard))
     }
 }
 
-/// The first of them that is done; never, if there are none.
-async fn any(mut waits: Vec<Wait<'_>>) -> Result<()> {
-    poll_fn(|context| {
-        let polled = waits.iter_mut().map(|wait| wait.as_mut().poll(context));
-        polled.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
-    })
-    .await
+fn is_forgotten(stream: &DataStream, shard: u32) -> bool {
+    stream.definition().is_ok_and(|definition| definition.shard(shard).is_none())
+}
+
+impl Cursor {
+    async fn of(stream: &DataStream, shard: &Shard, start: Start, follow: bool) -> Result<Self> {
+        let over = shard.closed.is_some() && start == Start::Latest;
+        let next = if over { 0 } else { stream.start(shard.index, start).await? };
+        let until = if follow { None } else { Some(stream.start(shard.index, Start::Latest).await?) };
+        Ok(Cursor { next, until, over })
+    }
 }
 
 #[cfg(test)]

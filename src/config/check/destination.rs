@@ -11,19 +11,19 @@ use super::super::{
 };
 use super::Checker;
 
-/// The keys that say how S3 is reached; they stand in destinations and in `[buckets]`.
-struct Connection {
-    region: Option<At<String>>,
-    endpoint: Option<At<String>>,
-    path_style: Option<At<bool>>,
-    credentials: Option<At<raw::Credentials>>,
-    profile: Option<At<String>>,
+/// The keys that say how S3 is reached; they stand in destinations, in `[buckets]` and with modules.
+pub(super) struct Connection {
+    pub(super) region: Option<At<String>>,
+    pub(super) endpoint: Option<At<String>>,
+    pub(super) path_style: Option<At<bool>>,
+    pub(super) credentials: Option<At<raw::Credentials>>,
+    pub(super) profile: Option<At<String>>,
 }
 
 /// A key and where it is written, if it is.
-type Written = (&'static str, Option<Range<usize>>);
+pub(super) type Written = (&'static str, Option<Range<usize>>);
 
-fn written<T>(key: &'static str, value: Option<&At<T>>) -> Written {
+pub(super) fn written<T>(key: &'static str, value: Option<&At<T>>) -> Written {
     (key, value.map(|value| value.span.clone()))
 }
 
@@ -149,7 +149,7 @@ impl Checker<'_> {
         pair.unwrap_or_else(|| check_prefixes(None, None).expect("the default prefixes are valid"))
     }
 
-    fn connection(&mut self, raw: Connection) -> S3Connection {
+    pub(super) fn connection(&mut self, raw: Connection) -> S3Connection {
         self.one_identity(raw.credentials.as_ref(), raw.profile.as_ref());
         let endpoint = self.checked("endpoint", raw.endpoint, names::endpoint);
         // A host that is a number cannot have the bucket before it.

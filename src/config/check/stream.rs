@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::at::At;
-use super::super::{Buffering, Config, DeliveryStream, Processor, Source, Store, names, raw, units};
+use super::super::{Buffering, Config, DeliveryStream, Source, Store, names, raw, units};
 use super::Checker;
 use crate::limits::DELIVERY_RETENTION_MAX;
 
@@ -35,6 +35,7 @@ impl Checker<'_> {
         // Shorter than the interval, every record of a slow stream would expire before it is delivered.
         let retention = self.lapse("retention", stream.retention, least, DELIVERY_RETENTION_MAX);
         let encrypted = self.encrypted(stream.encrypted, config);
+        let process = self.process(&name.value, stream.process, config);
         let destination = stream.destination?;
         let place = destination.span.clone();
         let destination = self.destination(destination)?;
@@ -48,12 +49,7 @@ impl Checker<'_> {
         }
         Some(DeliveryStream {
             buffer,
-            process: stream
-                .process
-                .into_iter()
-                .filter_map(|step| step.kind)
-                .map(|At { value, .. }| value.into())
-                .collect(),
+            process,
             bytes_max,
             retention,
             drain: stream.drain.is_some_and(|drain| drain.value),
@@ -95,13 +91,5 @@ impl Checker<'_> {
             }
         }
         checked
-    }
-}
-
-impl From<raw::ProcessKind> for Processor {
-    fn from(kind: raw::ProcessKind) -> Self {
-        match kind {
-            raw::ProcessKind::RequireJson => Processor::RequireJson,
-        }
     }
 }

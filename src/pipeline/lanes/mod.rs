@@ -161,20 +161,12 @@ pub(super) struct Partitioned {
 impl Partitioned {
     /// Takes up where the ledger stands: unfinished plans are about to be sent when this returns.
     pub(super) async fn start(parts: Parts, standing: Standing) -> Result<Self> {
-        let Parts { mut feed, ledger, stores, clock, capacity, registry, metrics, state, orders } = parts;
-        state.stands(&standing);
-        let courier = Arc::new(Courier {
-            name: orders.borrow().stream.name.clone(),
-            reader: feed.reader(),
-            stores,
-            workshop: super::Workshop { capacity, clock: clock.clone(), metrics },
-            registry: registry.clone(),
-            state,
-            orders: orders.clone(),
-            outage: outage::Outage::default(),
-            one_at_a_time: tokio::sync::Mutex::new(()),
-        });
-        let mut force = Force::new(registry, clock.clone());
+        let orders = parts.orders.clone();
+        let (courier, mut feed, ledger) = Courier::of(parts);
+        let courier = Arc::new(courier);
+        courier.state.stands(&standing);
+        let clock = courier.workshop.clock.clone();
+        let mut force = Force::new(courier.tools.clone());
         let first = orders.borrow().clone();
         force.follow(&first).await;
         let heads = standing.ends_of_plans();
@@ -339,12 +331,7 @@ impl Partitioned {
         while self.under_way.len() < limits::UPLOADS_PER_PIPELINE_MAX
             && let Some(Planned { id, plan, load, newest_ms }) = self.waiting.pop_front()
         {
-            // Whole plans are done in their order.
-            if plan.share.is_none() && !self.under_way.is_empty() {
-                self.waiting.push_front(Planned { id, plan, load, newest_ms });
-                break;
-            }
-            let load = if plan.share.is_some() { Load::Share(Box::new(load)) } else { Load::Whole(None) };
+            let load = Load::Share(Box::new(load));
             // It ends with this pipeline: the next one carries the plan out again.
             let delivery =
                 AbortOnDropHandle::new(tokio::spawn(self.courier.clone().deliver(id, plan, newest_ms, load)));
@@ -363,10 +350,7 @@ impl Partitioned {
         try_join_all(done.iter().map(|(id, tally)| self.ledger.commit(*id, *tally))).await?;
         for (id, tally) in &done {
             self.carried.remove(id);
-            if self.standing.finish_share(*id, tally).is_none() {
-                assert_eq!(self.standing.unfinished[0].0, *id, "whole plans are done in their order");
-                self.standing.finish_first(tally);
-            }
+            self.standing.finish_share(*id, tally);
         }
         self.courier.state.stands(&self.standing);
         Ok(())

@@ -53,7 +53,7 @@ impl Courier {
         load: &mut ShareLoad,
     ) -> Result<(Tally, Codes)> {
         let share = plan.share.as_ref().ok_or_else(|| Error::new(Kind::Internal, "the plan holds no share"))?;
-        let recipe = Recipe::load(target, &self.name, &self.registry).await?;
+        let recipe = Recipe::load(target, &self.tools).await?;
         if let Some((content, tally)) = load.gathered.take() {
             load.encoded = self.encoded(content, &recipe).await?.map(|encoded| (encoded, tally));
         }

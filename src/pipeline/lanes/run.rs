@@ -220,7 +220,8 @@ impl Partitioned {
             match outcome {
                 Outcome::Done(id, tally) => done.push((id, tally)),
                 Outcome::Misdirected(id) => self.redirect(id).await?,
-                Outcome::Left => left = true,
+                // Nothing is staged for plans that hold a share.
+                Outcome::Left | Outcome::Lost(_) | Outcome::Restaged(..) => left = true,
             }
             next = if self.under_way.is_empty() { None } else { self.under_way.next().now_or_never().flatten() };
         }

@@ -222,6 +222,11 @@ impl Definition {
         now_ms.saturating_sub(retention_ms).max(self.created_ms)
     }
 
+    /// The shards that this one became.
+    pub fn children(&self, of: u32) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(move |shard| shard.parents().any(|parent| parent == of))
+    }
+
     /// The shards that take records.
     pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(|shard| shard.closed.is_none())

@@ -1,11 +1,27 @@
 //! Where a record belongs: the MD5 of its partition key as a number of 128 bits, and ranges of those.
 
+mod lanes;
+
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 /// The hash key of a partition key: MD5 of its UTF-8 bytes, big endian.
 pub fn hash_of(partition_key: &[u8]) -> u128 {
     u128::from_be_bytes(Md5::digest(partition_key).into())
+}
+
+/// The hash key of each partition key, as [`hash_of`]; many of them at once take a fraction of the time.
+pub fn hashes_of<'k>(partition_keys: impl Iterator<Item = &'k [u8]>) -> Vec<u128> {
+    let keys: Vec<&[u8]> = partition_keys.collect();
+    let mut hashes = Vec::with_capacity(keys.len());
+    for some in keys.chunks(lanes::LANES) {
+        if some.len() > 1 && some.iter().all(|key| key.len() <= lanes::BYTES_MAX) {
+            hashes.extend_from_slice(&lanes::digests(some)[..some.len()]);
+        } else {
+            hashes.extend(some.iter().map(|key| hash_of(key)));
+        }
+    }
+    hashes
 }
 
 /// A range of hash keys, both ends included.
@@ -32,7 +48,26 @@ impl HashRange {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn many_at_once_hash_as_one_alone(keys in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70), 0..40)) {
+            let alone: Vec<u128> = keys.iter().map(|key| hash_of(key)).collect();
+            prop_assert_eq!(hashes_of(keys.iter().map(Vec::as_slice)), alone);
+        }
+    }
+
+    #[test]
+    fn keys_of_every_length_hash_alike_side_by_side() {
+        for bytes in 0..=lanes::BYTES_MAX + 1 {
+            let keys: Vec<Vec<u8>> = (0..lanes::LANES as u8).map(|lane| vec![lane ^ 0xa5; bytes]).collect();
+            let alone: Vec<u128> = keys.iter().map(|key| hash_of(key)).collect();
+            assert_eq!(hashes_of(keys.iter().map(Vec::as_slice)), alone, "{bytes} bytes");
+        }
+    }
 
     #[test]
     fn a_partition_key_is_hashed_as_md5_is_printed() {

@@ -9,6 +9,7 @@
 //! durable, and only then lets puts go on, by the new map.
 
 mod adopt;
+mod decimal;
 mod definition;
 mod demand;
 mod hash;
@@ -40,14 +41,14 @@ use tokio::task::JoinSet;
 pub use definition::{
     Consumer, Definition, Distribution, FileStream, Limits, Mode, NewDataStream, Origin, Status, Validation,
 };
-pub use hash::{HashRange, hash_of};
+pub use hash::{HashRange, hash_of, hashes_of};
 pub use lineage::{Reshard, ShardFilter};
 pub use pins::Pin;
 pub use put::{Placed, Put, Refusal};
 pub use rates::Rate;
 pub use read::{Read, ReadLimit, Start};
 pub use sequence::SequenceNumber;
-pub use shard::{Closed, Shard, shard_index, shard_name};
+pub use shard::{Closed, Shard, shard_index, shard_name, write_shard_name};
 pub use stands::{ConsumerStands, PinStands, ShardStands, Stands};
 pub use subscriptions::Subscription;
 pub use token::{Token, TokenFault, Tokens};

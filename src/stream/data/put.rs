@@ -101,28 +101,20 @@ impl DataStream {
         let call = OneCall { stream: self, definition: &definition, rates: &rates, put: &put };
         let mut placed = vec![None; put.records.len()];
         call.recall_moved(&mut placed).await;
-        let groups = call.groups(&placed);
-        let answers = join_all(groups.iter().map(|group| call.append(group))).await;
-        for (group, answers) in groups.iter().zip(answers) {
-            fill(&mut placed, &group.picks, answers);
-        }
+        let placed = call.append_missing(placed).await;
         all.rates.wake(&rates);
-        Ok(placed.into_iter().map(|one| one.expect("each record is in one shard's group or was recalled")).collect())
+        Ok(placed)
     }
 
     fn check_sizes(&self, definition: &Definition, records: &Records) -> Result<()> {
         let max = definition.record_bytes_max;
-        let Some((index, bytes)) = sizes(records).enumerate().find(|(_, bytes)| *bytes > max) else { return Ok(()) };
+        let Some((index, bytes)) = records.sizes().enumerate().find(|(_, bytes)| *bytes > max) else { return Ok(()) };
         let (name, account) = (&self.name, &self.streams.shared.settings.account_id);
         Err(Error::invalid(format!(
             "Record {index} has {bytes} bytes with its partition key, at most {max} are taken by stream {name} under \
              account {account}."
         )))
     }
-}
-
-fn sizes(records: &Records) -> impl Iterator<Item = usize> + '_ {
-    (0..records.len()).map(|index| size(records, index))
 }
 
 fn size(records: &Records, index: usize) -> usize {
@@ -176,6 +168,22 @@ impl OneCall<'_> {
         let journal = &self.stream.streams.shared.journal;
         let span = journal.recall(self.stream.shard_id(shard.index), call).await.ok()??;
         shard.closed.is_none_or(|closed| span.end <= closed.end).then_some(span)
+    }
+
+    /// Stores the records that are not answered yet; an answer for each of the call.
+    async fn append_missing(&self, mut placed: Vec<Option<Placed>>) -> Vec<Placed> {
+        let groups = self.groups(&placed);
+        // Most calls go into one shard as they are: its answers are the call's.
+        if let [group] = groups.as_slice()
+            && group.picks.len() == placed.len()
+        {
+            return self.append(group).await;
+        }
+        let answers = join_all(groups.iter().map(|group| self.append(group))).await;
+        for (group, answers) in groups.iter().zip(answers) {
+            fill(&mut placed, &group.picks, answers);
+        }
+        placed.into_iter().map(|one| one.expect("each record is in one shard's group or was recalled")).collect()
     }
 
     /// The records that are not answered yet, by shard.

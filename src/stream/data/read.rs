@@ -116,7 +116,12 @@ impl DataStream {
         let next = batch.span.end;
         let ended = shard.closed.is_some_and(|closed| next >= closed.end);
         let is_tip = ended || (more_ms.is_none() && next >= self.end(&shard).await?);
-        let since_ms = more_ms.or(last_ms).filter(|_| !is_tip);
+        let since_ms = match more_ms.or(last_ms) {
+            _ if is_tip => None,
+            // Nothing was brought, of what is lost; or of what came in this moment.
+            None => journal.read(id, next, 1).await?.puts.first().map(|records| records.arrived_ms),
+            known => known,
+        };
         let behind_ms = since_ms.map_or(0, |since| self.streams.shared.clock.now_ms().saturating_sub(since));
         Ok(Read { first: batch.span.start, puts: batch.puts, next, behind_ms, ended, missed, damaged })
     }
@@ -139,6 +144,23 @@ impl DataStream {
                 over = changes.changed() => over.map_err(|_| super::stopped())?,
             }
         }
+    }
+
+    /// Waits until there is a record at `position`, for those who follow the definition themselves: it says nothing of a shard
+    /// that is closed or forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` once the stream is gone; `Closed` when the service stops.
+    pub async fn appended(&self, shard: u32, position: u64) -> Result<()> {
+        self.streams.shared.journal.grown(self.shard_id(shard), position).await
+    }
+
+    /// One past the last record that a shard ever had as far as that is still known, also when it is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound` once the stream is gone.
+    pub async fn kept_until(&self, shard: u32) -> Result<u64> {
+        Ok(self.streams.shared.journal.extent(self.shard_id(shard)).await?.end)
     }
 
     /// What the stream is now and one of its shards; a stream that is being made has none yet.

@@ -17,6 +17,12 @@ pub(super) struct Group {
 /// The records that `wanted` names, by the shard that their hash says; none of them is left out where open shards cover
 /// all hash keys, as they do once a stream has any.
 pub(super) fn groups(definition: &Definition, hashes: &[u128], wanted: impl Fn(usize) -> bool) -> Vec<Group> {
+    // The only one takes all, so nothing is to be found or sorted.
+    let mut open = definition.open_shards();
+    if let (Some(only), None) = (open.next(), open.next()) {
+        let picks: Vec<u32> = (0..hashes.len()).filter(|index| wanted(*index)).map(|index| index as u32).collect();
+        return if picks.is_empty() { Vec::new() } else { vec![Group { shard: only.index, picks }] };
+    }
     let records = hashes.iter().enumerate().filter(|(index, _)| wanted(*index));
     let shard = |hash: u128| definition.route(hash).map(|shard| shard.index);
     let mut placed: Vec<(u32, u32)> = records.filter_map(|(index, hash)| Some((shard(*hash)?, index as u32))).collect();

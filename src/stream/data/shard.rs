@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decimal::digits;
 use super::hash::HashRange;
 use super::sequence::{INDEX_END, SequenceNumber};
 use crate::error::{Error, Kind, Result};
@@ -42,7 +43,7 @@ pub struct Closed {
 
 impl Shard {
     /// The numbers of those that it was made of.
-    pub(in crate::stream) fn parents(&self) -> impl Iterator<Item = u32> + use<> {
+    pub fn parents(&self) -> impl Iterator<Item = u32> + use<> {
         [self.parent, self.adjacent_parent].into_iter().flatten()
     }
 
@@ -70,6 +71,13 @@ impl Shard {
 /// `shardId-000000000000`.
 pub fn shard_name(index: u32) -> String {
     format!("shardId-{index:012}")
+}
+
+/// Appends the name of a shard; called for each record of an answer.
+pub fn write_shard_name(index: u32, out: &mut Vec<u8>) {
+    let mut name = *b"shardId-000000000000";
+    name[8..].copy_from_slice(&digits::<12>(u64::from(index)));
+    out.extend_from_slice(&name);
 }
 
 /// The number in a shard's name, in any of the forms that AWS takes: `shardId-000000000001`, `shardId-1`, `1`.
@@ -123,6 +131,11 @@ mod tests {
             assert_eq!(shard_index(name).ok(), index, "{name:?}");
         }
         assert_eq!(shard_index(&shard_name(71)).unwrap(), 71);
+        for index in [0, 9, 71, INDEX_MAX, u32::MAX] {
+            let mut written = Vec::new();
+            write_shard_name(index, &mut written);
+            assert_eq!(written, shard_name(index).as_bytes());
+        }
     }
 
     #[test]

@@ -142,18 +142,22 @@ impl State {
         ))
     }
 
-    /// Changes the definition with this name; nothing where `edit` fails.
+    /// Changes the definition with this name; nothing where `edit` fails, or makes it one for which there are too many shards.
     pub(super) fn edit(
         &mut self,
         name: &str,
         settings: &Settings,
         edit: impl FnOnce(&mut Definition) -> Result<Made>,
     ) -> Result<Made> {
-        let definition = self.streams.get_mut(name).ok_or_else(|| settings.not_found(name))?;
+        let definition = self.streams.get(name).ok_or_else(|| settings.not_found(name))?;
         let mut edited = Definition::clone(definition);
         let made = edit(&mut edited)?;
+        if definition.mode == Mode::OnDemand && edited.mode == Mode::Provisioned {
+            // From now on its shards count.
+            self.check_shards(edited.open_shards().count() as u64, settings)?;
+        }
         if edited != **definition {
-            *definition = Arc::new(edited);
+            self.streams.insert(name.to_owned(), Arc::new(edited));
         }
         Ok(made)
     }

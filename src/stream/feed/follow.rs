@@ -79,10 +79,10 @@ impl Following {
         self.frozen.as_ref()?.get(&shard).copied()
     }
 
-    /// All shards of the stream as it is now.
-    pub(super) fn listed(&self) -> Vec<ShardId> {
-        let shards = self.current.iter().flat_map(|now| now.shards.iter().map(|shard| id_of(now, shard)));
-        shards.collect()
+    /// All shards of the stream as it is now, and where those ended that are closed.
+    pub(super) fn listed(&self) -> Vec<(ShardId, Option<u64>)> {
+        let place = |now, shard: &Shard| (id_of(now, shard), shard.closed.map(|closed| closed.end));
+        self.current.iter().flat_map(|now| now.shards.iter().map(move |shard| place(now, shard))).collect()
     }
 
     /// Takes note that the beginning of `shard` is durable; where it was closed, if it was.

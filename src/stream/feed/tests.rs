@@ -378,6 +378,21 @@ async fn a_shard_that_was_made_just_before_the_freeze_is_brought() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frozen_feed_comes_to_the_children_of_a_shard_that_lost_its_tail() {
+    let rig = Rig::new(vec![closed(shard(0, &[], 0), 2), shard(1, &[0], 2_000)]);
+    rig.put(at(0), 0, &["a"]).await;
+    rig.put(at(1), 0, &["b"]).await;
+    let mut feed = rig.feed(None, &[]).await;
+    rig.begins(&mut feed).await;
+    feed.freeze().await.unwrap();
+    assert_eq!(rig.arrives(&mut feed).await, ["0:0:a"]);
+    assert_eq!(rig.arrives(&mut feed).await, ["0:1:-"]);
+    assert_eq!(rig.begins(&mut feed).await, [(1, 0)]);
+    assert_eq!(rig.arrives(&mut feed).await, ["1:0:b"]);
+    assert!(feed.is_caught_up().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frozen_feed_has_an_end() {
     let rig = Rig::new(vec![closed(shard(0, &[], 0), 1), shard(1, &[0], 2_000)]);
     rig.put(at(0), 0, &["a"]).await;

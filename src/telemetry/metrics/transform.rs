@@ -79,8 +79,9 @@ const COUNTED: &[Family] = &[
     }),
 ];
 
-const RESULTS: &[(&str, fn(&TransformMetrics) -> u64)] =
-    &[("ok", |m| m.ok.get()), ("dropped", |m| m.dropped.get()), ("failed", |m| m.failed.get())];
+type Kind = (&'static str, fn(&TransformMetrics) -> u64);
+
+const RESULTS: &[Kind] = &[("ok", |m| m.ok.get()), ("dropped", |m| m.dropped.get()), ("failed", |m| m.failed.get())];
 
 /// Writes those of all plugins.
 pub(super) fn encode(all: &All, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,7 +1,5 @@
 //! The contract of `transforms/wit`, as Rust types: made by a macro from the very files that guests are built with.
 
-#![expect(missing_docs, reason = "made by a macro; the documentation is in the contract")]
-
 wasmtime::component::bindgen!({
     path: "transforms/wit",
     world: "transform",

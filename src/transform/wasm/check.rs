@@ -47,7 +47,7 @@ pub(super) fn bytes(module: &[u8], pin: Option<&str>) -> Result<String> {
 
 /// The name that a module's bytes have.
 pub(super) fn sha256(module: &[u8]) -> String {
-    digest(&SHA256, module).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, module).as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// A component of the contract's world, ready to be instantiated.

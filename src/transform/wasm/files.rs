@@ -59,7 +59,7 @@ impl Files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let Some((sha256, rest)) = name.split_once('.') else { continue };
             let ours = rest == "wasm" || *rest == format!("{}.cwasm", self.fingerprint);
-            let known = rest == "wasm" || rest.ends_with(".cwasm");
+            let known = rest == "wasm" || path.extension().is_some_and(|extension| extension == "cwasm");
             if known && !(ours && needed.contains(sha256)) {
                 fs::remove_file(&path).map_err(|error| self.failed("lose a file", error))?;
             }

@@ -45,10 +45,16 @@ impl<'a> Gather<'a> {
         &self.rows.keys
     }
 
-    /// Bytes of output so far.
-    pub(super) fn bytes(&self) -> u64 {
-        let keys: usize = self.rows.keys.iter().map(|key| key.data.len()).sum();
-        (self.rows.data.len() + keys) as u64
+    /// Bytes of output so far and with the answer to the rows `range`, partition keys of earlier steps included: those
+    /// come again for each row that is made of a row.
+    pub(super) fn bytes_with(&self, range: &Range<usize>, answer: &Answer) -> u64 {
+        let mut bytes = self.rows.data.len() + answer.data.len();
+        bytes += self.rows.keys.iter().chain(&answer.keys).map(|key| key.data.len()).sum::<usize>();
+        for key in &self.before.keys {
+            let carried = answer.inputs.iter().map(|&input| key.get(range.start + input as usize).len());
+            bytes += carried.sum::<usize>();
+        }
+        bytes as u64
     }
 
     /// Takes the answer to the rows `range`.

@@ -137,23 +137,26 @@ impl Inner {
         if let Some(checked) = modules.get(sha256) {
             return Ok(checked.clone());
         }
-        let (checked, code) = match self.cached(sha256)? {
-            Some(component) => (check::world(&self.runtime, &component)?, None),
-            None => {
-                let plugin = &step.plugin;
-                let module = self.files.module(sha256)?.ok_or_else(|| {
-                    Error::new(Kind::NotFound, format!("the module {sha256} of the plugin {plugin} is not installed"))
-                })?;
-                if check::sha256(&module) != *sha256 {
-                    let said = format!("the module {sha256} of the plugin {plugin} is damaged on disk");
-                    return Err(Error::corrupt(said));
-                }
-                self.load(sha256, &module)?
-            }
+        let (checked, code) = if let Some(component) = self.cached(sha256)? {
+            (check::world(&self.runtime, &component)?, None)
+        } else {
+            self.compile(sha256, &self.installed(step)?)?
         };
         self.keep_code(sha256, code);
         modules.insert(sha256.clone(), checked.clone());
         Ok(checked)
+    }
+
+    /// The module of a step as it was installed.
+    fn installed(&self, step: &Step) -> Result<Vec<u8>> {
+        let (sha256, plugin) = (&step.sha256, &step.plugin);
+        let module = self.files.module(sha256)?.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("the module {sha256} of the plugin {plugin} is not installed"))
+        })?;
+        if check::sha256(&module) != *sha256 {
+            return Err(Error::corrupt(format!("the module {sha256} of the plugin {plugin} is damaged on disk")));
+        }
+        Ok(module)
     }
 
     /// Makes a module ready, from its machine code if that is there; gives what is to be kept of that otherwise.
@@ -161,6 +164,10 @@ impl Inner {
         if let Some(component) = self.cached(sha256)? {
             return Ok((check::world(&self.runtime, &component)?, None));
         }
+        self.compile(sha256, module)
+    }
+
+    fn compile(&self, sha256: &str, module: &[u8]) -> Result<(Checked, Option<Vec<u8>>)> {
         let component = Component::new(&self.runtime.engine, module)
             .map_err(|error| Error::invalid(format!("the module cannot be compiled: {error:#}")))?;
         let checked = check::world(&self.runtime, &component)?;

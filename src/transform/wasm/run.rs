@@ -133,12 +133,21 @@ impl<'a> Run<'a> {
         let bytes = bytes_of(&batch);
         let limits = &self.plugin.step.limits;
         let (raw, cost) = instance.call(batch, limits, self.random(range.start));
-        let room = PLUGIN_OUTPUT_BYTES_MAX.saturating_sub(self.gather.bytes());
         let keys = self.gather.keys();
         let rules = Rules { records: range.len(), bytes_max: limits.output_of(bytes), keys };
-        let answer = raw.and_then(|raw| answer::check(raw, &rules)).and_then(|answer| within(room, answer));
+        let answer = raw.and_then(|raw| answer::check(raw, &rules)).and_then(|answer| self.within(range, answer));
         self.account(cost, answer.is_ok());
         answer
+    }
+
+    /// Refuses an answer that is too much together with those before.
+    fn within(&self, range: &Range<usize>, answer: Answer) -> Result<Answer, Fault> {
+        let bytes = self.gather.bytes_with(range, &answer);
+        if bytes > PLUGIN_OUTPUT_BYTES_MAX {
+            let message = format!("{bytes} bytes at once are too much, at most {PLUGIN_OUTPUT_BYTES_MAX} are taken");
+            return Err(Fault::new(OUTPUT_TOO_LARGE, message));
+        }
+        Ok(answer)
     }
 
     fn account(&mut self, cost: Cost, fine: bool) {
@@ -153,18 +162,6 @@ impl<'a> Run<'a> {
         let shard = self.origins.shards.get(origin).copied().unwrap_or(0);
         Random::of(self.plugin.stream(), shard, self.origins.positions[origin])
     }
-}
-
-/// The keys of earlier steps come on top, for each row that is made of a row: they count as well.
-fn within(room: u64, answer: Answer) -> Result<Answer, Fault> {
-    let bytes = answer.data.len() + answer.keys.iter().map(|key| key.data.len()).sum::<usize>();
-    if bytes as u64 > room {
-        return Err(Fault::new(
-            OUTPUT_TOO_LARGE,
-            format!("no more than {PLUGIN_OUTPUT_BYTES_MAX} bytes are taken at once"),
-        ));
-    }
-    Ok(answer)
 }
 
 impl Columns {

@@ -3,6 +3,13 @@
 
 pub mod cpu;
 
+/// The one in the middle.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// A small generator of numbers (SplitMix64), the same everywhere.
 pub struct Random(u64);
 

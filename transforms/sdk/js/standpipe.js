@@ -193,8 +193,10 @@ class Outcome {
 /// Texts or bytes, one after the other, and where each ends.
 class Column {
   cells = [];
+  allText = true;
 
   push(cell) {
+    this.allText &&= typeof cell === "string";
     this.cells.push(cell);
   }
 
@@ -204,18 +206,12 @@ class Column {
   }
 
   finish() {
-    return this.texts() ?? this.bytes();
-  }
-
-  /// All cells at once, if all are texts of ASCII alone: then each has as many bytes as it has characters.
-  texts() {
-    if (!this.cells.every((cell) => typeof cell === "string")) return undefined;
-    const all = this.cells.join("");
-    const data = encoder.encode(all);
-    return data.length === all.length ? { data, ends: ends(this.cells) } : undefined;
-  }
-
-  bytes() {
+    if (this.allText) {
+      // All at once: if it is ASCII alone, each text has as many bytes as it has characters.
+      const all = this.cells.join("");
+      const data = encoder.encode(all);
+      if (data.length === all.length) return { data, ends: ends(this.cells) };
+    }
     const cells = this.cells.map((cell) => (typeof cell === "string" ? encoder.encode(cell) : cell));
     const cellEnds = ends(cells);
     const data = new Uint8Array(cellEnds.at(-1) ?? 0);
@@ -229,6 +225,8 @@ function start(ends, index) {
 }
 
 function ends(cells) {
+  const ends = new Uint32Array(cells.length);
   let end = 0;
-  return Uint32Array.from(cells, (cell) => (end += cell.length));
+  for (let index = 0; index < ends.length; index++) ends[index] = end += cells[index].length;
+  return ends;
 }

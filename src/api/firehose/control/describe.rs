@@ -7,7 +7,7 @@ use crate::catalog::{Entry, Origin, Status};
 use crate::config::{DeliveryStream, Sse, Store};
 
 use super::destination::{DESTINATION, compression_format};
-use super::{Input, encryption, find, object, source};
+use super::{Input, encryption, find, object, processors, source};
 
 /// The one destination of every stream.
 pub(super) const DESTINATION_ID: &str = "destinationId-000000000001";
@@ -104,6 +104,10 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
     }));
     if !to.error_prefix.text().is_empty() {
         shown.insert("ErrorOutputPrefix".into(), to.error_prefix.text().into());
+    }
+    let account = &context.account;
+    if let Some(steps) = processors::describe(&stream.process, &account.region, &account.id, &role(context)) {
+        shown.insert("ProcessingConfiguration".into(), steps);
     }
     if let Some(extension) = &to.file_extension {
         shown.insert("FileExtension".into(), extension.as_str().into());

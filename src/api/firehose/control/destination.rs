@@ -19,7 +19,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
-use super::{checks, source};
+use super::{checks, processors, source};
 
 /// The member that holds the destination.
 pub(super) const DESTINATION: &str = "ExtendedS3DestinationConfiguration";
@@ -180,7 +180,9 @@ impl S3Destination {
         checks::destination(&self)?;
         let store = self.store(buckets)?;
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
+        let process = self.processing_configuration.as_ref().map_or(Ok(Vec::new()), processors::steps)?;
         let stream = DeliveryStream {
+            process,
             buffer: Buffering {
                 size_bytes: self.buffering_hints.size_mib * MIB,
                 interval: Duration::from_secs(self.buffering_hints.interval_s),

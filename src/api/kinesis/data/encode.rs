@@ -160,7 +160,7 @@ fn time(wire: Wire, out: &mut Vec<u8>, ms: u64) {
 /// Writes the member `ChildShards`: those that have `shard` for a parent.
 fn children(wire: Wire, out: &mut Vec<u8>, shard: &Shard, shards: &[Shard]) {
     use super::super::Document;
-    let is_child = |child: &&Shard| child.parent == Some(shard.index) || child.adjacent_parent == Some(shard.index);
+    let is_child = |child: &&Shard| child.parents().any(|parent| parent == shard.index);
     let described = shards.iter().filter(is_child).map(|child| {
         let parents = [child.parent, child.adjacent_parent].into_iter().flatten();
         let parents: Vec<Document> = parents.map(|parent| shard_name(parent).into()).collect();

@@ -5,16 +5,16 @@
 
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::{Document, Wire, address, schema};
 use super::encode::Page;
 use super::{dry_run, rate_exceeded, told};
 use crate::api::access::Gate;
-use crate::api::server::{Answer, Hold, Received, Response};
+use crate::api::server::{Answer, AnswerRoom, Hold, Received, Response};
 use crate::api::{ApiError, Context, wire as http_wire};
+use crate::error::Error;
 use crate::limits::{ANSWER_ROOM_WAIT_MAX, GET_RECORDS_BYTES_MAX, GET_RECORDS_MAX, ITERATOR_TIME_MAX};
-use crate::stream::data::{DataStream, Definition, Read, ReadLimit, Token, TokenFault};
+use crate::stream::data::{DataStream, Definition, Read, ReadLimit, Settings, Token, TokenFault, shard_name};
 
 /// Tells a reader that records which it asked for are gone.
 const MISSED: HeaderName = HeaderName::from_static("x-standpipe-missed-records");
@@ -43,9 +43,14 @@ pub(super) async fn call(context: &Context, gate: &Gate<'_>, wire: Wire, body: R
         return Err(throttled());
     }
     let room = room(context, &body.hold, &definition, limit).await.ok_or_else(throttled)?;
-    let read = stream.read(shard, position, limit).await.map_err(told)?;
+    let mut read = stream.read(shard, position, limit).await.map_err(told)?;
     // Looked at after the read: the children of a shard that has ended are in it.
     let definition = stream.definition().map_err(told)?;
+    let end = check_end(context.data_streams.settings(), &definition, shard, &mut read);
+    if end.is_err() {
+        report_missed(context, &definition, shard, &read);
+    }
+    end.map_err(told)?;
     let bytes = count(context, &stream, shard, &definition, &read);
     let mut response = respond(context, wire, &stream, shard, &definition, &read, room).await?;
     report_missed(context, &definition, shard, &read);
@@ -83,14 +88,9 @@ fn date(ms: u64) -> String {
 }
 
 /// Room for the largest answer that `limit` lets through.
-async fn room(
-    context: &Context,
-    hold: &Hold,
-    definition: &Definition,
-    limit: ReadLimit,
-) -> Option<OwnedSemaphorePermit> {
+async fn room(context: &Context, hold: &Hold, definition: &Definition, limit: ReadLimit) -> Option<AnswerRoom> {
     let records = limit.records.saturating_mul(definition.record_bytes_max).min(limit.bytes);
-    let room = context.clock.within(ANSWER_ROOM_WAIT_MAX, hold.answer_room(in_base64(records))).await;
+    let room = context.clock.within(ANSWER_ROOM_WAIT_MAX, hold.answer_room(definition.id, in_base64(records))).await;
     if room.is_none() {
         context.metrics.data_stream(&definition.name).read_throttled_requests.inc();
         tracing::debug!(stream = definition.name, "no room for an answer of GetRecords");
@@ -109,7 +109,7 @@ async fn respond(
     shard: u32,
     definition: &Definition,
     read: &Read,
-    mut room: OwnedSemaphorePermit,
+    mut room: AnswerRoom,
 ) -> Result<Response, ApiError> {
     let found = definition.shard(shard).ok_or_else(|| ApiError::resource_not_found("The shard is not found."))?;
     let mut page = Page::new(wire, found, definition.encryption_key.is_some(), read.first);
@@ -129,10 +129,32 @@ async fn respond(
     let onward = next.as_ref().map(|token| ("NextShardIterator", token.as_bytes()));
     let pieces = page.end(onward, read.behind_ms, &definition.shards);
     let bytes = pieces.iter().map(bytes::Bytes::len).sum::<usize>();
-    drop(room.split(room.num_permits().saturating_sub(bytes)));
+    room.shrink_to(bytes);
     let mut response = http_wire::response(StatusCode::OK, wire.content_type(), "");
     *response.body_mut() = Answer::pieces(pieces).holding(room);
     Ok(response)
+}
+
+/// An end of shard names children, and readers take none without (the KCL stops). Of a shard that outlives its children,
+/// as a delivery stream may hold it, the last records are not the end: whoever goes on hears that it is gone, which is how
+/// AWS lets go of a shard, and which readers take for the end.
+///
+/// # Errors
+/// `NotFound` for the end of such a shard.
+pub(in super::super) fn check_end(
+    settings: &Settings,
+    definition: &Definition,
+    shard: u32,
+    read: &mut Read,
+) -> Result<(), Error> {
+    if !read.ended || definition.children(shard).next().is_some() {
+        return Ok(());
+    }
+    read.ended = false;
+    if read.puts.is_empty() {
+        return Err(settings.shard_not_found(&definition.name, &shard_name(shard)));
+    }
+    Ok(())
 }
 
 /// Counts what is read; its bytes.
@@ -165,7 +187,56 @@ pub(in super::super) fn report_missed(context: &Context, definition: &Definition
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::disk::sim::SimDisk;
+    use crate::error::Kind;
+    use crate::journal::memory::MemoryJournal;
+    use crate::record::Records;
+    use crate::stream::data::{DataStreams, Distribution, Mode, NewDataStream, Reshard};
+
+    #[tokio::test(start_paused = true)]
+    async fn no_end_of_shard_is_told_without_children() {
+        let clock = Clock::simulated(1, 1_000_000);
+        let journal = Arc::new(MemoryJournal::new(clock.clone()));
+        let settings = Settings {
+            account_id: "000000000000".into(),
+            region: "us-east-1".into(),
+            shards_max: 50,
+            state_delay: Duration::ZERO,
+            can_encrypt: false,
+        };
+        let disk = Arc::new(SimDisk::new(1));
+        let streams = DataStreams::open(disk, journal, clock, settings, Vec::new()).await.unwrap();
+        let new = NewDataStream {
+            name: "s".into(),
+            mode: Mode::Provisioned,
+            shards: Some(1),
+            record_bytes_max: 1 << 20,
+            distribution: Distribution::default(),
+            warm_mibps: None,
+            tags: Vec::new(),
+        };
+        let stream = streams.create(new).await.unwrap();
+        streams.reshard("s", Reshard::Split { shard: "0".into(), new_start: 1 << 127 }).await.unwrap();
+        let whole = stream.definition().unwrap();
+        let mut childless = Definition::clone(&whole);
+        childless.shards.truncate(1);
+        let last = Records::from_slices(0, &["a"]);
+        for (definition, puts, expected) in [
+            (&*whole, vec![], Ok(true)),
+            (&*whole, vec![last.clone()], Ok(true)),
+            (&childless, vec![last], Ok(false)),
+            (&childless, vec![], Err(Kind::NotFound)),
+        ] {
+            let mut read = Read { first: 0, puts, next: 1, behind_ms: 0, ended: true, missed: 0, damaged: 0 };
+            let checked = check_end(streams.settings(), definition, 0, &mut read);
+            assert_eq!(checked.map(|()| read.ended).map_err(|error| error.kind()), expected);
+        }
+    }
 
     #[test]
     fn dates_are_those_of_java() {

@@ -11,11 +11,15 @@ use super::{dry_run, rate_exceeded, told};
 use crate::api::access::Gate;
 use crate::api::server::{Received, Response};
 use crate::api::{ApiError, Context, RequestFacts};
-use crate::stream::data::{Definition, Distribution, Placed, Put, Refusal, SequenceNumber, shard_name};
+use crate::stream::data::{
+    Definition, Distribution, Placed, Put, Refusal, SequenceNumber, shard_name, write_shard_name,
+};
 use crate::telemetry::metrics::DataStreamMetrics;
 
 const THROTTLED: &str = "ProvisionedThroughputExceededException";
 const FAILED: &str = "InternalFailure";
+/// Bytes of a shard's name.
+const SHARD_NAME_BYTES: usize = "shardId-000000000000".len();
 const FAILED_MESSAGE: &str = "Internal Service Failure";
 
 /// Runs one put.
@@ -99,8 +103,7 @@ struct Sizes(Vec<u32>);
 
 impl Sizes {
     fn of(records: &crate::record::Records) -> Self {
-        let key = |index| records.keys.as_ref().map_or(0, |keys| keys.get(index).len());
-        Sizes((0..records.len()).map(|index| (records.get(index).len() + key(index)) as u32).collect())
+        Sizes(records.sizes().map(|bytes| bytes as u32).collect())
     }
 }
 
@@ -193,7 +196,7 @@ fn json_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> 
             out.extend_from_slice(b"{\"SequenceNumber\":\"");
             sequence.write(out);
             out.extend_from_slice(b"\",\"ShardId\":\"");
-            shard_digits(out, shard);
+            write_shard_name(shard, out);
             out.extend_from_slice(b"\"}");
         }
         Placed::Refused { shard, why } => {
@@ -214,7 +217,8 @@ fn cbor_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> 
             cbor::text(out, b"SequenceNumber");
             cbor::digits(out, sequence);
             cbor::text(out, b"ShardId");
-            cbor::text(out, shard_name(shard).as_bytes());
+            cbor::head(out, cbor::TEXT, SHARD_NAME_BYTES as u64);
+            write_shard_name(shard, out);
         }
         Placed::Refused { shard, why } => {
             let (code, message) = refusal(shard, why, rate_exceeded);
@@ -225,12 +229,6 @@ fn cbor_entry(out: &mut Vec<u8>, placed: Placed, rate_exceeded: &dyn Fn(u32) -> 
         }
     }
     out.push(cbor::BREAK);
-}
-
-/// The name of a shard, written without an allocation.
-fn shard_digits(out: &mut Vec<u8>, shard: u32) {
-    use std::io::Write;
-    write!(out, "shardId-{shard:012}").expect("memory takes every write");
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::limits::{
     DATA_NAME_MAX, DATA_RECORD_BYTES_MAX, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_MAX,
 };
 use crate::record::{Keys, Records};
-use crate::stream::data::hash_of;
+use crate::stream::data::hashes_of;
 
 mod cbor;
 mod scan;
@@ -144,11 +144,6 @@ impl Puts {
         (sound && first).then(|| self.input.push((member.to_owned(), text.into())))
     }
 
-    /// How many records.
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// Bytes of the largest record, its key included.
     pub(super) fn largest(&self) -> usize {
         let sizes = |ends: &[u32]| {
@@ -193,21 +188,18 @@ impl Puts {
     /// # Errors
     /// `InvalidArgumentException` for one that is out of range.
     pub(super) fn hashes(&self) -> Result<Vec<u128>, ApiError> {
-        let mut explicit = self.hashes.iter().peekable();
-        let mut start = 0;
-        let mut hashes = Vec::with_capacity(self.len());
-        for (index, end) in self.key_ends.iter().enumerate() {
-            let key = &self.keys[start..*end as usize];
-            start = *end as usize;
-            hashes.push(match explicit.next_if(|(record, _)| *record as usize == index) {
-                None => hash_of(key),
-                Some((_, HashKey::Within(hash))) => *hash,
-                Some((_, HashKey::Beyond(text))) => {
+        let starts = std::iter::once(0).chain(self.key_ends.iter().copied());
+        let keys = starts.zip(&self.key_ends).map(|(start, end)| &self.keys[start as usize..*end as usize]);
+        let mut hashes = hashes_of(keys);
+        for (record, explicit) in &self.hashes {
+            hashes[*record as usize] = match explicit {
+                HashKey::Within(hash) => *hash,
+                HashKey::Beyond(text) => {
                     return Err(ApiError::invalid_argument(format!(
                         "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
                     )));
                 }
-            });
+            };
         }
         Ok(hashes)
     }

@@ -150,7 +150,12 @@ async fn clicks(clock: &Clock) -> DataStreams {
     };
     let file = Vec::new();
     let streams = DataStreams::open(Arc::new(SimDisk::new(1)), journal, clock.clone(), settings, file).await.unwrap();
-    let new = NewDataStream {
+    streams.create(new_stream()).await.unwrap();
+    streams
+}
+
+fn new_stream() -> NewDataStream {
+    NewDataStream {
         name: "clicks".into(),
         mode: Mode::Provisioned,
         shards: Some(1),
@@ -158,9 +163,7 @@ async fn clicks(clock: &Clock) -> DataStreams {
         distribution: Distribution::default(),
         warm_mibps: None,
         tags: Vec::new(),
-    };
-    streams.create(new).await.unwrap();
-    streams
+    }
 }
 
 /// Puts one record with a hash key, which is its partition key too.
@@ -239,4 +242,70 @@ async fn a_split_is_followed() {
     while let Some(frame) = answer.frame().await {
         assert_eq!(frame.unwrap().into_data().unwrap(), "\n", "with the stream the answer ends as it should");
     }
+}
+
+/// A reader of `clicks` that has read all there is.
+async fn idle(streams: &DataStreams, query: &str, feed: &Feed, hold: &Hold) -> Reader {
+    let mut reader = Reader::data(streams, "clicks", Query::parse(query).unwrap()).await.unwrap();
+    while reader.round(feed, hold).await.unwrap() == Round::More {}
+    reader
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_has_grown_is_read_again() {
+    let clock = Clock::simulated(1, START_MS);
+    let streams = clicks(&clock).await;
+    streams.reshard("clicks", Reshard::Uniform { target: 2 }).await.unwrap();
+    let (feed, mut answer) = Answer::feed();
+    let hold = Hold::alone(1 << 20);
+    let mut reader = idle(&streams, "from=horizon", &feed, &hold).await;
+    assert_eq!((reader.due(), reader.waits.len()), (vec![], 2));
+
+    let other = NewDataStream { name: "other".into(), ..new_stream() };
+    streams.create(other).await.unwrap();
+    assert!(reader.pause(&feed, &clock).await.unwrap());
+    assert_eq!(reader.round(&feed, &hold).await.unwrap(), Round::Quiet, "another stream's change is none of ours");
+
+    put_key(&streams, &clock, SPLIT_AT, "a").await;
+    assert!(reader.pause(&feed, &clock).await.unwrap());
+    assert_eq!(reader.due(), [2]);
+    assert_eq!(reader.round(&feed, &hold).await.unwrap(), Round::More);
+    assert_eq!(seen(&piece(&mut answer).await), [row(2, SPLIT_AT, "a")]);
+    assert_eq!(reader.round(&feed, &hold).await.unwrap(), Round::More);
+    assert_eq!((reader.due(), reader.waits.len()), (vec![], 2));
+}
+
+/// A slow reader, and shards that outlive their retention meanwhile: one that it knew, and two that it never saw.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_forgotten_is_over_alone_and_what_was_missed_of_it_is_said() {
+    let clock = Clock::simulated(1, START_MS);
+    let streams = clicks(&clock).await;
+    let (feed, mut answer) = Answer::feed();
+    let hold = Hold::alone(1 << 20);
+    let mut reader = idle(&streams, "from=horizon", &feed, &hold).await;
+    put_key(&streams, &clock, 1, "a").await;
+    put_key(&streams, &clock, 1, "b").await;
+    split(&streams).await;
+    for hash in [1, SPLIT_AT] {
+        put_key(&streams, &clock, hash, "c").await;
+    }
+    let merge = Reshard::Merge { shard: "1".into(), adjacent: "2".into() };
+    streams.reshard("clicks", merge).await.unwrap();
+    streams.settled();
+    clock.sleep(Duration::from_hours(30)).await;
+    let shards: Vec<_> = streams.get("clicks").unwrap().definition().unwrap().shards.iter().map(|s| s.index).collect();
+    assert_eq!(shards, [3], "the others are forgotten");
+    put_key(&streams, &clock, 1, "d").await;
+
+    // As if it had looked at the definition before they were: the read, or the wait, hears of it first.
+    reader.ready.insert(0);
+    assert!(reader.read(0).await.unwrap().is_empty());
+    let reading = tokio::spawn(async move { reader.feed(feed, &hold, &clock, &CancellationToken::new()).await });
+    let missed = piece(&mut answer).await;
+    let lines: Vec<Value> = missed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let missed: Vec<_> = lines.iter().map(|line| line["missed"].as_u64().unwrap()).collect();
+    assert_eq!(missed, [2, 1, 1]);
+    assert_eq!(seen(&piece(&mut answer).await), [row(3, 1, "d")]);
+    drop(answer);
+    reading.await.unwrap();
 }

@@ -325,3 +325,23 @@ async fn closed_shards_are_forgotten_only_after_their_retention() {
     streams.gone(id).await.unwrap();
     assert_eq!(indexes(), [1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_shards_of_a_stream_count_from_when_it_becomes_provisioned() {
+    let house = House::new(1);
+    let streams = house.open().await.unwrap();
+    streams.create(NewDataStream { mode: Mode::OnDemand, shards: None, ..new_stream("demand", 1) }).await.unwrap();
+    let provision = async || {
+        let settings = streams.settings().clone();
+        let set =
+            move |definition: &mut Definition, now_ms| definition.set_mode(Mode::Provisioned, None, &settings, now_ms);
+        streams.change("demand", set).await
+    };
+    streams.create(new_stream("full", 17)).await.unwrap();
+    assert_eq!(provision().await.unwrap_err().kind(), Kind::Throttled, "it has 4, and 20 are the most");
+    assert_eq!(definition(&streams, "demand").mode, Mode::OnDemand);
+    streams.delete("full", false).await.unwrap();
+    streams.create(new_stream("full", 16)).await.unwrap();
+    provision().await.unwrap();
+    provision().await.unwrap();
+}

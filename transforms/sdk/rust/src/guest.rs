@@ -9,8 +9,7 @@ pub struct Slot<T>(RefCell<Option<T>>);
 
 impl<T: Transform> Slot<T> {
     /// A slot before `init`.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
+    pub const fn empty() -> Self {
         Slot(RefCell::new(None))
     }
 

@@ -40,7 +40,6 @@ pub use host::{count, log};
 pub use outcome::{Outcome, Row};
 
 #[doc(hidden)]
-#[allow(missing_docs, unsafe_code)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -82,7 +81,7 @@ macro_rules! export {
             use $crate::bindings::standpipe::transform::types;
 
             std::thread_local! {
-                static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::new() };
+                static PLUGIN: $crate::guest::Slot<$plugin> = const { $crate::guest::Slot::empty() };
             }
 
             struct Guest;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::stream::data::hash_of;
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 

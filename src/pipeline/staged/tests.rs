@@ -1,0 +1,136 @@
+//! Staged files over disks that fail, forget and are damaged.
+
+use std::sync::Arc;
+
+use super::part::tests::part;
+use super::*;
+use crate::disk::sim::{Op, SimDisk};
+
+const STREAM: StreamId = StreamId(7);
+
+fn staging(disk: &SimDisk, secret: Option<&[u8; 32]>) -> Staging {
+    Staging::open(Arc::new(disk.clone()), Clock::simulated(1, 0), secret).unwrap()
+}
+
+fn texts(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("row {number}")).collect()
+}
+
+fn stage(staging: &Staging, parts: &[Part]) -> Result<Finished> {
+    let mut draft = staging.begin(STREAM, 10)?;
+    for part in parts {
+        draft.push(part)?;
+    }
+    draft.finish(1_000, 3)
+}
+
+fn read(staging: &Staging, staged: &Staged) -> Result<Vec<Part>> {
+    let mut parts = staging.read(staged)?;
+    std::iter::from_fn(|| parts.next().transpose()).collect()
+}
+
+fn files(disk: &SimDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|file| file.starts_with(DIR)).collect()
+}
+
+#[test]
+fn what_was_staged_is_there_after_a_crash_and_all_positions_are_counted() {
+    for secret in [None, Some(&[3; 32])] {
+        let disk = SimDisk::new(1);
+        let parts = [part(&texts(100)), part(&texts(5))];
+        let staged = stage(&staging(&disk, secret), &parts).unwrap().keep();
+        assert_eq!((staged.tally.delivered, staged.tally.failed, staged.tally.discarded), (105, 2, 3));
+        assert_eq!(staged.tally.positions(), 1_000, "the rest is damaged");
+        disk.crash();
+        let staging = staging(&disk, secret);
+        staging.retain(&BTreeMap::from([(staged.file.clone(), STREAM)])).unwrap();
+        let found = read(&staging, &staged).unwrap();
+        assert_eq!(found[..2], parts);
+        assert_eq!((found.len(), found[2].tally.discarded, found[2].tally.damaged), (3, 3, 890));
+        let bytes = disk.read(&format!("{DIR}/{}", staged.file)).unwrap();
+        assert_eq!(bytes.windows(5).any(|window| window == b"row 9"), secret.is_none());
+    }
+}
+
+#[test]
+fn every_bit_that_is_damaged_is_found_and_a_missing_file_is() {
+    for secret in [None, Some(&[3; 32])] {
+        let disk = SimDisk::new(2);
+        let staging = staging(&disk, secret);
+        let staged = stage(&staging, &[part(&texts(2))]).unwrap().keep();
+        let place = format!("{DIR}/{}", staged.file);
+        let whole = disk.read(&place).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            disk.put(&place, &damaged);
+            let error = read(&staging, &staged).unwrap_err();
+            // What says which key it was is as good as another key.
+            let of_key = secret.is_some() && (16..24).contains(&at);
+            assert_eq!(error.kind(), if of_key { Kind::Invalid } else { Kind::Corrupt }, "{at}: {error}");
+        }
+        disk.put(&place, &whole[..whole.len() - 1]);
+        assert_eq!(read(&staging, &staged).unwrap_err().kind(), Kind::Corrupt);
+        staging.remove_now(&staged.file);
+        let error = read(&staging, &staged).unwrap_err();
+        assert!(error.kind() == Kind::Corrupt && error.message().contains("is missing"), "{error}");
+    }
+}
+
+#[test]
+fn another_key_is_said_and_is_no_damage() {
+    let disk = SimDisk::new(3);
+    let staged = stage(&staging(&disk, Some(&[3; 32])), &[part(&texts(2))]).unwrap().keep();
+    for secret in [None, Some(&[4; 32])] {
+        let error = read(&staging(&disk, secret), &staged).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{error}");
+    }
+}
+
+#[test]
+fn what_no_plan_names_goes_and_so_does_what_was_given_up() {
+    let disk = SimDisk::new(4);
+    let staging = staging(&disk, None);
+    let needed = stage(&staging, &[]).unwrap().keep();
+    let orphan = stage(&staging, &[]).unwrap().keep();
+    drop(stage(&staging, &[]).unwrap());
+    let mut begun = staging.begin(STREAM, 0).unwrap();
+    begun.push(&part(&texts(1))).unwrap();
+    assert_eq!(files(&disk).len(), 3, "two that are finished, one that is begun");
+    drop(begun);
+    assert_eq!(files(&disk).len(), 2);
+    disk.put(&format!("{DIR}/half.new"), b"torn");
+    staging.retain(&BTreeMap::from([(needed.file.clone(), STREAM)])).unwrap();
+    assert_eq!(files(&disk), [format!("{DIR}/{}", needed.file)]);
+    assert_ne!(needed.file, orphan.file);
+}
+
+#[test]
+fn a_disk_that_fails_anywhere_leaves_nothing_or_a_whole_file() {
+    for op in [Op::Create, Op::Write, Op::Sync, Op::Rename, Op::SyncDir] {
+        let disk = SimDisk::new(5);
+        let staging = staging(&disk, None);
+        disk.fail(op, 1, io::ErrorKind::StorageFull);
+        assert_eq!(stage(&staging, &[part(&texts(9))]).map(drop).unwrap_err().kind(), Kind::Unavailable, "{op:?}");
+        assert!(files(&disk).is_empty() && staging.held().is_empty(), "{op:?}: {:?}", files(&disk));
+        let staged = stage(&staging, &[part(&texts(9))]).unwrap().keep();
+        assert_eq!(read(&staging, &staged).unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_bound_is_said_and_holds_until_something_is_removed() {
+    let disk = SimDisk::new(6);
+    let staging = Staging::with_room(Arc::new(disk.clone()), Clock::simulated(1, 0), None, 3_000).unwrap();
+    // Alone, whatever is expected.
+    let mut first = staging.begin(STREAM, 1 << 40).unwrap();
+    first.push(&part(&texts(50))).unwrap();
+    let first = first.finish(50, 0).unwrap().keep();
+    let error = staging.begin(StreamId(8), 3_000).map(drop).unwrap_err();
+    assert!(error.kind() == Kind::Unavailable && error.message().contains("of at most 3000 bytes"), "{error}");
+    let mut second = staging.begin(StreamId(8), 10).unwrap();
+    assert_eq!(second.push(&part(&texts(200))).unwrap_err().kind(), Kind::Unavailable);
+    staging.forget(STREAM).await;
+    assert!(read(&staging, &first).is_err(), "it went with its stream");
+    second.push(&part(&texts(50))).unwrap();
+}

@@ -105,10 +105,11 @@ impl Pipeline {
             let orders = self.orders.borrow().clone();
             if lanes::is_wanted(&orders) {
                 // Another pipeline takes up from what is planned, once that is done.
-                match self.under_way.next().await {
-                    Some(outcome) if self.finish(outcome).await? => continue,
-                    _ => break,
+                let Some(outcome) = self.under_way.next().await else { break };
+                if self.finish(outcome).await? {
+                    continue;
                 }
+                break;
             }
             self.force.follow(&orders).await;
             self.fill(&orders).await;

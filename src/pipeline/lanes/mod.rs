@@ -62,7 +62,7 @@ use super::encoders::Encoded;
 use super::force::{Force, InForce};
 use super::prepare::Recipe;
 use super::target::{Settings, Target, named};
-use super::{Orders, Parts, Until, outage};
+use super::{Orders, Parts, Until};
 use crate::clock::Instant;
 use crate::config::{DeliveryStream, Prefix, PrefixKind};
 use crate::error::{Error, Result};
@@ -427,7 +427,7 @@ async fn old_routing(
         return Ok(None);
     }
     let prefix = Prefix::parse(&partition.prefix, PrefixKind::Partitioned)?;
-    let recipe = Recipe::load(&target, &courier.name, &courier.registry).await?;
+    let recipe = Recipe::load(&target, &courier.tools).await?;
     let (stream, version) = (orders.stream.clone(), orders.version);
     Ok(Some(Arc::new(Epoch { stream, version, target, prefix, recipe })))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::super::{Capacity, Orders, Parts, State, Until, deliver};
+use super::super::{Capacity, Orders, Parts, Staging, State, Until, deliver};
 use crate::clock::Clock;
 use crate::config::{Buffering, Compression, DeliveryStream, Destination, Processor, check_partitioned};
 use crate::destination::{Stores, local::LocalDirectory};
@@ -20,6 +20,7 @@ use crate::ledger::{Ledger, Standing};
 use crate::record::{Records, ShardId, StreamId};
 use crate::stream::{Feed, Stream};
 use crate::telemetry::metrics::Metrics;
+use crate::transform::function::Caller;
 use crate::transform::{Failed, Failure, KeyColumn, Known, Origins, Outcome, Registry, Rows, wasm};
 
 const ID: StreamId = StreamId(7);
@@ -144,6 +145,8 @@ impl Machine {
             clock: clock.clone(),
             capacity: Capacity::new(2),
             registry,
+            caller: Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None },
+            staging: Staging::open(Arc::new(self.data.clone()), clock.clone(), None)?,
             metrics: Metrics::default().stream("web"),
             state: Arc::new(State::default()),
             orders: receiver,

@@ -12,6 +12,18 @@ pub struct StreamId(pub u64);
 /// Set in the identities of data streams alone, so that theirs and those of delivery streams never meet.
 pub const DATA_STREAM_BIT: u64 = 1 << 63;
 
+/// Set in what the ledger knows the backup of a delivery stream by: see [`StreamId::backup`]. Identities are counted in their lower
+/// half, and nobody makes two thousand million streams.
+const BACKUP_BIT: u64 = 1 << 31;
+
+impl StreamId {
+    /// The identity under which the backup of this delivery stream stands in the ledger.
+    #[must_use]
+    pub fn backup(self) -> StreamId {
+        StreamId(self.0 | BACKUP_BIT)
+    }
+}
+
 /// Sixteen hexadecimal digits: the name of the stream's folder in the data directory.
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Entry;
 use crate::record::StreamId;
 use crate::stream::data::{DataStreams, Definition, Mode, Origin, ShardStands, Stands, Status, shard_name};
 use crate::telemetry::status::{ConsumerStatus, DataStreamStatus, ReaderStatus, ShardStatus, StreamStatus};
@@ -15,18 +14,15 @@ pub(super) struct Reader {
     pub freshness_seconds: Option<f64>,
 }
 
-/// All data streams by name; one that is deleted meanwhile is left out. `streams` are the delivery streams as they
-/// are, with how each of them stands.
+/// All data streams by name; one that is deleted meanwhile is left out. `streams` are the delivery streams and their
+/// backups, as the ledger knows them, with how each of them stands.
 pub(super) async fn gather<'a>(
     data_streams: &DataStreams,
-    streams: impl Iterator<Item = (&'a Entry, &'a StreamStatus)>,
+    streams: impl Iterator<Item = (StreamId, &'a StreamStatus)>,
     now_ms: u64,
 ) -> Vec<DataStreamStatus> {
     let readers: BTreeMap<StreamId, Reader> = streams
-        .map(|(entry, status)| {
-            let reader = Reader { name: status.name.clone(), freshness_seconds: status.freshness_seconds };
-            (entry.id, reader)
-        })
+        .map(|(by, status)| (by, Reader { name: status.name.clone(), freshness_seconds: status.freshness_seconds }))
         .collect();
     let mut all = Vec::new();
     for definition in data_streams.snapshot().values() {

@@ -13,11 +13,11 @@ use crate::catalog::{Catalog, Entry, Status};
 use crate::clock::Clock;
 use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
-use crate::error::Kind;
+use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
 use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Staging, State, Until};
 use crate::record::StreamId;
-use crate::stream::data::DataStreams;
+use crate::stream::data::{DataStreams, Pin};
 use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
 use crate::transform::Registry;
@@ -77,23 +77,52 @@ impl Shared {
         }
     }
 
-    /// Holds the records of the data stream that a delivery stream reads, before its pipeline says how far it is.
+    /// Holds the records that a delivery stream reads, before its pipelines say how far they are.
     fn hold(&self, entry: &Entry) {
-        if let Source::DataStream { name, .. } = &entry.stream.source
-            && let Ok(stream) = self.data_streams.get(name)
-        {
-            drop(self.data_streams.pin(stream.id(), entry.id));
+        if entry.stream.backup.is_some() {
+            self.streams.hold_for_backup(entry.id);
+        }
+        for by in readers(entry) {
+            if let Some(pin) = self.pin(entry, by) {
+                drop(pin);
+            }
         }
     }
 
-    /// Lets them go again.
-    fn let_go(&self, entry: &Entry) {
-        if let Source::DataStream { name, .. } = &entry.stream.source
-            && let Ok(stream) = self.data_streams.get(name)
-        {
-            self.data_streams.pin(stream.id(), entry.id).release();
+    /// Lets go what one of its pipelines held.
+    fn let_go(&self, entry: &Entry, by: StreamId) {
+        if let Some(pin) = self.pin(entry, by) {
+            pin.release();
         }
     }
+
+    /// The hold on the data stream that a delivery stream reads, if it does.
+    fn pin(&self, entry: &Entry, by: StreamId) -> Option<Pin> {
+        let Source::DataStream { name, .. } = &entry.stream.source else { return None };
+        Some(self.data_streams.pin(self.data_streams.get(name).ok()?.id(), by))
+    }
+
+    /// Has a backup begin with what is in the journal, where it has not begun yet: what was delivered before is gone.
+    async fn begin_backup(&self, id: StreamId) -> Result<()> {
+        let own = self.streams.get(id);
+        if self.ledger.standing(id.backup()).await?.shards.contains_key(&own.shard()) {
+            return Ok(());
+        }
+        match own.extent().await?.start {
+            0 => Ok(()),
+            start => self.ledger.begin(id.backup(), own.shard(), start).await,
+        }
+    }
+}
+
+/// Who reads the records of a delivery stream: its pipeline, and that of its backup.
+pub(super) fn readers(entry: &Entry) -> impl Iterator<Item = StreamId> {
+    std::iter::once(entry.id).chain(entry.stream.backup.as_ref().map(|_| entry.id.backup()))
+}
+
+/// What the backup of a delivery stream is called in logs, metrics and the status: no stream can be called so.
+pub(super) fn backup_name(stream: &str) -> String {
+    format!("{stream}/backup")
 }
 
 /// The visible states of all pipelines, by stream.
@@ -130,6 +159,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(2);
 struct Running {
     entry: Arc<Entry>,
     orders: watch::Sender<Orders>,
+    /// It has ended, and the other pipeline of a stream that is to be cleared away has not.
+    ended: bool,
 }
 
 /// The task's state.
@@ -176,39 +207,59 @@ impl Pipelines {
     fn reconcile(&mut self, stop: Stop) {
         let snapshot = self.shared.catalog.snapshot();
         for entry in snapshot.values() {
-            let wanted = orders(entry, stop);
-            match self.running.get_mut(&entry.id) {
-                Some(running) => {
-                    running.entry = entry.clone();
-                    running.orders.send_if_modified(|now| {
-                        let changed = now.version != wanted.version
-                            || now.until != wanted.until
-                            || !Arc::ptr_eq(&now.stream, &wanted.stream);
-                        *now = wanted;
-                        changed
-                    });
+            if !self.running.contains_key(&entry.id) || !self.running.contains_key(&entry.id.backup()) {
+                self.shared.hold(entry);
+            }
+            self.follow(entry, entry.id, orders(entry, stop), stop);
+            match entry.stream.of_backup() {
+                Some(backup) => {
+                    let wanted = Orders { stream: Arc::new(backup), ..orders(entry, stop) };
+                    self.follow(entry, entry.id.backup(), wanted, stop);
                 }
-                None if matches!(stop, Stop::No | Stop::Hold) => self.start(entry, wanted),
-                None => {}
+                // It is no more: nothing is left to do but to forget it.
+                None => {
+                    if let Some(running) = self.running.get_mut(&entry.id.backup()) {
+                        running.orders.send_modify(|now| now.until = Until::Discarded);
+                    }
+                }
             }
         }
-        let stores: Vec<_> = snapshot.values().map(|entry| entry.stream.destination.store.clone()).collect();
+        let destinations = snapshot.values().flat_map(|entry| entry.stream.destinations());
+        let stores: Vec<_> = destinations.map(|destination| destination.store.clone()).collect();
         self.shared.stores.keep(&stores);
     }
 
-    fn start(&mut self, entry: &Arc<Entry>, first: Orders) {
-        self.shared.hold(entry);
+    /// Has the pipeline that the ledger knows as `by` do what is wanted.
+    fn follow(&mut self, entry: &Arc<Entry>, by: StreamId, wanted: Orders, stop: Stop) {
+        let Some(running) = self.running.get_mut(&by) else {
+            if matches!(stop, Stop::No | Stop::Hold) {
+                self.start(entry, by, wanted);
+            }
+            return;
+        };
+        running.entry = entry.clone();
+        running.orders.send_if_modified(|now| {
+            let is_same = Arc::ptr_eq(&now.stream, &wanted.stream) || now.stream == wanted.stream;
+            let changed = now.version != wanted.version || now.until != wanted.until || !is_same;
+            if changed {
+                *now = wanted;
+            }
+            changed
+        });
+    }
+
+    fn start(&mut self, entry: &Arc<Entry>, by: StreamId, first: Orders) {
+        self.open_store(&first.stream);
         let (orders, receiver) = watch::channel(first);
-        let (shared, state, id) = (self.shared.clone(), self.states.of(entry.id), entry.id);
-        self.running.insert(id, Running { entry: entry.clone(), orders });
-        self.open_store(entry);
-        let made_ms = entry.created_ms;
-        self.tasks.spawn(async move { (id, keep(shared, (id, made_ms), state, receiver).await) });
+        let (shared, state) = (self.shared.clone(), self.states.of(by));
+        self.running.insert(by, Running { entry: entry.clone(), orders, ended: false });
+        let whose = Whose { id: entry.id, by, made_ms: entry.created_ms };
+        self.tasks.spawn(async move { (by, keep(shared, whose, state, receiver).await) });
     }
 
     /// Opens and probes a new stream's store before its first object, so that what is wrong is said early.
-    fn open_store(&self, entry: &Arc<Entry>) {
-        let (stores, stream) = (self.shared.stores.clone(), entry.stream.clone());
+    fn open_store(&self, stream: &Arc<DeliveryStream>) {
+        let (stores, stream) = (self.shared.stores.clone(), stream.clone());
         tokio::spawn(async move {
             let destination = &stream.destination;
             if let Err(error) = stores.open(&destination.store, destination.prefix.head()).await {
@@ -217,28 +268,51 @@ impl Pipelines {
         });
     }
 
-    /// A pipeline ended: its stream is gone, or the service stops.
-    async fn ended(&mut self, id: StreamId, ended: Ended) -> Option<(String, u64)> {
-        let running = self.running.remove(&id)?;
-        let until = running.orders.borrow().until;
-        let name = &running.entry.stream.name;
+    /// A pipeline ended: its stream is gone, or its backup, or the service stops.
+    async fn ended(&mut self, by: StreamId, ended: Ended) -> Option<(String, u64)> {
+        let running = self.running.get_mut(&by)?;
+        running.ended = true;
+        let (entry, until) = (running.entry.clone(), running.orders.borrow().until);
+        let (id, name) = (entry.id, &entry.stream.name);
+        let is_backup = by != id;
         if matches!(until, Until::Flushed | Until::Left) {
-            return (ended.left > 0).then(|| (name.clone(), ended.left));
+            let name = if is_backup { backup_name(name) } else { name.clone() };
+            return (ended.left > 0).then_some((name, ended.left));
         }
-        let is_kept = matches!(running.entry.stream.source, Source::DataStream { .. });
-        if ended.left > 0 && !is_kept {
-            self.shared.metrics.discarded_records.inc_by(ended.left);
-            tracing::warn!(
-                stream = name,
-                discarded = ended.left,
-                "delivery stream is gone, and what it had not delivered"
-            );
-        } else {
+        if is_backup && entry.status == Status::Active {
+            self.end_backup(&entry).await;
+            return None;
+        }
+        if !is_backup {
+            self.count_left(&entry, ended);
+        }
+        // What both read is cleared away once both have ended.
+        if [id, id.backup()].iter().any(|by| self.running.get(by).is_some_and(|running| !running.ended)) {
+            return None;
+        }
+        self.clear(&entry).await;
+        None
+    }
+
+    /// Counts what a delivery stream had not delivered that is gone.
+    fn count_left(&self, entry: &Entry, ended: Ended) {
+        let name = &entry.stream.name;
+        // A data stream keeps its records.
+        if ended.left == 0 || matches!(entry.stream.source, Source::DataStream { .. }) {
             tracing::info!(stream = name, "delivery stream is gone");
+            return;
         }
+        self.shared.metrics.discarded_records.inc_by(ended.left);
+        tracing::warn!(stream = name, discarded = ended.left, "delivery stream is gone, and what it had not delivered");
+    }
+
+    /// Clears away what is left of a delivery stream.
+    async fn clear(&mut self, entry: &Entry) {
+        let (id, name) = (entry.id, &entry.stream.name);
         // In this order: a crash in between finds the catalog's entry still there and clears away again.
         let cleared = async {
             self.shared.streams.get(id).remove().await?;
+            self.shared.ledger.remove(id.backup()).await?;
             self.shared.ledger.remove(id).await?;
             self.shared.staging.forget(id).await;
             self.shared.catalog.gone(name, id).await
@@ -246,10 +320,28 @@ impl Pipelines {
         if let Err(error) = cleared.await {
             tracing::error!(stream = name, %error, "a deleted stream could not be cleared away, will be tried again");
         }
-        self.shared.let_go(&running.entry);
+        for by in [id, id.backup()] {
+            self.running.remove(&by);
+            self.shared.let_go(entry, by);
+            self.states.forget(by);
+        }
+        self.shared.streams.forget(id);
         self.shared.metrics.forget(name);
-        self.states.forget(id);
-        None
+        self.shared.metrics.forget(&backup_name(name));
+    }
+
+    /// Clears away what is left of the backup of a delivery stream that goes on without.
+    async fn end_backup(&mut self, entry: &Entry) {
+        let (by, name) = (entry.id.backup(), backup_name(&entry.stream.name));
+        if let Err(error) = self.shared.ledger.remove(by).await {
+            tracing::error!(stream = name, %error, "a backup that is no more could not be forgotten, will be at the next start");
+        }
+        self.running.remove(&by);
+        self.shared.streams.release_backup(entry.id);
+        self.shared.let_go(entry, by);
+        self.states.forget(by);
+        self.shared.metrics.forget(&name);
+        tracing::info!(stream = name, "the backup is no more");
     }
 }
 
@@ -279,17 +371,31 @@ fn is_ending(until: Until) -> bool {
     matches!(until, Until::Drained | Until::Discarded)
 }
 
+/// Whose pipeline it is.
+#[derive(Clone, Copy)]
+struct Whose {
+    /// The delivery stream.
+    id: StreamId,
+    /// As what the ledger knows the pipeline: the delivery stream, or its backup.
+    by: StreamId,
+    /// When the delivery stream was made, milliseconds since 1970.
+    made_ms: u64,
+}
+
 /// Keeps one pipeline running: recovery from a failure is the same as start-up.
 async fn keep(
     shared: Shared,
-    (id, made_ms): (StreamId, u64),
+    Whose { id, by, made_ms }: Whose,
     state: Arc<State>,
     mut orders: watch::Receiver<Orders>,
 ) -> Ended {
     loop {
         let stream = orders.borrow_and_update().stream.clone();
+        let (name, feed) = (stream.name.clone(), shared.feed(id, made_ms, &stream));
+        let (name, feed) = if by == id { (name, feed) } else { (backup_name(&name), feed.for_backup()) };
         let parts = Parts {
-            feed: shared.feed(id, made_ms, &stream),
+            name: name.clone(),
+            feed,
             ledger: shared.ledger.clone(),
             stores: shared.stores.clone(),
             clock: shared.clock.clone(),
@@ -297,11 +403,17 @@ async fn keep(
             registry: shared.registry.clone(),
             caller: shared.caller(&stream),
             staging: shared.staging.clone(),
-            metrics: shared.metrics.stream(&stream.name),
+            metrics: shared.metrics.stream(&name),
             state: state.clone(),
             orders: orders.clone(),
         };
-        let run = tokio::spawn(pipeline::deliver(parts));
+        let begins = shared.clone();
+        let run = tokio::spawn(async move {
+            if by != id {
+                begins.begin_backup(id).await?;
+            }
+            pipeline::deliver(parts).await
+        });
         let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
         let mut cleared = false;
         match run.await {
@@ -311,9 +423,9 @@ async fn keep(
             Ok(Err(error)) if error.kind() == Kind::NotFound && is_ending(until(&orders)) => cleared = true,
             Ok(Err(error)) => {
                 state.failed(&error, shared.clock.now_ms());
-                tracing::error!(stream = stream.name, %error, "a pipeline failed, starts again");
+                tracing::error!(stream = name, %error, "a pipeline failed, starts again");
             }
-            Err(error) => tracing::error!(stream = stream.name, %error, "a pipeline panicked, starts again"),
+            Err(error) => tracing::error!(stream = name, %error, "a pipeline panicked, starts again"),
         }
         if matches!(until(&orders), Until::Flushed | Until::Left) {
             // What is left cannot be known from a pipeline that failed; the journal can tell.

@@ -26,7 +26,7 @@ use crate::disk::{Disk, Lock};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing};
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::pipeline::{self, Capacity, Staging};
 use crate::stream::Streams;
@@ -105,6 +105,7 @@ impl Service {
         let secret = config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal()));
         let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;
         forget_staged(&staging, &catalog, &*ledger).await?;
+        forget_backups(&catalog, &*ledger).await?;
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -242,6 +243,16 @@ async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger
         }
     }
     staging.retain(&needed)
+}
+
+/// Forgets the backups that are no more. Before a pipeline begins one.
+async fn forget_backups(catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
+    for entry in catalog.snapshot().values().filter(|entry| entry.stream.backup.is_none()) {
+        if ledger.standing(entry.id.backup()).await? != Standing::default() {
+            ledger.remove(entry.id.backup()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets what is counted of data streams that are gone, until the service ends.

@@ -16,7 +16,7 @@ use crate::telemetry::status::{FunctionStatus, JournalStatus, ServiceStatus, Sou
 
 use super::data_status;
 use super::importers::SourceStates;
-use super::pipelines::States;
+use super::pipelines::{States, backup_name, readers};
 
 /// What the gathering needs. Cloning is cheap.
 #[derive(Clone)]
@@ -39,7 +39,10 @@ impl Gatherer {
         let mut streams = Vec::new();
         let entries = self.catalog.snapshot();
         for entry in entries.values() {
-            streams.push(self.stream(entry).await);
+            streams.push(self.stream(entry, entry.id).await);
+            if entry.stream.backup.is_some() {
+                streams.push(self.stream(entry, entry.id.backup()).await);
+            }
         }
         let health = self.journal.healthy();
         let service = ServiceStatus {
@@ -52,19 +55,22 @@ impl Gatherer {
                 reason: health.err().map(|error| error.to_string()),
             },
         };
-        let known = entries.values().map(AsRef::as_ref).zip(&streams);
+        let readers = entries.values().flat_map(|entry| readers(entry));
+        let known = readers.zip(&streams);
         let data_streams = data_status::gather(&self.data_streams, known, self.clock.now_ms()).await;
         Status { service, streams, data_streams }
     }
 
-    async fn stream(&self, entry: &Entry) -> StreamStatus {
+    /// A delivery stream, or its backup, by what the ledger knows it as.
+    async fn stream(&self, entry: &Entry, by: StreamId) -> StreamStatus {
+        let is_backup = by != entry.id;
         // What is past is read before what is there, so that the backlog is never negative.
-        let seen = self.states.of(entry.id).seen();
+        let seen = self.states.of(by).seen();
         let backlog = backlog(&self.streams, entry.id, followed(&entry.stream.source, &self.data_streams), &seen).await;
         let past = seen.retired + seen.shards.values().map(|stands| stands.committed - stands.began).sum::<u64>();
         let total = seen.total;
-        let (source, source_error) = self.source(entry).unzip();
-        let functions = self.functions(&entry.stream.name);
+        let (source, source_error) = if is_backup { (None, None) } else { self.source(entry).unzip() };
+        let functions = if is_backup { Vec::new() } else { self.functions(&entry.stream.name) };
         // While records wait; when none does, nobody waits for a function.
         let down = functions.iter().filter(|_| seen.oldest_ms.is_some()).find_map(FunctionStatus::fault);
         let seen_error = seen.last_error.or(seen.fault).or(down).or(source_error.flatten());
@@ -76,7 +82,7 @@ impl Gatherer {
         let (last_object, last_object_ms) = seen.last_object.unzip();
         let (last_error, last_error_ms) = seen_error.unzip();
         StreamStatus {
-            name: entry.stream.name.clone(),
+            name: if is_backup { backup_name(&entry.stream.name) } else { entry.stream.name.clone() },
             status: match entry.status {
                 StreamState::Active => "ACTIVE".to_owned(),
                 StreamState::Deleting => "DELETING".to_owned(),

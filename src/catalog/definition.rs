@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level,
-    Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    AwsCredentials, Backup, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination,
+    Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -37,6 +37,9 @@ pub(super) struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file_extension: Option<String>,
     delimiter: Delimiter,
+    /// The stream that its backup is, as it would be alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backup: Option<Box<Definition>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,8 +120,18 @@ enum StoredChecksum {
 impl From<&DeliveryStream> for Definition {
     fn from(stream: &DeliveryStream) -> Self {
         // Taken apart completely, so that a new field cannot be forgotten here.
-        let DeliveryStream { name: _, buffer, source, process, destination, bytes_max, retention, drain, encrypted } =
-            stream;
+        let DeliveryStream {
+            name: _,
+            buffer,
+            source,
+            process,
+            destination,
+            backup: _,
+            bytes_max,
+            retention,
+            drain,
+            encrypted,
+        } = stream;
         let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
             destination;
         Definition {
@@ -134,6 +147,7 @@ impl From<&DeliveryStream> for Definition {
             level: *level,
             file_extension: file_extension.clone(),
             delimiter: *delimiter,
+            backup: stream.of_backup().as_ref().map(|backup| Box::new(Definition::from(backup))),
             bytes_max: *bytes_max,
             retention_ms: retention.map(milliseconds),
             drain: *drain,
@@ -188,6 +202,7 @@ impl Definition {
             .parse()
             .map_err(|_| Error::corrupt(format!("delivery stream {name}: unknown time zone {:?}", self.time_zone)))?;
         let (prefix, error_prefix) = check_partitioned(Some(&self.prefix), Some(&self.error_prefix))?;
+        let backup = self.backup.map(|backup| backup.restore(name, config)).transpose()?;
         Ok(DeliveryStream {
             name: name.to_owned(),
             source: self.source.restore(name, config),
@@ -203,6 +218,7 @@ impl Definition {
                 file_extension: self.file_extension,
                 delimiter: self.delimiter,
             },
+            backup: backup.map(|DeliveryStream { buffer, destination, .. }| Box::new(Backup { buffer, destination })),
             bytes_max: self.bytes_max,
             retention: self.retention_ms.map(Duration::from_millis),
             drain: self.drain,
@@ -270,7 +286,8 @@ fn credentials(config: &Config) -> impl Iterator<Item = &AwsCredentials> {
         Buckets::S3(connection) => connection.credentials.as_ref(),
         Buckets::Local(_) => None,
     };
-    let stores = config.delivery_streams.iter().filter_map(|stream| match &stream.destination.store {
+    let destinations = config.delivery_streams.iter().flat_map(DeliveryStream::destinations);
+    let stores = destinations.filter_map(|destination| match &destination.store {
         Store::S3(s3) => s3.connection.credentials.as_ref(),
         Store::Local { .. } => None,
     });

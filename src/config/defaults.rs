@@ -124,6 +124,7 @@ impl DeliveryStream {
             source: Source::Direct,
             process: Vec::new(),
             destination,
+            backup: None,
             bytes_max: None,
             retention: None,
             drain: false,

@@ -228,6 +228,8 @@ pub struct DeliveryStream {
     pub process: Vec<Processor>,
     /// Where objects go.
     pub destination: Destination,
+    /// Where its records go besides, as they came.
+    pub backup: Option<Box<Backup>>,
     /// The stream's own share of the disk.
     pub bytes_max: Option<u64>,
     /// After this age an undelivered record is given up (counted as expired); none: never.
@@ -236,6 +238,28 @@ pub struct DeliveryStream {
     pub drain: bool,
     /// Whether its journal frames are encrypted.
     pub encrypted: bool,
+}
+
+/// A copy of all that comes in, as it came, with objects of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backup {
+    /// When an object is cut.
+    pub buffer: Buffering,
+    /// Where objects go.
+    pub destination: Destination,
+}
+
+impl DeliveryStream {
+    /// All places where its objects go.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        std::iter::once(&self.destination).chain(self.backup.as_ref().map(|backup| &backup.destination))
+    }
+
+    /// What the backup does, if there is one: the same stream, without anything done to its records.
+    pub fn of_backup(&self) -> Option<DeliveryStream> {
+        let Backup { buffer, destination } = self.backup.as_deref()?.clone();
+        Some(DeliveryStream { buffer, destination, process: Vec::new(), backup: None, ..self.clone() })
+    }
 }
 
 /// When an object is cut: at `size_bytes` of records before compression or `interval` after its first record arrived,

@@ -231,6 +231,8 @@ pub(super) struct DeliveryStream {
     /// Where objects go.
     #[schemars(required)]
     pub(super) destination: Option<At<Destination>>,
+    /// A copy of all records, as they came. Default: none.
+    pub(super) backup: Option<At<Backup>>,
     /// The stream's own share of the journal's disk. Default: no bound but the journal's.
     pub(super) max_bytes: Option<At<Amount>>,
     /// Age at which an undelivered record is given up and counted as expired. Default: never.
@@ -239,6 +241,18 @@ pub(super) struct DeliveryStream {
     pub(super) drain: Option<At<bool>>,
     /// Whether the stream's records are encrypted in the journal, with `encryption_key`. Default: false.
     pub(super) encrypted: Option<At<bool>>,
+}
+
+/// A copy of all that comes in, before anything is done to it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backup {
+    /// When an object is cut.
+    #[serde(default)]
+    pub(super) buffer: Buffer,
+    /// Where objects go.
+    #[schemars(required)]
+    pub(super) destination: Option<At<Destination>>,
 }
 
 /// When an object is cut: whichever is first.
@@ -254,7 +268,7 @@ pub(super) struct Buffer {
 /// Where and how objects are written.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-later" = ["backup", "format", "partition"]))]
+#[schemars(extend("x-later" = ["format", "partition"]))]
 pub(super) struct Destination {
     /// Kind of store: S3 (or what speaks its protocol), or a local directory.
     #[serde(rename = "type")]

@@ -101,8 +101,8 @@ pub(super) enum Outcome {
 impl Courier {
     /// What carries out the plans of the pipeline that `parts` make, and what is left of them.
     pub(super) fn of(parts: Parts) -> (Self, Feed, Arc<dyn Ledger>) {
-        let Parts { feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } = parts;
-        let name = orders.borrow().stream.name.clone();
+        let Parts { name, feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } =
+            parts;
         let tools = Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
         let courier = Courier {
             name,

@@ -81,6 +81,8 @@ pub struct Orders {
 
 /// What a pipeline is made of.
 pub struct Parts {
+    /// What it is called in logs.
+    pub name: String,
     /// Where records come from.
     pub feed: Feed,
     /// Where plans and commits are written down.

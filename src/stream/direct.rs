@@ -1,4 +1,4 @@
-//! Streams of one shard and one reader.
+//! Streams of one shard, whose records are trimmed once they are delivered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,21 +6,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Reader;
+use super::holds::Holds;
 use crate::error::Result;
 use crate::journal::{Append, Appended, Extent, Journal};
 use crate::record::{Batch, ShardId, StreamId};
 
-/// One stream of direct puts: one shard, one reader. Cheap to clone.
+/// One stream of direct puts: one shard. Cheap to clone.
 #[derive(Clone)]
 pub struct Stream {
     pub(super) journal: Arc<dyn Journal>,
+    pub(super) holds: Holds,
     shard: ShardId,
 }
 
 impl Stream {
     /// The stream `id` in `journal`; it comes into being with its first put.
     pub fn new(journal: Arc<dyn Journal>, id: StreamId) -> Self {
-        Stream { journal, shard: ShardId { stream: id, index: 0 } }
+        Streams::new(journal).get(id)
     }
 
     /// Its only shard.
@@ -58,11 +60,6 @@ impl Stream {
         self.journal.position_at(self.shard, arrived_ms).await
     }
 
-    /// Says that everything before `position` is past: committed in the ledger.
-    pub async fn delivered(&self, position: u64) -> Result<()> {
-        self.journal.trim(self.shard, position).await
-    }
-
     /// Forgets the stream and frees its disk.
     pub async fn remove(&self) -> Result<()> {
         self.journal.remove(self.shard.stream).await
@@ -71,26 +68,47 @@ impl Stream {
 
 /// All streams of one journal.
 #[derive(Clone)]
-pub struct Streams(pub(super) Arc<dyn Journal>);
+pub struct Streams {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) holds: Holds,
+}
 
 impl Streams {
     /// The streams of `journal`.
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        Streams(journal)
+        Streams { journal, holds: Holds::default() }
     }
 
     /// The stream with this id.
     pub fn get(&self, id: StreamId) -> Stream {
-        Stream::new(self.0.clone(), id)
+        let shard = ShardId { stream: id, index: 0 };
+        Stream { journal: self.journal.clone(), holds: self.holds.clone(), shard }
+    }
+
+    /// Holds what is put into the stream `id` for its backup, until that has said how far it is.
+    pub fn hold_for_backup(&self, id: StreamId) {
+        self.holds.hold(id, id);
+        self.holds.hold(id, id.backup());
+    }
+
+    /// Lets it go again: there is no backup any more.
+    pub fn release_backup(&self, id: StreamId) {
+        self.holds.release(id, id.backup());
+    }
+
+    /// Forgets who reads the stream `id`, which is gone.
+    pub fn forget(&self, id: StreamId) {
+        self.holds.release(id, id);
+        self.holds.release(id, id.backup());
     }
 
     /// Reads the shards of all of them.
     pub fn reader(&self) -> Reader {
-        Reader::of(self.0.clone())
+        Reader::of(self.journal.clone())
     }
 
     /// Whether puts can be taken at all; the error says why not.
     pub fn healthy(&self) -> Result<()> {
-        self.0.healthy()
+        self.journal.healthy()
     }
 }

@@ -23,6 +23,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 
 use super::data::{DataStreams, Snapshot};
+use super::holds::Holds;
 use super::{Stream, Streams};
 use crate::error::{Error, Kind, Result};
 use crate::journal::{Extent, Journal};
@@ -80,9 +81,9 @@ impl Reader {
     }
 
     /// One past the last position, as far as it is wanted; nothing is left of a data stream that is gone.
-    async fn end_of(&self, by: StreamId, shard: ShardId, wanted: Option<u64>) -> Result<u64> {
+    async fn end_of(&self, own: StreamId, shard: ShardId, wanted: Option<u64>) -> Result<u64> {
         match self.extent(shard).await {
-            Err(error) if is_foreign(by, shard, &error) => Ok(0),
+            Err(error) if is_foreign(own, shard, &error) => Ok(0),
             extent => Ok(extent?.end.min(wanted.unwrap_or(u64::MAX))),
         }
     }
@@ -96,8 +97,12 @@ impl Reader {
 
 /// What one pipeline reads from.
 pub struct Feed {
+    /// Who it is for, as the ledger knows it.
     by: StreamId,
+    /// The delivery stream whose own records it reads.
+    own: StreamId,
     reader: Reader,
+    holds: Holds,
     /// The data stream, unless records are put into the delivery stream itself.
     following: Option<Following>,
     /// The shards that are being read, or were read to their end.
@@ -149,33 +154,35 @@ impl Place {
 impl Feed {
     /// Reads what is put into a delivery stream itself.
     pub fn direct(stream: &Stream) -> Self {
-        Feed::new(stream.shard().stream, Reader::of(stream.journal.clone()), None)
+        Feed::new(stream.shard().stream, Reader::of(stream.journal.clone()), stream.holds.clone(), None)
     }
 
     /// Reads the data stream called `name` for the delivery stream `by`: what arrived at `from_ms` (milliseconds since
     /// 1970) or later, or all that there is. It need not exist yet. What was put into the delivery stream itself before, and
     /// is not past, is read too.
     pub fn data(streams: &Streams, data: &DataStreams, name: &str, by: StreamId, from_ms: Option<u64>) -> Self {
-        Feed::over(streams.0.clone(), data.watch(), Some(data.clone()), name, by, from_ms)
+        Feed::over(streams, data.watch(), Some(data.clone()), name, by, from_ms)
     }
 
     /// The same over its parts: tests have no [`DataStreams`].
     fn over(
-        journal: Arc<dyn Journal>,
+        streams: &Streams,
         definitions: watch::Receiver<Snapshot>,
         pins: Option<DataStreams>,
         name: &str,
         by: StreamId,
         from_ms: Option<u64>,
     ) -> Self {
-        let reader = Reader { journal, definitions: Some(definitions.clone()) };
-        Feed::new(by, reader, Some(Following::new(name, definitions, pins, from_ms)))
+        let reader = Reader { journal: streams.journal.clone(), definitions: Some(definitions.clone()) };
+        Feed::new(by, reader, streams.holds.clone(), Some(Following::new(name, definitions, pins, from_ms)))
     }
 
-    fn new(by: StreamId, reader: Reader, following: Option<Following>) -> Self {
+    fn new(own: StreamId, reader: Reader, holds: Holds, following: Option<Following>) -> Self {
         Feed {
-            by,
+            by: own,
+            own,
             reader,
+            holds,
             following,
             shards: BTreeMap::new(),
             waiting: FuturesUnordered::new(),
@@ -183,6 +190,12 @@ impl Feed {
             events: VecDeque::new(),
             halts: None,
         }
+    }
+
+    /// The same for the stream's backup, which reads on its own.
+    #[must_use]
+    pub fn for_backup(self) -> Self {
+        Feed { by: self.own.backup(), ..self }
     }
 
     /// Has shards read up to these positions alone, others not at all, until it is told to [go on](Feed::go_on). Before it
@@ -205,7 +218,7 @@ impl Feed {
         self.halts.as_ref().map_or(u64::MAX, |halts| halts.get(&shard).copied().unwrap_or(0))
     }
 
-    /// The delivery stream that it is for.
+    /// Who it is for, as the ledger knows it: a delivery stream, or its backup.
     pub fn by(&self) -> StreamId {
         self.by
     }
@@ -217,7 +230,7 @@ impl Feed {
 
     /// Takes up where the plans of each shard ended.
     pub async fn resume(&mut self, mut ends: BTreeMap<ShardId, u64>) -> Result<()> {
-        let own = ShardId { stream: self.by, index: 0 };
+        let own = ShardId { stream: self.own, index: 0 };
         let position = ends.remove(&own).unwrap_or(0);
         if self.following.is_none() || self.reader.extent(own).await?.end > position {
             self.open_at(own, position, None);
@@ -278,7 +291,7 @@ impl Feed {
             return Ok(false);
         }
         for (shard, place) in self.shards.iter().filter(|(_, place)| !place.is_over()) {
-            let end = self.reader.end_of(self.by, *shard, place.wanted).await?;
+            let end = self.reader.end_of(self.own, *shard, place.wanted).await?;
             // Of a shard that lost its tail the end is still to be said.
             if end > place.position || place.closed.is_some() {
                 return Ok(false);
@@ -296,7 +309,7 @@ impl Feed {
     pub async fn ends(&mut self) -> Result<BTreeMap<ShardId, u64>> {
         let mut ends = BTreeMap::new();
         for (shard, place) in &self.shards {
-            ends.insert(*shard, self.reader.end_of(self.by, *shard, place.wanted).await?);
+            ends.insert(*shard, self.reader.end_of(self.own, *shard, place.wanted).await?);
         }
         Ok(ends)
     }
@@ -311,11 +324,11 @@ impl Feed {
             // A closed shard may have lost its tail: its end is wanted all the same, for without it no child opens.
             let end = match closed {
                 Some(end) => end,
-                None => self.reader.end_of(self.by, shard, None).await?,
+                None => self.reader.end_of(self.own, shard, None).await?,
             };
             wanted.insert(shard, end);
         }
-        for (shard, place) in self.shards.iter_mut().filter(|(shard, _)| shard.stream != self.by) {
+        for (shard, place) in self.shards.iter_mut().filter(|(shard, _)| shard.stream != self.own) {
             place.wanted = Some(wanted.get(shard).copied().unwrap_or(0));
             if place.is_over() {
                 place.give_up();
@@ -329,8 +342,9 @@ impl Feed {
 
     /// Says that everything before `position` of `shard` is past: committed in the ledger.
     pub async fn delivered(&mut self, shard: ShardId, position: u64) -> Result<()> {
-        if shard.stream == self.by {
-            return self.reader.journal.trim(shard, position).await;
+        if shard.stream == self.own {
+            let past = self.holds.past(self.own, self.by, position);
+            return if past > 0 { self.reader.journal.trim(shard, past).await } else { Ok(()) };
         }
         self.past(shard, position);
         Ok(())
@@ -348,7 +362,7 @@ impl Feed {
 
     /// Whether the error says that a data stream is gone: no fault, its definition will go too.
     fn is_foreign(&self, shard: ShardId, error: &Error) -> bool {
-        is_foreign(self.by, shard, error)
+        is_foreign(self.own, shard, error)
     }
 
     fn past(&self, shard: ShardId, position: u64) {
@@ -440,8 +454,8 @@ fn up_to(mut batch: Batch, halt: u64) -> Batch {
     batch
 }
 
-fn is_foreign(by: StreamId, shard: ShardId, error: &Error) -> bool {
-    error.kind() == Kind::NotFound && shard.stream != by
+fn is_foreign(own: StreamId, shard: ShardId, error: &Error) -> bool {
+    error.kind() == Kind::NotFound && shard.stream != own
 }
 
 /// Shards by the data stream that they are of.

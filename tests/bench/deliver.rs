@@ -85,6 +85,7 @@ impl Bench {
         let orders = Orders { stream: self.settings.clone(), version: 1, until: Until::Flushed };
         let (_changes, orders) = watch::channel(orders);
         let parts = Parts {
+            name: self.settings.name.clone(),
             feed: Feed::direct(&self.stream),
             ledger: self.ledger.clone(),
             stores: Stores::new(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::at::At;
-use super::super::{Buffering, Config, DeliveryStream, Source, Store, names, raw, units};
+use super::super::{Backup, Buffering, Config, DeliveryStream, Destination, Source, Store, names, raw, units};
 use super::Checker;
 use crate::limits::DELIVERY_RETENTION_MAX;
 
@@ -36,17 +36,9 @@ impl Checker<'_> {
         let retention = self.lapse("retention", stream.retention, least, DELIVERY_RETENTION_MAX);
         let encrypted = self.encrypted(stream.encrypted, config);
         let process = self.process(&name.value, stream.process, config);
-        let destination = stream.destination?;
-        let place = destination.span.clone();
-        let destination = self.destination(destination)?;
-        if named.is_ok()
-            && let Err(error) = names::local_keys(&name.value, &destination)
-        {
-            self.findings.add(place.clone(), error.message());
-        }
-        if let Store::Local { path } = &destination.store {
-            self.apart(&place, path, &config.data_dir);
-        }
+        let named = named.is_ok().then_some(&*name.value);
+        let backup = stream.backup.and_then(|backup| self.backup(named, backup.value, config));
+        let destination = self.place(named, stream.destination?, config)?;
         Some(DeliveryStream {
             buffer,
             process,
@@ -55,8 +47,36 @@ impl Checker<'_> {
             drain: stream.drain.is_some_and(|drain| drain.value),
             encrypted,
             source,
+            backup,
             ..DeliveryStream::new(name.value.clone(), destination)
         })
+    }
+
+    fn backup(&mut self, stream: Option<&str>, backup: raw::Backup, config: &Config) -> Option<Box<Backup>> {
+        let buffer = self.buffering(backup.buffer);
+        let place = backup.destination.as_ref()?.span.clone();
+        let destination = self.place(stream, backup.destination?, config)?;
+        if !destination.prefix.keys().is_empty() {
+            let message = "the prefix of a backup cannot have partition keys: nothing is done to its records";
+            self.findings.add(place, message);
+            return None;
+        }
+        Some(Box::new(Backup { buffer, destination }))
+    }
+
+    /// A destination of the stream with this name, if it may have it.
+    fn place(&mut self, stream: Option<&str>, raw: At<raw::Destination>, config: &Config) -> Option<Destination> {
+        let place = raw.span.clone();
+        let destination = self.destination(raw)?;
+        if let Some(stream) = stream
+            && let Err(error) = names::local_keys(stream, &destination)
+        {
+            self.findings.add(place.clone(), error.message());
+        }
+        if let Store::Local { path } = &destination.store {
+            self.apart(&place, path, &config.data_dir);
+        }
+        Some(destination)
     }
 
     /// What a delivery stream cannot say whose records lie in a data stream.

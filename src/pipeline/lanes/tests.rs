@@ -139,6 +139,7 @@ impl Machine {
         let first = Orders { stream: settings.clone(), version, until: Until::Forever };
         let (orders, receiver) = watch::channel(first);
         let parts = Parts {
+            name: "web".to_owned(),
             feed: Feed::direct(&stream),
             ledger: ledger.clone(),
             stores: Stores::fixed(Arc::new(LocalDirectory::new(Arc::new(self.lake.clone())))),

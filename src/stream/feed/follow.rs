@@ -121,7 +121,7 @@ impl Feed {
         let Some(following) = &mut self.following else { return };
         let streams: BTreeSet<StreamId> = ends.keys().map(|shard| shard.stream).collect();
         let exists = |stream: &StreamId| self.reader.has_data_stream(*stream);
-        for gone in streams.iter().filter(|stream| **stream != self.by && !exists(stream)) {
+        for gone in streams.iter().filter(|stream| **stream != self.own && !exists(stream)) {
             let read = ends.iter().filter(|(shard, _)| shard.stream == *gone).map(|(shard, end)| (*shard, *end));
             following.lost.push((*gone, read.collect()));
         }

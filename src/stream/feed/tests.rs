@@ -65,8 +65,8 @@ impl Rig {
     }
 
     async fn feed(&self, from_ms: Option<u64>, ends: &[(ShardId, u64)]) -> Feed {
-        let (journal, definitions) = (self.journal.clone(), self.definitions.subscribe());
-        let mut feed = Feed::over(journal, definitions, None, "clicks", BY, from_ms);
+        let (streams, definitions) = (Streams::new(self.journal.clone()), self.definitions.subscribe());
+        let mut feed = Feed::over(&streams, definitions, None, "clicks", BY, from_ms);
         feed.resume(ends.iter().copied().collect()).await.unwrap();
         feed
     }
@@ -120,8 +120,8 @@ async fn a_feed_that_is_halted_reads_no_further_than_it_may_until_it_goes_on() {
         rig.put(at(index), 500, &["a", "b"]).await;
         rig.put(at(index), 500, &["c", "d"]).await;
     }
-    let (journal, definitions) = (rig.journal.clone(), rig.definitions.subscribe());
-    let mut feed = Feed::over(journal, definitions, None, "clicks", BY, None);
+    let (streams, definitions) = (Streams::new(rig.journal.clone()), rig.definitions.subscribe());
+    let mut feed = Feed::over(&streams, definitions, None, "clicks", BY, None);
     feed.halt(BTreeMap::from([(at(0), 3), (at(1), 1)]));
     feed.resume(BTreeMap::from([(at(0), 0), (at(1), 1), (at(2), 0)])).await.unwrap();
     assert_eq!(rig.arrives(&mut feed).await, ["0:0:a", "0:1:b", "0:2:c"]);

@@ -57,16 +57,17 @@ pub(super) fn destination(given: &S3Destination) -> Result<()> {
         data_format_conversion(given, conversion)?;
     }
     let processed = given.processing_configuration.as_ref().map_or(Ok(None), |p| processors::check(p, partitioned))?;
-    if let Some(backup) = &given.s3_backup_configuration
-        && (backup.get("BucketARN").is_none() || backup.get("RoleARN").is_none())
-    {
-        return Err(Error::invalid("S3BackupUpdate needs BucketARN and RoleARN where there was no S3 backup before"));
+    if let Some(backup) = &given.s3_backup_configuration {
+        if backup.bucket_arn.is_none() || backup.role_arn.is_none() {
+            return Err(Error::invalid(
+                "S3BackupUpdate needs BucketARN and RoleARN where there was no S3 backup before",
+            ));
+        }
+        encryption(&backup.encryption_configuration)?;
+        logging(&backup.cloud_watch_logging_options)?;
     }
-    if given.s3_backup_mode == "Enabled" {
-        return Err(match given.s3_backup_configuration {
-            None => Error::invalid("S3 backup destination configuration is required when enabling S3 backup."),
-            Some(_) => lacks("S3BackupMode Enabled"),
-        });
+    if given.s3_backup_mode == "Enabled" && given.s3_backup_configuration.is_none() {
+        return Err(Error::invalid("S3 backup destination configuration is required when enabling S3 backup."));
     }
     if partitioned {
         return Err(lacks("DynamicPartitioningConfiguration"));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Context};
 use crate::catalog::{Entry, Origin, Status};
-use crate::config::{DeliveryStream, Sse, Store};
+use crate::config::{Buffering, DeliveryStream, Destination, Sse, Store};
 
 use super::destination::{DESTINATION, compression_format};
 use super::{Input, encryption, find, object, processors, source};
@@ -87,7 +87,25 @@ fn destination(context: &Context, entry: &Entry) -> Value {
 
 /// A stream of the configuration file in the API's words, as near as they come.
 fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value> {
-    let (to, buffer) = (&stream.destination, &stream.buffer);
+    let to = &stream.destination;
+    let mut shown = plain(context, to, &stream.buffer);
+    shown.insert("S3BackupMode".into(), if stream.backup.is_some() { "Enabled" } else { "Disabled" }.into());
+    shown.insert("CustomTimeZone".into(), to.time_zone.name().into());
+    if let Some(backup) = &stream.backup {
+        shown.insert("S3BackupConfiguration".into(), plain(context, &backup.destination, &backup.buffer).into());
+    }
+    let account = &context.account;
+    if let Some(steps) = processors::describe(&stream.process, &account.region, &account.id, &role(context)) {
+        shown.insert("ProcessingConfiguration".into(), steps);
+    }
+    if let Some(extension) = &to.file_extension {
+        shown.insert("FileExtension".into(), extension.as_str().into());
+    }
+    shown
+}
+
+/// The members that a plain S3 destination has.
+fn plain(context: &Context, to: &Destination, buffer: &Buffering) -> Map<String, Value> {
     let mut shown = object(json!({
         "RoleARN": role(context),
         "BucketARN": format!("arn:aws:s3:::{}", bucket(&to.store)),
@@ -99,18 +117,9 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
         "CompressionFormat": compression_format(to.compression),
         "EncryptionConfiguration": sse(&to.store),
         "CloudWatchLoggingOptions": { "Enabled": false },
-        "S3BackupMode": "Disabled",
-        "CustomTimeZone": to.time_zone.name(),
     }));
     if !to.error_prefix.text().is_empty() {
         shown.insert("ErrorOutputPrefix".into(), to.error_prefix.text().into());
-    }
-    let account = &context.account;
-    if let Some(steps) = processors::describe(&stream.process, &account.region, &account.id, &role(context)) {
-        shown.insert("ProcessingConfiguration".into(), steps);
-    }
-    if let Some(extension) = &to.file_extension {
-        shown.insert("FileExtension".into(), extension.as_str().into());
     }
     shown
 }

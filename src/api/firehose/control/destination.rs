@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FromApi;
 use crate::config::names::local_keys;
 use crate::config::{
-    Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, check_prefixes,
-    time_zone,
+    Backup, Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store,
+    check_prefixes, time_zone,
 };
 use crate::error::{Error, Result};
 
@@ -50,11 +50,27 @@ pub(super) struct S3Destination {
     pub(super) cloud_watch_logging_options: CloudWatchLoggingOptions,
     pub(super) processing_configuration: Option<ProcessingConfiguration>,
     pub(super) s3_backup_mode: String,
-    pub(super) s3_backup_configuration: Option<Value>,
+    pub(super) s3_backup_configuration: Option<PlainDestination>,
     pub(super) data_format_conversion_configuration: Option<DataFormatConversion>,
     pub(super) dynamic_partitioning_configuration: Option<DynamicPartitioning>,
     pub(super) file_extension: Option<String>,
     pub(super) custom_time_zone: Option<String>,
+}
+
+/// The members of a plain S3 destination: where the backup goes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PlainDestination {
+    #[serde(rename = "RoleARN")]
+    pub(super) role_arn: Option<String>,
+    #[serde(rename = "BucketARN")]
+    pub(super) bucket_arn: Option<String>,
+    pub(super) prefix: String,
+    pub(super) error_output_prefix: Option<String>,
+    pub(super) buffering_hints: BufferingHints,
+    pub(super) compression_format: String,
+    pub(super) encryption_configuration: EncryptionConfiguration,
+    pub(super) cloud_watch_logging_options: CloudWatchLoggingOptions,
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,15 +194,19 @@ fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: 
 impl S3Destination {
     fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
         checks::destination(&self)?;
-        let store = self.store(buckets)?;
+        let store = store(&self.bucket_arn, &self.encryption_configuration, buckets)?;
+        let backup = match &self.s3_backup_configuration {
+            Some(backup) if self.s3_backup_mode == "Enabled" => {
+                Some(Box::new(backup.checked(name, self.custom_time_zone.as_deref(), buckets)?))
+            }
+            _ => None,
+        };
         let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
         let process = self.processing_configuration.as_ref().map_or(Ok(Vec::new()), processors::steps)?;
         let stream = DeliveryStream {
             process,
-            buffer: Buffering {
-                size_bytes: self.buffering_hints.size_mib * MIB,
-                interval: Duration::from_secs(self.buffering_hints.interval_s),
-            },
+            buffer: self.buffering_hints.checked(),
+            backup,
             ..DeliveryStream::new(
                 name,
                 Destination {
@@ -203,19 +223,43 @@ impl S3Destination {
         local_keys(name, &stream.destination)?;
         Ok(stream)
     }
+}
 
-    fn store(&self, buckets: &Buckets) -> Result<Store> {
-        let bucket = checks::bucket(&self.bucket_arn)?;
-        let key = self.encryption_configuration.kms.as_ref().map(|kms| kms.key.clone());
-        match buckets {
-            Buckets::Local(_) if key.is_some() => Err(Error::invalid(
-                "KMSEncryptionConfig is not supported by Standpipe where buckets are folders of a local directory",
-            )),
-            Buckets::Local(root) => Ok(Store::Local { path: root.join(bucket) }),
-            Buckets::S3(connection) => {
-                let sse = key.map(|key| Sse::Kms { key: Some(key) });
-                Ok(Store::S3(Box::new(S3Store { sse, ..S3Store::new(bucket, connection.clone()) })))
-            }
+impl PlainDestination {
+    /// The backup of the stream called `name`.
+    fn checked(&self, name: &str, zone: Option<&str>, buckets: &Buckets) -> Result<Backup> {
+        let bucket = self.bucket_arn.as_deref().unwrap_or_default();
+        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
+        let destination = Destination {
+            prefix,
+            error_prefix,
+            time_zone: time_zone(zone.unwrap_or_default())?,
+            compression: compression(&self.compression_format)?,
+            delimiter: Delimiter::Never,
+            ..Destination::new(store(bucket, &self.encryption_configuration, buckets)?)
+        };
+        local_keys(name, &destination)?;
+        Ok(Backup { buffer: self.buffering_hints.checked(), destination })
+    }
+}
+
+impl BufferingHints {
+    fn checked(&self) -> Buffering {
+        Buffering { size_bytes: self.size_mib * MIB, interval: Duration::from_secs(self.interval_s) }
+    }
+}
+
+fn store(bucket_arn: &str, encryption: &EncryptionConfiguration, buckets: &Buckets) -> Result<Store> {
+    let bucket = checks::bucket(bucket_arn)?;
+    let key = encryption.kms.as_ref().map(|kms| kms.key.clone());
+    match buckets {
+        Buckets::Local(_) if key.is_some() => Err(Error::invalid(
+            "KMSEncryptionConfig is not supported by Standpipe where buckets are folders of a local directory",
+        )),
+        Buckets::Local(root) => Ok(Store::Local { path: root.join(bucket) }),
+        Buckets::S3(connection) => {
+            let sse = key.map(|key| Sse::Kms { key: Some(key) });
+            Ok(Store::S3(Box::new(S3Store { sse, ..S3Store::new(bucket, connection.clone()) })))
         }
     }
 }

@@ -2,6 +2,8 @@
 //! the protocol, with faults to order) and in directories.
 #![allow(clippy::unwrap_used, reason = "it is a test")]
 
+#[path = "delivery/backup.rs"]
+mod backup;
 mod support;
 
 use std::collections::BTreeMap;

@@ -266,8 +266,10 @@ async fn other_members_that_make_no_sense_or_that_we_lack() {
             "S3 backup destination configuration is required when enabling S3 backup.",
         ),
         (
-            json!({ "S3BackupMode": "Enabled", "S3BackupConfiguration": { "RoleARN": ROLE, "BucketARN": BUCKET } }),
-            "S3BackupMode Enabled is not supported yet by Standpipe",
+            json!({ "S3BackupMode": "Enabled", "S3BackupConfiguration": {
+                "RoleARN": ROLE, "BucketARN": BUCKET, "Prefix": "!{timestamp:yyyy}/",
+            } }),
+            "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions",
         ),
         (
             json!({ "CloudWatchLoggingOptions": { "Enabled": true } }),

@@ -92,6 +92,21 @@ async fn some_members_merge_inside() {
             }, "S3BackupConfiguration": null }),
         ),
         (
+            json!({ "S3BackupMode": "Disabled" }),
+            json!({ "S3BackupMode": "Enabled", "S3BackupUpdate": {
+                "RoleARN": ROLE, "BucketARN": BUCKET, "BufferingHints": { "SizeInMBs": 7, "IntervalInSeconds": 60 },
+            } }),
+            json!({ "S3BackupMode": "Enabled", "S3BackupDescription": {
+                "RoleARN": ROLE,
+                "BucketARN": BUCKET,
+                "Prefix": "",
+                "CompressionFormat": "UNCOMPRESSED",
+                "BufferingHints": { "SizeInMBs": 7, "IntervalInSeconds": 60 },
+                "EncryptionConfiguration": { "NoEncryptionConfig": "NoEncryption" },
+                "CloudWatchLoggingOptions": { "Enabled": false },
+            } }),
+        ),
+        (
             json!({ "BucketARN": "arn:aws:s3:::one" }),
             json!({ "BucketARN": "arn:aws:s3:::two", "RoleARN": "arn:aws:iam::123456789012:role/other" }),
             json!({ "BucketARN": "arn:aws:s3:::two", "RoleARN": "arn:aws:iam::123456789012:role/other" }),

@@ -165,12 +165,12 @@ def self_test():
     assert verdict(lambda objects, errors: objects[whole].append(fate("a", 10)[0][1])) == {"foreign": 1}, "another's lane"
     assert verdict(lambda objects, errors: errors.pop()) == {"lost": 1}
     assert verdict(lambda objects, errors: errors.append(errors[0])) == {"twice": 1}
-    assert verdict(lambda objects, errors: objects.update({fate("a", 15)[0][0]: [fate("a", 15)[0][1]]})) == {"lost": 1}, "not in part"
+    assert verdict(lambda objects, errors: objects[fate("a", 15)[0][0]].append(fate("a", 15)[0][1])) == {"lost": 1}, "not in part"
 
 
 def configured(folder, lake):
     """A service with both streams."""
-    where, settings = service.local_destination(lake), {"plugins": ["split"], "size": "64 KiB", "interval": "1s"}
+    where, settings = service.local_destination(lake), {"plugins": ["split"], "size": "8 KiB", "interval": "1s"}
     texts = [
         f"[data_stream.{chaos.DATA}]\nshards = 3\n",
         service.stream(DIRECT, where, prefix=PREFIX.format(DIRECT), **settings),

@@ -10,6 +10,7 @@ import duckdb
 import oracle
 import service
 import split
+from poison import poison_record, whole_record
 from service import Skipped
 
 EXAMPLES = service.ROOT / "transforms/examples"
@@ -143,16 +144,6 @@ def transform_poison(place):
     failed, = [json.loads(line) for _, text in oracle.local_objects(place.lake / "errors") for line in text.splitlines()]
     assert base64.b64decode(failed["rawData"]) == poison and failed["errorCode"] == "Wasm.Trap", failed
     return {"attempts": failed["attemptsMade"], "message": failed["errorMessage"]}
-
-
-def whole_record(number):
-    """A record of about 330 bytes that the plugin `split` makes one row of."""
-    return oracle.record("whole", number * 10)
-
-
-def poison_record(number, deed):
-    """The same, but it traps, loops or asks for all memory."""
-    return b'{"poison":"%s",' % deed.encode() + whole_record(number)[1:]
 
 
 def kills_transform(place):

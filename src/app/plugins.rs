@@ -124,8 +124,8 @@ impl Installer {
             PluginKind::Wasm { module, sha256, limits } => match self.module(&name, module, sha256.as_deref()).await {
                 Ok(sha256) => {
                     tracing::info!(plugin = name, sha256, "plugin installed");
-                    let config = plugin.config.clone();
-                    Known::Wasm(wasm::Step { plugin: name.clone(), sha256, config, limits: limits_of(limits) })
+                    let (arn, config) = (Some(format!("{}{name}", self.arn)), plugin.config.clone());
+                    Known::Wasm(wasm::Step { plugin: name.clone(), arn, sha256, config, limits: limits_of(limits) })
                 }
                 Err(error) => {
                     tracing::error!(plugin = name, %error, "a plugin cannot be installed, records of its streams wait");

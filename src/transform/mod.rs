@@ -118,7 +118,7 @@ mod tests {
         let limits =
             wasm::Limits { memory: 1, fuel: 2, fuel_per_byte: 3, output_ratio: 4, batch_records: 5, batch_bytes: 6 };
         let config = [("a", "1"), ("b", "2")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mask = wasm::Step { plugin: "mask".to_owned(), sha256: "00".to_owned(), config, limits };
+        let mask = wasm::Step { plugin: "mask".to_owned(), arn: None, sha256: "00".to_owned(), config, limits };
         let function = function::Settings {
             name: "f".to_owned(),
             url: "http://f".to_owned(),

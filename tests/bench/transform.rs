@@ -63,7 +63,7 @@ impl Rig {
             batch_records: u32::try_from(BATCH).expect("500 fit"),
             batch_bytes: 1 << 20,
         };
-        Step { plugin: "bench".into(), sha256, config, limits }
+        Step { plugin: "bench".into(), arn: None, sha256, config, limits }
     }
 
     fn plugin(&self, path: &Path, config: &[(&str, &str)]) -> Arc<Plugin> {

@@ -99,10 +99,9 @@ def works(place, command):
     """The handler's records are delivered once, over kills; what it refuses or explodes at is in the error output."""
     ledger, count = oracle.Ledger(), 3_000
     with Runtime(command) as runtime:
-        where = service.stream("logs", service.local_destination(place.lake), size="64 KiB")
-        steps = '[[delivery_stream.logs.process]]\ntype = "plugin"\nplugin = "handler"\n'
+        stream = service.stream("logs", service.local_destination(place.lake), size="64 KiB", plugins=["handler"])
         top = f'[plugin.handler]\nurl = "{runtime.url}"\nretries = 1\n'
-        standpipe = service.Service(place.folder, [where, steps], top)
+        standpipe = service.Service(place.folder, [stream], top)
         with standpipe:
             client = standpipe.client()
             runtime.slow = 0.2

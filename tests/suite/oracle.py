@@ -78,7 +78,7 @@ def judge(ledger, objects):
         last = {}
         for line in data.splitlines(keepends=True):
             verdict.found += 1
-            name = _name(line)
+            name = name_of(line)
             if name is None or name not in ledger.acknowledged and name not in ledger.open:
                 verdict.foreign.append((key, line[:120].decode(errors="replace")))
                 continue
@@ -96,11 +96,11 @@ def judge(ledger, objects):
             spans[producer][key] = (min(low, number), max(high, number))
     verdict.lost = sorted(ledger.acknowledged - seen.keys())
     for producer, ranges in spans.items():
-        verdict.disorder += _interleaved(producer, ranges)
+        verdict.disorder += interleaved(producer, ranges)
     return verdict
 
 
-def _name(line):
+def name_of(line):
     """Producer and number of a record that is one of ours, byte for byte."""
     try:
         fields = json.loads(line)
@@ -110,7 +110,7 @@ def _name(line):
         return None
 
 
-def _interleaved(producer, ranges):
+def interleaved(producer, ranges):
     """Objects of one producer whose ranges of numbers overlap: then one of them is not in order."""
     faults = []
     before = None
@@ -160,9 +160,10 @@ class Producers:
     which the service must know again.
     """
 
-    def __init__(self, client_of, stream, ledger, count=4, batch=40):
+    def __init__(self, client_of, stream, ledger, count=4, batch=40, put=None):
         self._stop = threading.Event()
         self.ledger = ledger
+        self._put = put or globals()["put"]
         self._threads = [
             threading.Thread(target=self._run, args=(client_of, 5 if index % 2 else 1, stream, f"p{index}", batch), daemon=True)
             for index in range(count)
@@ -183,7 +184,7 @@ class Producers:
         while not self._stop.is_set():
             numbers = range(number, number + batch)
             number += batch
-            if not put(client, stream, producer, numbers, self.ledger):
+            if not self._put(client, stream, producer, numbers, self.ledger):
                 self._stop.wait(0.05)
 
 

@@ -58,14 +58,24 @@ def s3_destination(bucket, endpoint, key, secret):
     )
 
 
-def stream(name, destination, size="128 KiB", interval="1s", compression="gzip"):
+def plugin(name, module, config="{}"):
+    return f'[plugin.{name}]\nmodule = "{module}"\nconfig = {config}\n'
+
+
+def stream(name, destination, size="128 KiB", interval="1s", compression="gzip", source='"direct"', prefix=None, plugins=()):
+    """A delivery stream; `prefix` in place of one folder for each hour, `plugins` by their names."""
+    steps = (f'[[delivery_stream.{name}.process]]\ntype = "plugin"\nplugin = "{named}"\n' for named in plugins)
+    prefix = prefix or f"{name}/!{{timestamp:yyyy/MM/dd/HH}}/"
     return f"""
+[delivery_stream.{name}]
+source = {source}
+{"".join(steps)}
 [delivery_stream.{name}.buffer]
 size = "{size}"
 interval = "{interval}"
 [delivery_stream.{name}.destination]
 {destination}
-prefix = "{name}/!{{timestamp:yyyy/MM/dd/HH}}/"
+prefix = "{prefix}"
 error_prefix = "errors/{name}/!{{firehose:error-output-type}}/!{{timestamp:yyyy/MM/dd}}/"
 compression = "{compression}"
 """

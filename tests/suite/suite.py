@@ -26,6 +26,7 @@ import oracle
 import powercut
 import s3
 import service
+import transforms
 from kinesis import checks as data_streams
 from service import Skipped
 
@@ -340,7 +341,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, *functions.CHECKS, *data_streams.CHECKS,
+    dead_disk, *functions.CHECKS, *transforms.CHECKS, *data_streams.CHECKS,
 ]
 
 

@@ -229,6 +229,8 @@ impl Mixed {
         assert!(rows.iter().all(|row| row["ip"] == "203.0.113.0"), "every step was done");
         let raw =
             |document: &Value| base64_simd::STANDARD.decode_to_vec(document["rawData"].as_str().unwrap()).unwrap();
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:csv";
+        assert!(house.documents("errors").iter().all(|failed| failed["lambdaARN"] == arn), "by the step that failed");
         let mut failed: Vec<_> = house.documents("errors").iter().map(raw).collect();
         let mut expected: Vec<_> = (3..count).step_by(5).map(|number| Self::record(number).into_bytes()).collect();
         failed.sort();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::{Document, Wire, address, answer, empty, schema, told};
 use crate::api::access::Gate;
 use crate::api::server::{Received, Response};
-use crate::api::{ApiError, Context, RequestFacts};
+use crate::api::{ApiError, Context};
 use crate::error::Result as Outcome;
 use crate::stream::data::{Definition, Settings, Token, TokenFault};
 
@@ -35,7 +35,6 @@ pub async fn call(
     operation: &str,
     wire: Wire,
     body: Received,
-    _facts: &RequestFacts,
 ) -> Result<Response, ApiError> {
     let Received { bytes, hold, .. } = body;
     let input = schema::read(operation, wire, &bytes)?;

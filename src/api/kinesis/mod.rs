@@ -38,7 +38,7 @@ pub async fn call(
             data::call(context, gate, operation, wire, body, facts).await
         }
         "SubscribeToShard" => subscribe::call(context, gate, wire, body, facts).await,
-        _ => control::call(context, gate, operation, wire, body, facts).await,
+        _ => control::call(context, gate, operation, wire, body).await,
     }
 }
 

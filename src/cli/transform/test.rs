@@ -122,6 +122,7 @@ async fn report(args: &TestArgs) -> Result<Report> {
         }
         PluginKind::Wasm { module, sha256, limits } => {
             let step = wasm::Step {
+                arn: Some(function_arn(&config.region, &config.account_id, &plugin.name)),
                 sha256: sha256.clone().unwrap_or_default(),
                 config: plugin.config.clone(),
                 limits: limits_of(limits),

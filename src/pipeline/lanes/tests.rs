@@ -69,7 +69,7 @@ fn sort(rows: &Rows, origins: &Origins, spell: fn(&str) -> String) -> Outcome {
 fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream>, Registry) {
     let limits =
         wasm::Limits { memory: 1, fuel: 1, fuel_per_byte: 1, output_ratio: 1, batch_records: 1, batch_bytes: 1 };
-    let step = wasm::Step { plugin: "keys".into(), sha256: hash.into(), config: BTreeMap::new(), limits };
+    let step = wasm::Step { plugin: "keys".into(), arn: None, sha256: hash.into(), config: BTreeMap::new(), limits };
     let names = BTreeMap::from([("keys".to_owned(), Known::Wasm(step))]);
     let (_, names) = watch::channel(Arc::new(names));
     let errors = "errors/!{firehose:error-output-type}/";

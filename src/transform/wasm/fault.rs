@@ -59,9 +59,9 @@ impl Fault {
         Fault::new(TRAP, said(&cause, complaint))
     }
 
-    /// The same in the error output.
-    pub(super) fn failure(self, attempts: u32) -> Failure {
-        Failure { code: Cow::Borrowed(self.code), message: self.message, attempts, by: None }
+    /// The same in the error output, of the plugin with this ARN.
+    pub(super) fn failure(self, attempts: u32, arn: Option<&str>) -> Failure {
+        Failure { code: Cow::Borrowed(self.code), message: self.message, attempts, by: arn.map(str::to_owned) }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::transform::{Failed, Failure, KeyColumn, Outcome, Rows};
 /// What is there so far.
 pub(super) struct Gather<'a> {
     before: &'a Rows,
+    /// The plugin's ARN.
+    arn: Option<&'a str>,
     /// Rows so far. Its keys are those of earlier steps, then what this step brought.
     rows: Rows,
     failed: BTreeMap<u32, Failure>,
@@ -29,7 +31,7 @@ pub struct Counts {
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(before: &'a Rows) -> Self {
+    pub(super) fn new(before: &'a Rows, arn: Option<&'a str>) -> Self {
         let keys = before.keys.iter().map(|key| KeyColumn { name: key.name.clone(), ..KeyColumn::default() });
         let rows = Rows {
             data: Vec::with_capacity(before.data.len()),
@@ -37,7 +39,7 @@ impl<'a> Gather<'a> {
             origins: Vec::with_capacity(before.len()),
             keys: keys.collect(),
         };
-        Gather { before, rows, failed: BTreeMap::new(), counts: Counts::default() }
+        Gather { before, arn, rows, failed: BTreeMap::new(), counts: Counts::default() }
     }
 
     /// The partition keys so far.
@@ -77,7 +79,7 @@ impl<'a> Gather<'a> {
                 Status::Dropped => self.counts.dropped += 1,
                 Status::Failed => {
                     self.counts.failed += 1;
-                    self.failed.entry(origin(input)).or_insert_with(|| refused(data));
+                    self.failed.entry(origin(input)).or_insert_with(|| refused(data, self.arn));
                 }
             }
         }
@@ -90,7 +92,7 @@ impl<'a> Gather<'a> {
     pub(super) fn fail(&mut self, range: Range<usize>, fault: &Fault, attempts: u32) {
         self.counts.failed += range.len() as u64;
         for &origin in &self.before.origins[range] {
-            self.failed.entry(origin).or_insert_with(|| fault.clone().failure(attempts));
+            self.failed.entry(origin).or_insert_with(|| fault.clone().failure(attempts, self.arn));
         }
     }
 
@@ -133,10 +135,10 @@ impl<'a> Gather<'a> {
     }
 }
 
-fn refused(data: &[u8]) -> Failure {
+fn refused(data: &[u8], arn: Option<&str>) -> Failure {
     let said = String::from_utf8_lossy(data);
     let message = if said.is_empty() { "the plugin said that it failed" } else { bounded(&said) };
-    Fault::new(STATUS_FAILED, message).failure(1)
+    Fault::new(STATUS_FAILED, message).failure(1, arn)
 }
 
 fn offset(bytes: usize) -> u32 {

@@ -46,6 +46,9 @@ use voice::Voice;
 pub struct Step {
     /// The plugin's name in the configuration.
     pub plugin: String,
+    /// How the error output names it, as it would a function; none in plans of before it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
     /// SHA-256 of the module's bytes, in hexadecimal.
     pub sha256: String,
     /// Configuration values, by name. They are no secrets: plans hold them in the clear.

@@ -56,7 +56,7 @@ struct Columns {
 
 impl<'a> Run<'a> {
     pub(super) fn new(plugin: &'a Plugin, rows: &'a Rows, origins: &'a Origins) -> Self {
-        let gather = Gather::new(rows);
+        let gather = Gather::new(rows, plugin.step.arn.as_deref());
         Run { plugin, rows, origins, gather, usage: Usage::default(), columns: Columns::default() }
     }
 

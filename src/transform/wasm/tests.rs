@@ -66,7 +66,8 @@ impl Rig {
 }
 
 fn step(sha256: String, limits: Limits) -> Step {
-    Step { plugin: "test".into(), sha256, config: [("a".to_owned(), "b".to_owned())].into(), limits }
+    let arn = Some("arn:test".to_owned());
+    Step { plugin: "test".into(), arn, sha256, config: [("a".to_owned(), "b".to_owned())].into(), limits }
 }
 
 /// Records, each at a position of its own.
@@ -93,5 +94,10 @@ fn run(plugin: &Plugin, input: &(Rows, Origins)) -> Outcome {
 
 /// Which origins failed, and why.
 fn failed(outcome: &Outcome) -> Vec<(u32, &str)> {
+    assert!(
+        outcome.failed.iter().all(|failed| failed.failure.by.as_deref() == Some("arn:test")),
+        "{:?}",
+        outcome.failed
+    );
     outcome.failed.iter().map(|failed| (failed.origin, &*failed.failure.code)).collect()
 }

@@ -32,9 +32,8 @@ BATCH = 40
 
 def configured(folder, lake, shards=4, **settings):
     """A service with a data stream and a delivery stream that reads it from the horizon."""
-    text = service.stream(DELIVERY, service.local_destination(lake), **settings)
-    source = f'[delivery_stream.{DELIVERY}]\nsource = {{ data_stream = "{DATA}" }}\n'
-    return service.Service(folder, [f"[data_stream.{DATA}]\nshards = {shards}\n", source + text])
+    text = service.stream(DELIVERY, service.local_destination(lake), source=f'{{ data_stream = "{DATA}" }}', **settings)
+    return service.Service(folder, [f"[data_stream.{DATA}]\nshards = {shards}\n", text])
 
 
 def put(kinesis, producer, numbers, ledger):

@@ -12,6 +12,7 @@ mod fault;
 mod load;
 pub mod names;
 pub mod prefix;
+pub mod query;
 mod raw;
 mod schema;
 pub mod secret;

@@ -296,10 +296,11 @@ pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
             destination.prefix.text()
         )));
     }
-    let keys = vec!["k".to_owned(); destination.prefix.keys().len()];
+    const SAMPLE_MS: u64 = 1_790_000_000_000;
+    let keys = destination.prefix.sample_keys(SAMPLE_MS, destination.time_zone);
     // The longest name: version and all.
     let sample = super::prefix::PrefixFacts {
-        object_ms: 1_790_000_000_000,
+        object_ms: SAMPLE_MS,
         time_zone: destination.time_zone,
         random: "aaaaaaaaaaa",
         error_type: "processing-failed",

@@ -1,0 +1,1 @@
+//! Queries that are taken and those that are not.

@@ -113,7 +113,12 @@ impl Recipe {
 
     /// Encodes rows that were joined.
     pub(super) fn encode_joined(&self, joined: &[u8]) -> Chunk {
-        self.encoding.encode_chunk(joined)
+        self.encoding.encode_chunk(lines::without_last(joined, self.delimiter))
+    }
+
+    /// What stands between two chunks of an object, encoded, if anything does.
+    pub(super) fn separator(&self) -> Option<Chunk> {
+        (self.delimiter == Delimiter::Between).then(|| self.encoding.encode_chunk(lines::SEPARATOR))
     }
 
     /// How it encodes.
@@ -124,7 +129,7 @@ impl Recipe {
     /// Encodes a chunk that was processed.
     pub(super) fn encode(&self, processed: Processed) -> Prepared {
         let Processed { joined, failed, tally } = processed;
-        Prepared { chunk: self.encoding.encode_chunk(&joined), failed, tally }
+        Prepared { chunk: self.encode_joined(&joined), failed, tally }
     }
 
     /// Joins and encodes what became of a chunk.

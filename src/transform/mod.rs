@@ -1,9 +1,10 @@
-//! What users run on records on their way to an object: plugins in WebAssembly ([`wasm`]), and functions behind HTTP
-//! ([`function`]) for those who have one already.
+//! What users run on records on their way to an object: plugins in WebAssembly ([`wasm`]), functions behind HTTP
+//! ([`function`]) for those who have one already, and the processors that are built in ([`builtin`]).
 //!
-//! Both take [`Rows`] and give an [`Outcome`]. A plugin is deterministic, so whatever it made can be made again from the
+//! All take [`Rows`] and give an [`Outcome`]. What is built in and a plugin are deterministic, so whatever they made can be made again from the
 //! journal; a function is not, so what it made is kept (see `pipeline`).
 
+pub mod builtin;
 pub mod function;
 mod rows;
 pub mod wasm;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::Processor;
+use crate::config::{self, Processor};
 use crate::error::{Error, Kind, Result};
 
 pub use rows::{Failed, Failure, KeyColumn, Origins, Outcome, Rows};
@@ -30,6 +31,8 @@ pub enum Step {
     Wasm(wasm::Step),
     /// A function; what it made is kept until it is delivered, since it may answer otherwise another time.
     Function(function::Settings),
+    /// A built-in processor.
+    Builtin(config::Builtin),
 }
 
 /// What a name of the configuration stands for now.
@@ -74,6 +77,7 @@ impl Registry {
     pub fn step(&self, processor: &Processor) -> Result<Step> {
         let (name, values, retries, batch_bytes) = match processor {
             Processor::RequireJson => return Ok(Step::RequireJson),
+            Processor::Builtin(builtin) => return Ok(Step::Builtin(builtin.clone())),
             Processor::Plugin { name, config, retries, batch_bytes } => (name, config, retries, batch_bytes),
         };
         let now = self.now.borrow();

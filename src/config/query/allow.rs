@@ -37,6 +37,8 @@ const CONSTANT: [(&str, &[usize]); 16] = [
     ("rtrimstr", &[1]), ("split", &[1, 2]), ("test", &[1, 2]), ("match", &[1]), ("capture", &[1, 2]), ("sub", &[2]),
     ("index", &[1]), ("rindex", &[1]), ("strftime", &[1]), ("strptime", &[1]),
 ];
+/// Those of them that may make more than their input is.
+const PARTS: [&str; 3] = ["match", "capture", "sub"];
 /// Functions that do something with one value after the other.
 const EACH: [&str; 7] = ["map", "sort_by", "group_by", "unique_by", "min_by", "max_by", "select"];
 /// Functions of what their argument gives.
@@ -221,7 +223,7 @@ impl<'a> Checker<'a> {
             known.iter().any(|(known, counts)| *known == name && counts.contains(&arguments.len()))
         };
         match arguments {
-            [] if PLAIN.contains(&name) => Ok(Shape { copies: 2, ..Shape::ONE }),
+            [] if PLAIN.contains(&name) => Ok(Shape::ONE),
             [] if NUMBERS.contains(&name) => Ok(Shape::NUMBER),
             [] if LARGER.contains(&name) => Ok(Shape { copies: LARGER_TIMES, ..Shape::ONE }),
             [each] if EACH.contains(&name) => {
@@ -231,7 +233,8 @@ impl<'a> Checker<'a> {
             [many] if OF_MANY.contains(&name) => Ok(Shape { many: false, ..self.term(many)? }),
             _ if wants(&CONSTANT) => {
                 arguments.iter().try_for_each(|argument| self.constant(argument, &format!("an argument of {name}")))?;
-                Ok(Shape { copies: LARGER_TIMES, ..Shape::ONE })
+                let copies = if PARTS.contains(&name) { 2 } else { 1 };
+                Ok(Shape { copies, ..Shape::ONE })
             }
             _ => Err(self.unknown(name, arguments.len())),
         }

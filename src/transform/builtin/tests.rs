@@ -1,0 +1,1 @@
+//! The built-in processors, by tables and against jq.

@@ -434,6 +434,8 @@ pub const QUERY_NUMBER_BYTES_MAX: usize = 512;
 pub const DECOMPRESSED_RECORD_BYTES_MAX: usize = 32 << 20;
 /// Records in one record that is taken apart; one with more goes on whole: the bound of Firehose.
 pub const SUB_RECORDS_MAX: usize = 500;
+/// The farthest that a record's time may be said to be allowed from its arrival.
+pub const EVENT_TIME_DISTANCE_MAX: Duration = Duration::from_hours(24 * 3_650);
 /// Bytes of a delimiter: those of a parameter's value, before base64.
 pub const DELIMITER_BYTES_MAX: usize = 3_840;
 

@@ -18,11 +18,9 @@ use crate::limits::DELIMITER_BYTES_MAX;
 pub enum Builtin {
     /// Records are GZIP: what they hold goes on in their place.
     Decompress,
-    /// Records are what CloudWatch Logs sends to its subscribers.
-    CloudwatchLogs {
-        /// Whether the messages of the log events go on in place of the whole document, each with a line feed.
-        messages: bool,
-    },
+    /// Records are what CloudWatch Logs sends to its subscribers: the messages of the log events go on in place of the whole
+    /// document, each with a line feed.
+    CloudwatchLogs,
     /// Records hold several records each.
     Deaggregate(SubRecords),
     /// Partition keys are taken out of records, which are JSON.
@@ -169,6 +167,14 @@ impl TimeReader {
             out
         };
         self.prints.iter().map(print).collect()
+    }
+}
+
+/// Has the event time read with the query's keys, if there is a query: one pass over a record does for both.
+pub fn add_event_time(processors: &mut Vec<Processor>, time: EventTime) {
+    match processors.last_mut() {
+        Some(Processor::Builtin(Builtin::Keys { event_time, .. })) => *event_time = Some(time),
+        _ => processors.push(Processor::Builtin(Builtin::Keys { query: None, event_time: Some(time) })),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Builtin(Kind);
 
 enum Kind {
     Decompress,
-    CloudwatchLogs { messages: bool },
+    CloudwatchLogs,
     Deaggregate(Splitter),
     Keys(Box<Keys>),
 }
@@ -45,7 +45,7 @@ impl Builtin {
     pub fn new(settings: &config::Builtin) -> Result<Self> {
         Ok(Builtin(match settings {
             config::Builtin::Decompress => Kind::Decompress,
-            config::Builtin::CloudwatchLogs { messages } => Kind::CloudwatchLogs { messages: *messages },
+            config::Builtin::CloudwatchLogs => Kind::CloudwatchLogs,
             config::Builtin::Deaggregate(SubRecords::Json) => Kind::Deaggregate(Splitter::Json),
             config::Builtin::Deaggregate(SubRecords::Delimited(delimiter)) => {
                 let bytes = base64_simd::STANDARD.decode_to_vec(delimiter);
@@ -62,9 +62,7 @@ impl Builtin {
     pub fn run(&self, rows: &Rows, origins: &Origins) -> Outcome {
         match &self.0 {
             Kind::Decompress => each(rows, gzip::unpack),
-            // Without, documents go on as they are.
-            Kind::CloudwatchLogs { messages: false } => Outcome { rows: rows.clone(), failed: Vec::new() },
-            Kind::CloudwatchLogs { messages: true } => each(rows, |row, out, _| logs::messages(row, out)),
+            Kind::CloudwatchLogs => each(rows, |row, out, _| logs::messages(row, out)),
             Kind::Deaggregate(splitter) => splitter.run(rows),
             Kind::Keys(keys) => keys.run(rows, origins),
         }

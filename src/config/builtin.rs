@@ -197,14 +197,17 @@ pub fn settle(stream: &mut DeliveryStream) -> Result<()> {
             time.prints_in = zone.name().to_owned();
         }
     }
-    let wanted: Vec<&str> = sources(prefix).filter_map(|key| if let KeySource::Query(name) = key { Some(name) } else { None }).collect();
+    let wanted: Vec<&str> =
+        sources(prefix).filter_map(|key| if let KeySource::Query(name) = key { Some(name) } else { None }).collect();
     if given.iter().any(|name| !wanted.contains(&name.as_str())) {
         return Err(Error::invalid(
             "MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression",
         ));
     }
     if let Some(name) = wanted.iter().find(|name| !given.iter().any(|given| given == *name)) {
-        return Err(Error::invalid(format!("the prefix has partitionKeyFromQuery:{name}, and no query gives {name:?}")));
+        return Err(Error::invalid(format!(
+            "the prefix has partitionKeyFromQuery:{name}, and no query gives {name:?}"
+        )));
     }
     match (times(prefix).next(), has_time) {
         (Some(pattern), false) => Err(Error::invalid(format!(

@@ -272,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn line_feeds_between_records_end_no_chunk() {
+        let between = |records: &[&str]| {
+            let recipe = Recipe { delimiter: Delimiter::Between, ..recipe(false, Vec::new()) };
+            assert_eq!(recipe.separator().unwrap().bytes, "\n");
+            prepare(&recipe, &[placed(0, Records::from_slices(5, records))]).chunk.bytes
+        };
+        assert_eq!(between(&["a", "b\n", "c"]), "a\nb\n\nc");
+        assert_eq!(between(&["a\n"]), "a\n");
+        assert_eq!((between(&[""]), between(&["", ""])), ("".into(), "\n".into()));
+        assert!(recipe(false, Vec::new()).separator().is_none());
+    }
+
+    #[test]
     fn a_fault_of_a_step_is_an_error_and_nothing_is_skipped() {
         let fault = |_: &Rows, _: &Origins| Err(crate::error::Error::unavailable("no instance"));
         let chunk = [placed(0, Records::from_slices(5, &["1"]))];

@@ -111,6 +111,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Builtin, SubRecords};
 
     fn plugin(name: &str, config: &[(&str, &str)]) -> Processor {
         let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -152,5 +153,22 @@ mod tests {
     fn plans_name_steps_as_they_always_did() {
         assert_eq!(serde_json::to_string(&Step::RequireJson).unwrap(), "\"require-json\"");
         assert_eq!(serde_json::from_str::<Step>("\"require-json\"").unwrap(), Step::RequireJson);
+        let time = config::EventTime { prints: vec!["HH".into()], ..config::EventTime::new(".t") };
+        let cases = [
+            (Builtin::Decompress, r#""decompress""#),
+            (Builtin::CloudwatchLogs, r#""cloudwatch-logs""#),
+            (Builtin::Deaggregate(SubRecords::Json), r#"{"deaggregate":"json"}"#),
+            (Builtin::Deaggregate(SubRecords::Delimited("Iw==".into())), r#"{"deaggregate":{"delimited":"Iw=="}}"#),
+            (Builtin::Keys { query: Some("{a}".into()), event_time: None }, r#"{"keys":{"query":"{a}"}}"#),
+            (
+                Builtin::Keys { query: None, event_time: Some(time) },
+                r#"{"keys":{"event_time":{"from":".t","format":"rfc3339","time_zone":"UTC","unreadable":"error","prints":["HH"],"prints_in":"UTC"}}}"#,
+            ),
+        ];
+        for (builtin, expected) in cases {
+            let (step, expected) = (Step::Builtin(builtin), format!("{{\"builtin\":{expected}}}"));
+            assert_eq!(serde_json::to_string(&step).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<Step>(&expected).unwrap(), step);
+        }
     }
 }

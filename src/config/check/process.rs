@@ -9,7 +9,8 @@ use super::super::query::Query;
 use super::super::raw::ProcessKind;
 use super::super::shape::{either, nearest};
 use super::super::{
-    Beyond, Builtin, Config, EventTime, Fallback, Plugin, PluginKind, Processor, SubRecords, builtin, names, raw, time_zone,
+    Beyond, Builtin, Config, EventTime, Fallback, Plugin, PluginKind, Processor, SubRecords, builtin, names, raw,
+    time_zone,
 };
 use super::Checker;
 use super::destination::{Written, written};
@@ -89,7 +90,8 @@ impl Checker<'_> {
                     self.findings.add(kind.span.clone(), message);
                 }
                 Some(last) if rank_of(last) > rank => {
-                    let message = format!("type = \"{}\" must stand before type = \"{}\"", word(kind.value), word(last));
+                    let message =
+                        format!("type = \"{}\" must stand before type = \"{}\"", word(kind.value), word(last));
                     self.findings.add(kind.span.clone(), message);
                 }
                 _ => before = Some(kind.value),

@@ -75,7 +75,10 @@ impl Checker<'_> {
         if self.findings.is_empty()
             && let Err(error) = builtin::settle(&mut checked)
         {
-            self.findings.add(time_place.filter(|_| error.message().starts_with("event_time")).unwrap_or(keys_place), error.message());
+            self.findings.add(
+                time_place.filter(|_| error.message().starts_with("event_time")).unwrap_or(keys_place),
+                error.message(),
+            );
         }
         Some(checked)
     }

@@ -19,23 +19,74 @@ use crate::limits::{QUERY_COPIES_MAX, QUERY_NEGATIONS_MAX};
 
 /// Functions of the value alone: what they make is no larger than a few times their input.
 const PLAIN: [&str; 43] = [
-    "not", "type", "keys", "keys_unsorted", "to_entries", "first", "last", "min", "max", "sort", "unique", "reverse",
-    "any", "all", "ascii_downcase", "ascii_upcase", "trim", "ltrim", "rtrim", "todate", "todateiso8601", "gmtime",
-    "empty", "values", "nulls", "strings", "numbers", "booleans", "arrays", "objects", "scalars", "iterables", "true",
-    "false", "null", "error", "implode", "explode", "infinite", "nan", "isnan", "isinfinite", "isnormal",
+    "not",
+    "type",
+    "keys",
+    "keys_unsorted",
+    "to_entries",
+    "first",
+    "last",
+    "min",
+    "max",
+    "sort",
+    "unique",
+    "reverse",
+    "any",
+    "all",
+    "ascii_downcase",
+    "ascii_upcase",
+    "trim",
+    "ltrim",
+    "rtrim",
+    "todate",
+    "todateiso8601",
+    "gmtime",
+    "empty",
+    "values",
+    "nulls",
+    "strings",
+    "numbers",
+    "booleans",
+    "arrays",
+    "objects",
+    "scalars",
+    "iterables",
+    "true",
+    "false",
+    "null",
+    "error",
+    "implode",
+    "explode",
+    "infinite",
+    "nan",
+    "isnan",
+    "isinfinite",
+    "isnormal",
 ];
 /// The same, and they give numbers.
 const NUMBERS: [&str; 10] =
     ["length", "utf8bytelength", "tonumber", "floor", "ceil", "round", "abs", "mktime", "fromdate", "fromdateiso8601"];
 /// The same, and what they make may be six times as large, as one byte becomes `\u0000`.
-const LARGER: [&str; 9] =
-    ["tostring", "tojson", "@text", "@json", "@html", "@uri", "@base64", "@base64d", "@sh"];
+const LARGER: [&str; 9] = ["tostring", "tojson", "@text", "@json", "@html", "@uri", "@base64", "@base64d", "@sh"];
 const LARGER_TIMES: u64 = 6;
 /// Functions whose arguments, so many or so few, must be constant.
 const CONSTANT: [(&str, &[usize]); 16] = [
-    ("has", &[1]), ("contains", &[1]), ("inside", &[1]), ("startswith", &[1]), ("endswith", &[1]), ("ltrimstr", &[1]),
-    ("rtrimstr", &[1]), ("split", &[1, 2]), ("test", &[1, 2]), ("match", &[1]), ("capture", &[1, 2]), ("sub", &[2]),
-    ("index", &[1]), ("rindex", &[1]), ("strftime", &[1]), ("strptime", &[1]),
+    ("has", &[1]),
+    ("contains", &[1]),
+    ("inside", &[1]),
+    ("startswith", &[1]),
+    ("endswith", &[1]),
+    ("ltrimstr", &[1]),
+    ("rtrimstr", &[1]),
+    ("split", &[1, 2]),
+    ("test", &[1, 2]),
+    ("match", &[1]),
+    ("capture", &[1, 2]),
+    ("sub", &[2]),
+    ("index", &[1]),
+    ("rindex", &[1]),
+    ("strftime", &[1]),
+    ("strptime", &[1]),
 ];
 /// Those of them that may make more than their input is.
 const PARTS: [&str; 3] = ["match", "capture", "sub"];
@@ -52,11 +103,14 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
     }
     let place = |part: &str| jaq_core::load::span(text, part).start;
     let tokens = Lexer::new(text).lex().map_err(|errors| {
-        let (expected, found) = errors.first().map_or(("nothing", text), |(expected, found)| (expected.as_str(), *found));
+        let (expected, found) =
+            errors.first().map_or(("nothing", text), |(expected, found)| (expected.as_str(), *found));
         Fault::new(place(found), format!("jq expects {expected} here"))
     })?;
     let term = Parser::new(&tokens).parse(Parser::term).map_err(|errors| match errors.first() {
-        Some((expected, Some(found))) => Fault::new(place(found.as_str()), format!("jq expects {} here", expected.as_str())),
+        Some((expected, Some(found))) => {
+            Fault::new(place(found.as_str()), format!("jq expects {} here", expected.as_str()))
+        }
         Some((expected, None)) => Fault::new(text.len(), format!("jq expects {} here", expected.as_str())),
         None => Fault::new(0, "jq does not understand it"),
     })?;

@@ -82,7 +82,8 @@ impl<'a> Reader<'a> {
         let name = if let Some(quoted) = rest.strip_prefix('"') {
             let end = quoted.find(['"', '\\']).filter(|end| quoted[*end..].starts_with('"'));
             let name = end.map(|end| &quoted[..end]);
-            let name = name.ok_or_else(|| Fault::new(self.at, "the name of a key is a plain string, not one made of parts"))?;
+            let name =
+                name.ok_or_else(|| Fault::new(self.at, "the name of a key is a plain string, not one made of parts"))?;
             self.at += 2;
             name
         } else {

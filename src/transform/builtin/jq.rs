@@ -25,9 +25,13 @@ impl Expression {
         let fault = |what: &str| Error::invalid(format!("jq does not understand {text:?}: {what}"));
         let ours = parse(OURS, |parser| parser.defs()).ok_or_else(|| fault("its own definitions"))?;
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(ours);
-        let number: native::Filter<jaq_core::RunPtr<JustLut<Val>>> =
-            ("standpipe_number", v(0), |cv| bome(number(&cv.1).ok_or_else(|| jaq_core::Error::str("this is no number"))));
-        let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs()).chain([native::run::<JustLut<Val>>(number)]);
+        let number: native::Filter<jaq_core::RunPtr<JustLut<Val>>> = ("standpipe_number", v(0), |cv| {
+            bome(number(&cv.1).ok_or_else(|| jaq_core::Error::str("this is no number")))
+        });
+        let funs = jaq_core::funs()
+            .chain(jaq_std::funs())
+            .chain(jaq_json::funs())
+            .chain([native::run::<JustLut<Val>>(number)]);
         let arena = Arena::default();
         let modules = Loader::new(defs).load(&arena, File { code: text, path: () }).map_err(|_| fault("its syntax"))?;
         let compiled = Compiler::default().with_funs(funs).compile(modules);
@@ -92,7 +96,8 @@ fn bounded(text: &[u8]) -> Result<(), String> {
     let (mut depth, mut digits, mut in_string) = (0usize, 0usize, false);
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
-        digits = if !in_string && matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') { digits + 1 } else { 0 };
+        digits =
+            if !in_string && matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') { digits + 1 } else { 0 };
         match byte {
             b'\\' if in_string => drop(bytes.next()),
             b'"' => in_string = !in_string,

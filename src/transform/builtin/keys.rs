@@ -10,9 +10,9 @@ use super::super::{Failed, Failure, KeyColumn, Origins, Outcome, Rows};
 use super::failure;
 use super::jq::{self, Expression};
 use super::scan::Paths;
+use crate::config::builtin::TimeReader;
 use crate::config::prefix::{query_key, time_key};
 use crate::config::query::{Query, QueryValue};
-use crate::config::builtin::TimeReader;
 use crate::config::{Beyond, EventTime, Fallback};
 use crate::error::Result;
 use crate::limits::PREFIX_BYTES_MAX;
@@ -83,7 +83,9 @@ impl Keys {
             values.resize(columns.len(), Cow::Borrowed(""));
             for (column, value) in columns.iter_mut().zip(&values) {
                 column.data.push_str(value);
-                column.ends.push(u32::try_from(column.data.len()).expect("each value has less than a KiB, and rows are few"));
+                column
+                    .ends
+                    .push(u32::try_from(column.data.len()).expect("each value has less than a KiB, and rows are few"));
             }
         }
         Outcome { rows: with(rows, columns, &failed), failed }
@@ -139,7 +141,8 @@ fn check<'r>(name: &str, value: Option<Cow<'r, str>>) -> Result<Cow<'r, str>, Fa
             Err(failure(FAILED, format!("the record has an empty string for the key {name:?}")))
         }
         Some(value) if value.len() > PREFIX_BYTES_MAX => {
-            let message = format!("the value of the key {name:?} has {} bytes, a prefix at most {PREFIX_BYTES_MAX}", value.len());
+            let message =
+                format!("the value of the key {name:?} has {} bytes, a prefix at most {PREFIX_BYTES_MAX}", value.len());
             Err(failure(TOO_LONG, message))
         }
         Some(value) => Ok(value),
@@ -194,7 +197,8 @@ impl Times {
             Some(Fallback::Arrival) => Ok(arrived_ms),
             Some(Fallback::Error) => {
                 let how = if late.is_some() { "before" } else { "behind" };
-                let message = format!("the time at {} lies {} ms {how} the record's arrival", self.from, ms.abs_diff(arrived_ms));
+                let message =
+                    format!("the time at {} lies {} ms {how} the record's arrival", self.from, ms.abs_diff(arrived_ms));
                 Err(failure(BEYOND, message))
             }
         }

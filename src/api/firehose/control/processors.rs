@@ -61,7 +61,9 @@ pub(super) fn check(given: &ProcessingConfiguration, partitioned: bool) -> Resul
 pub(super) fn complete(given: &mut Value) {
     let processors = given.get_mut("Processors").and_then(Value::as_array_mut);
     for processor in processors.into_iter().flatten().filter(|processor| processor["Type"] == APPEND_DELIMITER) {
-        processor["Parameters"] = json!([]);
+        if let Some(parameters) = processor.get_mut("Parameters") {
+            *parameters = json!([]);
+        }
     }
 }
 

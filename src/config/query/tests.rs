@@ -133,7 +133,7 @@ fn what_is_no_object_of_keys_is_refused_with_its_place() {
         ("{a:.b,a:.c}", "character 7: key \"a\" is there twice"),
         ("{a:.b|}", "character 7: jq expects term here"),
         ("{é:1}", "character 2"),
-        ("{a:\"é\"|%}", "character 8: jq expects"),
+        ("{a:\"é\"|%}", "character 7: jq expects nothing"),
         ("{a:.b)}", "character 6: ) closes nothing"),
         ("{a:\"x}", "\" is missing"),
         ("{a:.b#c\n}", "character 6: a query has no comments"),

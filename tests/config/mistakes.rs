@@ -26,7 +26,7 @@ fn keys_and_words() {
         (
             local("delimiter = \"newline\""),
             5,
-            "unknown value \"newline\": must be \"never\", \"always\" or \"if-missing\"",
+            "unknown value \"newline\": must be \"never\", \"always\", \"if-missing\" or \"between\"",
         ),
         (
             local("compression = 5"),

@@ -25,7 +25,7 @@ prefix = "lake/tenant=!{partitionKeyFromQuery:tenant}/level=!{partitionKeyFromQu
 error_prefix = "errors/!{firehose:error-output-type}/"
 "#;
 
-const TENANTS: [(&str, &str); 4] = [("acme", "acme"), ("../../x", "..%2F..%2Fx"), ("a/b", "a%2Fb"), (".", "%2E")];
+const TENANTS: [(&str, &str); 4] = [("acme", "acme"), ("../../x", "%2E.%2F..%2Fx"), ("a/b", "a%2Fb"), (".", "%2E")];
 
 /// What one sub-record says, and the folder that is its.
 fn row(number: usize) -> (String, String) {

@@ -194,7 +194,7 @@ pub fn settle(stream: &mut DeliveryStream) -> Result<()> {
         if let Some(time) = event_time {
             has_time = true;
             time.prints = times(prefix).map(str::to_owned).collect();
-            time.prints_in = zone.name().to_owned();
+            zone.name().clone_into(&mut time.prints_in);
         }
     }
     let wanted: Vec<&str> =

@@ -151,7 +151,11 @@ impl DatePattern {
 
 fn is_readable(item: &Item) -> bool {
     match item {
-        Item::Literal(_) | Item::TwoDigits(Number::Year) | Item::Fraction(_) | Item::Offset { .. } => true,
+        Item::Literal(_)
+        | Item::TwoDigits(Number::Year)
+        | Item::Fraction(_)
+        | Item::Offset { .. }
+        | Item::Text(Text::HalfOfDay, _) => true,
         Item::Number { field, width } => match field {
             Number::Year => *width == 4 || *width == 1,
             Number::Month
@@ -166,7 +170,6 @@ fn is_readable(item: &Item) -> bool {
             _ => false,
         },
         Item::Text(Text::Month | Text::Weekday, style) => *style != Style::Narrow,
-        Item::Text(Text::HalfOfDay, _) => true,
         _ => false,
     }
 }

@@ -261,10 +261,10 @@ impl<'a> Checker<'a> {
         for (part, _) in parts {
             match part {
                 Part::Range(None, None) => shape.many = true,
-                Part::Index(index) => self.constant(index, "an index")?,
+                Part::Index(index) => constant(index, "an index")?,
                 Part::Range(from, to) => {
                     for bound in [from, to].into_iter().flatten() {
-                        self.constant(bound, "an index")?;
+                        constant(bound, "an index")?;
                     }
                 }
             }
@@ -286,7 +286,7 @@ impl<'a> Checker<'a> {
             }
             [many] if OF_MANY.contains(&name) => Ok(Shape { many: false, ..self.term(many)? }),
             _ if wants(&CONSTANT) => {
-                arguments.iter().try_for_each(|argument| self.constant(argument, &format!("an argument of {name}")))?;
+                arguments.iter().try_for_each(|argument| constant(argument, &format!("an argument of {name}")))?;
                 let copies = if PARTS.contains(&name) { 2 } else { 1 };
                 Ok(Shape { copies, ..Shape::ONE })
             }
@@ -303,14 +303,15 @@ impl<'a> Checker<'a> {
         let why = format!("there is no function {name}{which} here: only those whose work is bounded");
         self.refused(name, &why)
     }
+}
 
-    fn constant(&self, term: &Term<&'a str>, what: &str) -> Result<(), Fault> {
-        let is_constant = match term {
-            Term::Num(_) => true,
-            Term::Str(None, parts) => !parts.iter().any(|part| matches!(part, StrPart::Term(_))),
-            Term::Neg(inner) => matches!(**inner, Term::Num(_)),
-            _ => false,
-        };
-        if is_constant { Ok(()) } else { Err(Fault::new(0, format!("{what} must be constant"))) }
-    }
+/// Checks that a term is a number or a plain string.
+fn constant(term: &Term<&str>, what: &str) -> Result<(), Fault> {
+    let is_constant = match term {
+        Term::Num(_) => true,
+        Term::Str(None, parts) => !parts.iter().any(|part| matches!(part, StrPart::Term(_))),
+        Term::Neg(inner) => matches!(**inner, Term::Num(_)),
+        _ => false,
+    };
+    if is_constant { Ok(()) } else { Err(Fault::new(0, format!("{what} must be constant"))) }
 }

@@ -167,13 +167,11 @@ fn query(text: &str) -> config::Builtin {
 /// The value of the key `k`, or why there is none.
 fn key(text: &str, record: &[u8]) -> Result<String, String> {
     let outcome = run(&query(text), &own(&[record]));
-    match outcome.failed.first() {
-        Some(failed) => Err(format!("{}: {}", failed.failure.code, failed.failure.message)),
-        None => {
-            assert_eq!((outcome.rows.get(0), outcome.rows.keys[1].name.as_str()), (record, "query:k"));
-            Ok(outcome.rows.keys[1].get(0).to_owned())
-        }
+    if let Some(failed) = outcome.failed.first() {
+        return Err(format!("{}: {}", failed.failure.code, failed.failure.message));
     }
+    assert_eq!((outcome.rows.get(0), outcome.rows.keys[1].name.as_str()), (record, "query:k"));
+    Ok(outcome.rows.keys[1].get(0).to_owned())
 }
 
 #[test]
@@ -259,21 +257,20 @@ fn timed(time: EventTime) -> config::Builtin {
 fn hour(time: &EventTime, record: &str) -> String {
     let time = EventTime { prints: vec!["yyyy/MM/dd/HH".to_owned()], ..time.clone() };
     let outcome = run(&timed(time), &own(&[record]));
-    match outcome.failed.first() {
-        Some(failed) => failed.failure.code.to_string(),
-        None => {
-            assert_eq!(outcome.rows.keys[1].name, "time:yyyy/MM/dd/HH");
-            outcome.rows.keys[1].get(0).to_owned()
-        }
+    if let Some(failed) = outcome.failed.first() {
+        return failed.failure.code.to_string();
     }
+    assert_eq!(outcome.rows.keys[1].name, "time:yyyy/MM/dd/HH");
+    outcome.rows.keys[1].get(0).to_owned()
 }
+
+const NO: &str = "DynamicPartitioning.EventTimeFailed";
 
 #[test]
 fn records_are_of_their_own_time() {
     let plain = EventTime::new(".t");
     let of = |format: &str| EventTime { format: format.to_owned(), ..plain.clone() };
     let zoned = |format: &str| EventTime { time_zone: "America/New_York".to_owned(), ..of(format) };
-    const NO: &str = "DynamicPartitioning.EventTimeFailed";
     let cases = [
         (plain.clone(), r#"{"t":"2026-01-02T03:04:05Z"}"#, "2026/01/02/03"),
         (plain.clone(), r#"{"t":"2026-01-02T03:04:05.999+05:30"}"#, "2026/01/01/21"),

@@ -13,7 +13,8 @@ fn stream(tables: &str, more: &str) -> String {
 }
 
 fn steps(steps: &[&str]) -> String {
-    steps.iter().map(|step| format!("[[delivery_stream.s.process]]\n{step}\n")).collect()
+    let steps: Vec<_> = steps.iter().map(|step| format!("[[delivery_stream.s.process]]\n{step}\n")).collect();
+    steps.concat()
 }
 
 #[test]

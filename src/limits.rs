@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+mod builtin;
 mod data_streams;
 mod staged;
 
+pub use builtin::*;
 pub use data_streams::*;
 pub use staged::*;
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    AwsCredentials, Backup, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination,
-    Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    AwsCredentials, Backup, Buckets, Buffering, Builtin, Checksum, Compression, Config, Delimiter, DeliveryStream,
+    Destination, Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -52,6 +52,7 @@ pub(super) struct Definition {
 #[serde(rename_all = "kebab-case")]
 enum StoredProcessor {
     RequireJson,
+    Builtin(Builtin),
     Plugin { name: String, config: BTreeMap<String, String>, retries: Option<u32>, batch_bytes: Option<u32> },
 }
 
@@ -59,6 +60,7 @@ impl From<&Processor> for StoredProcessor {
     fn from(processor: &Processor) -> Self {
         match processor.clone() {
             Processor::RequireJson => StoredProcessor::RequireJson,
+            Processor::Builtin(builtin) => StoredProcessor::Builtin(builtin),
             Processor::Plugin { name, config, retries, batch_bytes } => {
                 StoredProcessor::Plugin { name, config, retries, batch_bytes }
             }
@@ -70,6 +72,7 @@ impl From<StoredProcessor> for Processor {
     fn from(stored: StoredProcessor) -> Self {
         match stored {
             StoredProcessor::RequireJson => Processor::RequireJson,
+            StoredProcessor::Builtin(builtin) => Processor::Builtin(builtin),
             StoredProcessor::Plugin { name, config, retries, batch_bytes } => {
                 Processor::Plugin { name, config, retries, batch_bytes }
             }

@@ -218,7 +218,7 @@ impl Catalog {
     fn check_plugins(&self, stream: &DeliveryStream) -> Result<()> {
         let missing = stream.process.iter().find_map(|step| match step {
             Processor::Plugin { name, .. } if !self.plugins.contains(name) => Some(name),
-            Processor::Plugin { .. } | Processor::RequireJson => None,
+            Processor::Plugin { .. } | Processor::RequireJson | Processor::Builtin(_) => None,
         });
         let Some(missing) = missing else { return Ok(()) };
         // Modules without a name of their own cannot be meant from elsewhere.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use crate::config::units::{show_duration, show_size};
 use crate::config::{
-    Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source, Store, schema,
+    Builtin, Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source, Store,
+    SubRecords, schema,
 };
 
 /// Checks the file at `path` and prints a summary, or its faults to standard error; exit code 1 with faults. With
@@ -110,8 +111,10 @@ fn place(plugin: &Plugin) -> String {
 }
 
 fn step_line(step: &Processor, config: &Config) -> String {
-    let Processor::Plugin { name, config: own, retries, batch_bytes } = step else {
-        return "require-json".to_owned();
+    let (name, own, retries, batch_bytes) = match step {
+        Processor::Plugin { name, config, retries, batch_bytes } => (name, config, retries, batch_bytes),
+        Processor::RequireJson => return "require-json".to_owned(),
+        Processor::Builtin(builtin) => return builtin_line(builtin),
     };
     let plugin = config.plugins.iter().find(|plugin| plugin.name == *name);
     let mut said = match plugin {
@@ -132,6 +135,20 @@ fn step_line(step: &Processor, config: &Config) -> String {
         let _ = write!(said, ", {} a call", show_size(u64::from(*bytes)));
     }
     said
+}
+
+fn builtin_line(builtin: &Builtin) -> String {
+    match builtin {
+        Builtin::Decompress => "decompress".to_owned(),
+        Builtin::CloudwatchLogs => "cloudwatch-logs".to_owned(),
+        Builtin::Deaggregate(SubRecords::Json) => "deaggregate JSON objects".to_owned(),
+        Builtin::Deaggregate(SubRecords::Delimited(_)) => "deaggregate by delimiter".to_owned(),
+        Builtin::Keys { query, event_time } => {
+            let query = query.iter().map(|query| format!("extract {query}"));
+            let time = event_time.iter().map(|time| format!("event time at {} ({})", time.from, time.format));
+            query.chain(time).collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// A closed pipe (`| head`) is no fault of ours.

@@ -15,8 +15,11 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Datelike, NaiveDate, Offset as _, Timelike};
 use chrono_tz::{OffsetName as _, Tz};
 
+mod read;
 #[cfg(test)]
 mod tests;
+
+pub(super) use read::TimeFormat;
 
 /// Later times are taken for this one, 9999-12-20T00:00:00Z, so that years of dates and of weeks have four digits.
 const SECONDS_MAX: i64 = 253_401_264_000;

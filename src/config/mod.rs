@@ -4,6 +4,7 @@
 //! once, each with its line), and the same parsers refuse the same things when they come through the API.
 
 mod at;
+pub mod builtin;
 mod check;
 mod date_pattern;
 mod defaults;
@@ -12,6 +13,7 @@ mod fault;
 mod load;
 pub mod names;
 pub mod prefix;
+pub mod query;
 mod raw;
 mod schema;
 pub mod secret;
@@ -23,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use builtin::{Beyond, Builtin, EventTime, Fallback, SubRecords};
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
@@ -288,6 +291,8 @@ pub enum Processor {
         /// Of a function: bytes of records in one call; the plugin's without.
         batch_bytes: Option<u32>,
     },
+    /// A built-in one.
+    Builtin(Builtin),
 }
 
 /// What a name of a plugin stands for: code of the user's that processes records.
@@ -503,4 +508,6 @@ pub enum Delimiter {
     Always,
     /// A line feed after a record that does not end with one.
     IfMissing,
+    /// A line feed between records and none after the last, as Firehose's AppendDelimiterToRecord does.
+    Between,
 }

@@ -284,6 +284,9 @@ pub fn object_tag(key: &str, value: &str) -> Result<()> {
     }
 }
 
+/// When the keys are made that are looked at as samples, milliseconds since 1970.
+const SAMPLE_MS: u64 = 1_790_000_000_000;
+
 /// What objects' keys must be beyond S3's rules to be paths below a directory: no empty name, no `.` and `..`, no name
 /// over 255 bytes or like that of a temporary file, no backslash. A plan whose key breaks this would be held for ever. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
 pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
@@ -296,10 +299,10 @@ pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
             destination.prefix.text()
         )));
     }
-    let keys = vec!["k".to_owned(); destination.prefix.keys().len()];
+    let keys = destination.prefix.sample_keys(SAMPLE_MS, destination.time_zone);
     // The longest name: version and all.
     let sample = super::prefix::PrefixFacts {
-        object_ms: 1_790_000_000_000,
+        object_ms: SAMPLE_MS,
         time_zone: destination.time_zone,
         random: "aaaaaaaaaaa",
         error_type: "processing-failed",

@@ -4,8 +4,10 @@
 //! - `!{timestamp:PATTERN}`: the object's time as Java's `DateTimeFormatter` prints it (see `date_pattern`);
 //! - `!{firehose:random-string}`: eleven random characters;
 //! - `!{firehose:error-output-type}`: why records are in an error output object; in error prefixes only;
-//! - `!{partitionKeyFromLambda:NAME}`: the value of the partition key that a processor gave a record (see `keys`); where
-//!   dynamic partitioning is enabled.
+//! - `!{partitionKeyFromLambda:NAME}`: the value of the partition key that a plugin gave a record (see `keys`); where
+//!   dynamic partitioning is enabled;
+//! - `!{partitionKeyFromQuery:NAME}`: the same of a key that a query takes out of records;
+//! - `!{eventTime:PATTERN}`: the time that a record says of itself, printed as that of `timestamp`. Firehose has no such thing.
 //!
 //! A delivered prefix without any expression gets `yyyy/MM/dd/HH/` appended, without a slash between; one with an
 //! expression gets nothing, also where that is random-string alone (observed, against the written rule). An error
@@ -22,13 +24,13 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-pub use keys::Partitioning;
+pub use keys::{KeySource, Partitioning, query_key, source, time_key};
 
 /// Characters of `!{firehose:random-string}`.
 pub const RANDOM_CHARS: usize = 11;
 /// Characters of the longest error output type (`AmazonOpenSearchService-failed`), rounded up.
 const ERROR_TYPE_CHARS_MAX: usize = 32;
-/// Bytes that a prefix must leave for each of its partition keys: a UUID fits.
+/// Bytes that a prefix must leave for each of its partition keys that are not times: a UUID fits.
 const KEY_BYTES_LEAST: usize = 36;
 const IMPLICIT_TIME: &str = "yyyy/MM/dd/HH/";
 const NAME_TIME: &str = "yyyy-MM-dd-HH-mm-ss";
@@ -49,7 +51,7 @@ pub enum PrefixKind {
 pub struct Prefix {
     text: String,
     parts: Vec<Part>,
-    /// The names of its partition keys, each once.
+    /// The names of its partition keys, each once: see [`KeySource`].
     keys: Vec<String>,
     /// What Firehose appends by itself; not counted in the length of a prefix.
     implicit: Vec<Part>,
@@ -63,6 +65,8 @@ enum Part {
     ErrorType,
     /// The value of this one of the partition keys.
     Key(usize),
+    /// The same of an event time, which this pattern has printed: it is written as it is.
+    EventTime(usize, DatePattern),
 }
 
 /// What the expressions of a prefix are evaluated with.
@@ -130,6 +134,7 @@ impl Prefix {
                 Part::Random => out.push_str(facts.random),
                 Part::ErrorType => out.push_str(facts.error_type),
                 Part::Key(key) => keys::write(facts.keys.get(*key).map_or("", String::as_str), &mut out),
+                Part::EventTime(key, _) => out.push_str(facts.keys.get(*key).map_or("", String::as_str)),
             }
         }
         out
@@ -166,7 +171,7 @@ impl Prefix {
                 "a prefix has at most {PREFIX_BYTES_MAX} bytes in UTF-8 when it is evaluated, this one up to {bytes}"
             )));
         }
-        let least = KEY_BYTES_LEAST * self.keys.len();
+        let least = KEY_BYTES_LEAST * self.keys.iter().filter(|key| !matches!(source(key), KeySource::Time(_))).count();
         if self.room() < least {
             return Err(Error::invalid(format!(
                 "a prefix must leave room for {least} bytes of partition keys, this one leaves {}",
@@ -262,36 +267,57 @@ fn parse_expression(expression: &str, kind: PrefixKind, keys: &mut Vec<String>) 
         ("firehose", "random-string") => Ok(Part::Random),
         ("firehose", "error-output-type") => Ok(Part::ErrorType),
         ("firehose", _) => Err(invalid_value()),
-        ("partitionKeyFromLambda", name) if kind == PrefixKind::Partitioned => key(name, keys).map(Part::Key),
+        ("partitionKeyFromLambda", name) if kind == PrefixKind::Partitioned => lambda_key(name, keys).map(Part::Key),
+        ("partitionKeyFromQuery", name) if kind == PrefixKind::Partitioned => {
+            check_name(name)?;
+            key(query_key(name), keys).map(Part::Key)
+        }
+        ("eventTime", pattern) if kind == PrefixKind::Partitioned => {
+            let parsed = DatePattern::parse(pattern).ok_or_else(invalid_value)?;
+            Ok(Part::EventTime(key(time_key(pattern), keys)?, parsed))
+        }
         ("partitionKeyFromQuery" | "partitionKeyFromLambda", _) => Err(Error::invalid(match kind {
-            PrefixKind::Partitioned => {
-                "partitionKeyFromQuery needs a MetadataExtraction processor, which this version does not have: keys that \
-                 a plugin gives are partitionKeyFromLambda"
-            }
-            PrefixKind::Delivered => {
+            PrefixKind::Partitioned | PrefixKind::Delivered => {
                 "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is \
                  enabled."
             }
             PrefixKind::Errors => "Dynamic Partitioning Namespaces can't be part of an error prefix expression",
         })),
+        ("eventTime", _) if kind == PrefixKind::Errors => Err(Error::invalid(
+            "eventTime can't be part of an error prefix: what is in the error output may have no time of its own",
+        )),
         _ => Err(Error::invalid(format!("Namespace to the left of colon ({namespace}) is an invalid keyword!"))),
     }
 }
 
-/// The number of the partition key `name`.
-fn key(name: &str, keys: &mut Vec<String>) -> Result<usize> {
+/// The number of the partition key `name` of a plugin.
+fn lambda_key(name: &str, keys: &mut Vec<String>) -> Result<usize> {
+    check_name(name)?;
+    // So that no plugin can give what is a query's or a time.
+    if name.contains(':') {
+        return Err(Error::invalid(format!("the name of a partition key of a plugin has no colon, unlike {name:?}")));
+    }
+    key(name.to_owned(), keys)
+}
+
+fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > PLUGIN_KEY_NAME_BYTES_MAX {
         let message =
             format!("the name of a partition key has 1 to {PLUGIN_KEY_NAME_BYTES_MAX} bytes, not {}", name.len());
         return Err(Error::invalid(message));
     }
-    if let Some(known) = keys.iter().position(|known| known == name) {
+    Ok(())
+}
+
+/// The number of the partition key with this internal name.
+fn key(name: String, keys: &mut Vec<String>) -> Result<usize> {
+    if let Some(known) = keys.iter().position(|known| *known == name) {
         return Ok(known);
     }
     if keys.len() == PLUGIN_KEYS_MAX {
         return Err(Error::invalid(format!("a prefix has at most {PLUGIN_KEYS_MAX} partition keys")));
     }
-    keys.push(name.to_owned());
+    keys.push(name);
     Ok(keys.len() - 1)
 }
 
@@ -327,7 +353,7 @@ impl Part {
     fn chars_max(&self) -> usize {
         match self {
             Part::Literal(text) => text.chars().count(),
-            Part::Timestamp(pattern) => pattern.chars_max(),
+            Part::Timestamp(pattern) | Part::EventTime(_, pattern) => pattern.chars_max(),
             Part::Random => RANDOM_CHARS,
             Part::ErrorType => ERROR_TYPE_CHARS_MAX,
             // Their length is bound by what the others leave: see `Partitioning::room`.
@@ -338,7 +364,7 @@ impl Part {
     fn bytes_max(&self) -> usize {
         match self {
             Part::Literal(text) => text.len(),
-            Part::Timestamp(pattern) => pattern.bytes_max(),
+            Part::Timestamp(pattern) | Part::EventTime(_, pattern) => pattern.bytes_max(),
             Part::Random | Part::ErrorType | Part::Key(_) => self.chars_max(),
         }
     }

@@ -14,7 +14,7 @@ use super::{Checksum, Compression, Delimiter, Level};
 mod plugin;
 mod source;
 
-pub(super) use plugin::{Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
+pub(super) use plugin::{Beyond, EventTime, Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
 
 /// The configuration of a Standpipe service.
@@ -228,6 +228,8 @@ pub(super) struct DeliveryStream {
     /// What is done to records, in order.
     #[serde(default)]
     pub(super) process: Vec<At<Process>>,
+    /// Where records say when what they tell of happened: for !{eventTime:…} in the prefix.
+    pub(super) event_time: Option<At<EventTime>>,
     /// Where objects go.
     #[schemars(required)]
     pub(super) destination: Option<At<Destination>>,

@@ -1,4 +1,7 @@
 //! Joins records into the bytes of an object: as they are, or with line feeds between them.
+//!
+//! With [`Delimiter::Between`] each record gets its line feed here too. Whoever encodes a run of records leaves out the last
+//! one ([`without_last`]) and puts a [`SEPARATOR`] between two runs of an object: so no run has to know whether another follows.
 
 use crate::config::Delimiter;
 use crate::record::Records;
@@ -9,7 +12,7 @@ use crate::record::Records;
 pub fn append(buffer: &mut Vec<u8>, records: &Records, delimiter: Delimiter) {
     match delimiter {
         Delimiter::Never => buffer.extend_from_slice(contiguous(records)),
-        Delimiter::Always | Delimiter::IfMissing => {
+        Delimiter::Always | Delimiter::IfMissing | Delimiter::Between => {
             buffer.reserve(joined_bytes_max(records));
             for record in records.iter() {
                 append_record(buffer, record, delimiter);
@@ -24,8 +27,16 @@ pub fn append_record(buffer: &mut Vec<u8>, record: &[u8], delimiter: Delimiter) 
     match delimiter {
         Delimiter::Never => {}
         Delimiter::IfMissing if record.last() == Some(&b'\n') => {}
-        Delimiter::Always | Delimiter::IfMissing => buffer.push(b'\n'),
+        Delimiter::Always | Delimiter::IfMissing | Delimiter::Between => buffer.push(b'\n'),
     }
+}
+
+/// What stands between two runs of records of which the last line feed was left out.
+pub const SEPARATOR: &[u8] = b"\n";
+
+/// A run of joined records as it is encoded.
+pub fn without_last(joined: &[u8], delimiter: Delimiter) -> &[u8] {
+    if delimiter == Delimiter::Between { joined.strip_suffix(SEPARATOR).unwrap_or(joined) } else { joined }
 }
 
 /// The most bytes that [`append`] adds for `records`.
@@ -57,7 +68,10 @@ mod tests {
         assert_eq!(joined(&records, Delimiter::Never), "<ab\n\nc\n\nd");
         assert_eq!(joined(&records, Delimiter::Always), "<a\nb\n\n\n\n\nc\n\n\nd\n");
         assert_eq!(joined(&records, Delimiter::IfMissing), "<a\nb\n\n\nc\n\nd\n");
-        for delimiter in [Delimiter::Never, Delimiter::Always, Delimiter::IfMissing] {
+        assert_eq!(joined(&records, Delimiter::Between), "<a\nb\n\n\n\n\nc\n\n\nd\n");
+        assert_eq!(without_last(b"a\n\n", Delimiter::Between), b"a\n");
+        assert_eq!(without_last(b"a\n\n", Delimiter::Always), b"a\n\n");
+        for delimiter in [Delimiter::Never, Delimiter::Always, Delimiter::IfMissing, Delimiter::Between] {
             assert_eq!(joined(&[], delimiter), "<");
         }
     }

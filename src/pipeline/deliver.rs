@@ -242,12 +242,18 @@ impl Courier {
         let tally = &mut made.tally;
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
         let mut pieces = vec![container.head()];
+        let separator = target.separator();
         for Prepared { chunk, failed, tally: counted } in ready.chunks {
+            let is_first = tally.delivered == 0;
             tally.add(&counted);
             failed::count(&mut made.codes, &failed);
             failures.push(failed);
             if counted.delivered == 0 {
                 continue;
+            }
+            if let Some(separator) = separator.as_ref().filter(|_| !is_first) {
+                container.add(separator);
+                pieces.push(separator.bytes.clone());
             }
             container.add(&chunk);
             pieces.push(chunk.bytes);
@@ -301,6 +307,7 @@ impl Courier {
         let mut made = Made::nothing();
         let tally = &mut made.tally;
         let mut container = Container::new(target.encoding(), entry_name(&plan.key));
+        let separator = target.separator();
         let mut begun = false;
         while let Some(prepared) = supply.next().await? {
             tally.add(&prepared.tally);
@@ -309,8 +316,15 @@ impl Courier {
             if prepared.tally.delivered == 0 {
                 continue;
             }
+            let head = match &separator {
+                Some(separator) if begun => {
+                    container.add(separator);
+                    separator.bytes.clone()
+                }
+                _ if begun => Bytes::new(),
+                _ => container.head(),
+            };
             container.add(&prepared.chunk);
-            let head = if begun { Bytes::new() } else { container.head() };
             begun = true;
             for piece in [head, prepared.chunk.bytes] {
                 tally.object_bytes += piece.len() as u64;

@@ -113,7 +113,12 @@ impl Recipe {
 
     /// Encodes rows that were joined.
     pub(super) fn encode_joined(&self, joined: &[u8]) -> Chunk {
-        self.encoding.encode_chunk(joined)
+        self.encoding.encode_chunk(lines::without_last(joined, self.delimiter))
+    }
+
+    /// What stands between two chunks of an object, encoded, if anything does.
+    pub(super) fn separator(&self) -> Option<Chunk> {
+        (self.delimiter == Delimiter::Between).then(|| self.encoding.encode_chunk(lines::SEPARATOR))
     }
 
     /// How it encodes.
@@ -124,7 +129,7 @@ impl Recipe {
     /// Encodes a chunk that was processed.
     pub(super) fn encode(&self, processed: Processed) -> Prepared {
         let Processed { joined, failed, tally } = processed;
-        Prepared { chunk: self.encoding.encode_chunk(&joined), failed, tally }
+        Prepared { chunk: self.encode_joined(&joined), failed, tally }
     }
 
     /// Joins and encodes what became of a chunk.
@@ -264,6 +269,19 @@ mod tests {
         assert_eq!((failed, unpacked_failed, dropped), (1, 1, 1));
         assert_eq!(prepared.chunk.bytes, "3\n3\n3\n2\n2\n1\n");
         assert_eq!(raw(&prepared), [b"x", b"y"]);
+    }
+
+    #[test]
+    fn line_feeds_between_records_end_no_chunk() {
+        let between = |records: &[&str]| {
+            let recipe = Recipe { delimiter: Delimiter::Between, ..recipe(false, Vec::new()) };
+            assert_eq!(recipe.separator().unwrap().bytes, "\n");
+            prepare(&recipe, &[placed(0, Records::from_slices(5, records))]).chunk.bytes
+        };
+        assert_eq!(between(&["a", "b\n", "c"]), "a\nb\n\nc");
+        assert_eq!(between(&["a\n"]), "a\n");
+        assert_eq!((between(&[""]), between(&["", ""])), ("".into(), "\n".into()));
+        assert!(recipe(false, Vec::new()).separator().is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::STEP_OUTPUT_BYTES_MAX;
 use crate::telemetry::metrics::StreamMetrics;
+use crate::transform::builtin::Builtin;
 use crate::transform::function::{Caller, Function};
 use crate::transform::wasm::Plugin;
 use crate::transform::{Failed, Failure, Origins, Outcome, Registry, Rows, Step};
@@ -16,6 +17,7 @@ use crate::transform::{Failed, Failure, Origins, Outcome, Registry, Rows, Step};
 pub(super) enum Tool {
     RequireJson,
     Plugin(Arc<Plugin>),
+    Builtin(Arc<Builtin>),
     /// It is called, and not run on a thread: see [`chain`](super::chain).
     Function(Function),
     /// A test's own.
@@ -55,6 +57,9 @@ impl Toolbox {
         }
         match step {
             Step::RequireJson => Ok(Tool::RequireJson),
+            Step::Builtin(settings) => Builtin::new(settings)
+                .map(|builtin| Tool::Builtin(Arc::new(builtin)))
+                .map_err(|error| Error::unavailable("a built-in processor cannot be used").because(error)),
             Step::Wasm(step) => {
                 let plugin = async { self.registry.plugins()?.plugin(&self.stream, step).await }.await;
                 plugin.map(Tool::Plugin).map_err(|error| {
@@ -105,6 +110,7 @@ impl Tool {
         let outcome = match self {
             Tool::RequireJson => return Ok(require_json(rows)),
             Tool::Plugin(plugin) => plugin.run(rows, origins)?,
+            Tool::Builtin(builtin) => builtin.run(rows, origins),
             Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
             Tool::Fake(fake) => fake(rows, origins)?,

@@ -12,7 +12,7 @@ use crate::config::{
     Source, Sse, Store,
 };
 use crate::error::{Error, Kind, Result};
-use crate::format::Encoding;
+use crate::format::{Chunk, Encoding, lines};
 use crate::ledger::{Lanes, Plan};
 use crate::record::StreamId;
 use crate::transform::Step;
@@ -182,6 +182,11 @@ impl Target {
         Encoding { compression: self.compression, level: self.level }
     }
 
+    /// What stands between two chunks of an object, encoded, if anything does.
+    pub(super) fn separator(&self) -> Option<Chunk> {
+        (self.delimiter == Delimiter::Between).then(|| self.encoding().encode_chunk(lines::SEPARATOR))
+    }
+
     /// The store to put into: the one in force when it is the same place (so that new credentials and storage settings
     /// count), else the planned one, reached with the credentials in force.
     pub(super) fn store(&self, now: &Store) -> Store {
@@ -232,7 +237,7 @@ fn modules_of(target: Target) -> Vec<String> {
     let steps = target.process;
     let module = |step| match step {
         Step::Wasm(step) => Some(step.sha256),
-        Step::RequireJson | Step::Function(_) => None,
+        Step::RequireJson | Step::Function(_) | Step::Builtin(_) => None,
     };
     steps.into_iter().filter_map(module).collect()
 }

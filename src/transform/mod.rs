@@ -1,9 +1,10 @@
-//! What users run on records on their way to an object: plugins in WebAssembly ([`wasm`]), and functions behind HTTP
-//! ([`function`]) for those who have one already.
+//! What users run on records on their way to an object: plugins in WebAssembly ([`wasm`]), functions behind HTTP
+//! ([`function`]) for those who have one already, and the processors that are built in ([`builtin`]).
 //!
-//! Both take [`Rows`] and give an [`Outcome`]. A plugin is deterministic, so whatever it made can be made again from the
+//! All take [`Rows`] and give an [`Outcome`]. What is built in and a plugin are deterministic, so whatever they made can be made again from the
 //! journal; a function is not, so what it made is kept (see `pipeline`).
 
+pub mod builtin;
 pub mod function;
 mod rows;
 pub mod wasm;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::Processor;
+use crate::config::{self, Processor};
 use crate::error::{Error, Kind, Result};
 
 pub use rows::{Failed, Failure, KeyColumn, Origins, Outcome, Rows};
@@ -30,6 +31,8 @@ pub enum Step {
     Wasm(wasm::Step),
     /// A function; what it made is kept until it is delivered, since it may answer otherwise another time.
     Function(function::Settings),
+    /// A built-in processor.
+    Builtin(config::Builtin),
 }
 
 /// What a name of the configuration stands for now.
@@ -74,6 +77,7 @@ impl Registry {
     pub fn step(&self, processor: &Processor) -> Result<Step> {
         let (name, values, retries, batch_bytes) = match processor {
             Processor::RequireJson => return Ok(Step::RequireJson),
+            Processor::Builtin(builtin) => return Ok(Step::Builtin(builtin.clone())),
             Processor::Plugin { name, config, retries, batch_bytes } => (name, config, retries, batch_bytes),
         };
         let now = self.now.borrow();
@@ -107,6 +111,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Builtin, SubRecords};
 
     fn plugin(name: &str, config: &[(&str, &str)]) -> Processor {
         let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -148,5 +153,22 @@ mod tests {
     fn plans_name_steps_as_they_always_did() {
         assert_eq!(serde_json::to_string(&Step::RequireJson).unwrap(), "\"require-json\"");
         assert_eq!(serde_json::from_str::<Step>("\"require-json\"").unwrap(), Step::RequireJson);
+        let time = config::EventTime { prints: vec!["HH".into()], ..config::EventTime::new(".t") };
+        let cases = [
+            (Builtin::Decompress, r#""decompress""#),
+            (Builtin::CloudwatchLogs, r#""cloudwatch-logs""#),
+            (Builtin::Deaggregate(SubRecords::Json), r#"{"deaggregate":"json"}"#),
+            (Builtin::Deaggregate(SubRecords::Delimited("Iw==".into())), r#"{"deaggregate":{"delimited":"Iw=="}}"#),
+            (Builtin::Keys { query: Some("{a}".into()), event_time: None }, r#"{"keys":{"query":"{a}"}}"#),
+            (
+                Builtin::Keys { query: None, event_time: Some(time) },
+                r#"{"keys":{"event_time":{"from":".t","format":"rfc3339","time_zone":"UTC","unreadable":"error","prints":["HH"],"prints_in":"UTC"}}}"#,
+            ),
+        ];
+        for (builtin, expected) in cases {
+            let (step, expected) = (Step::Builtin(builtin), format!("{{\"builtin\":{expected}}}"));
+            assert_eq!(serde_json::to_string(&step).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<Step>(&expected).unwrap(), step);
+        }
     }
 }

@@ -26,7 +26,7 @@ fn keys_and_words() {
         (
             local("delimiter = \"newline\""),
             5,
-            "unknown value \"newline\": must be \"never\", \"always\" or \"if-missing\"",
+            "unknown value \"newline\": must be \"never\", \"always\", \"if-missing\" or \"between\"",
         ),
         (
             local("compression = 5"),
@@ -86,7 +86,7 @@ fn what_comes_later_is_refused_by_name() {
         (
             "[[delivery_stream.s.process]]\ntype = \"decompression\"\n".to_owned() + &local(""),
             3,
-            "\"decompression\" comes with a later version: this one has \"require-json\", \"plugin\" or \"wasm\"",
+            "unknown value \"decompression\": did you mean \"decompress\"?",
         ),
         (
             "[delivery_stream.s.destination]\ntype = \"gcs\"\nbucket = \"b\"\nproject = \"p\"".into(),

@@ -21,6 +21,20 @@ fn partitioned(more: Value) -> Value {
     with(json!({ "DynamicPartitioningConfiguration": { "Enabled": true }, "ErrorOutputPrefix": "e/" }), more)
 }
 
+/// The parameters of a query.
+fn query(text: &'static str) -> [(&'static str, &'static str); 2] {
+    [("JsonParsingEngine", "JQ-1.6"), ("MetadataExtractionQuery", text)]
+}
+
+/// The same with this prefix and a MetadataExtraction processor.
+fn extracting(prefix: &str, parameters: &[(&str, &str)]) -> Value {
+    let parameter = |(name, value): &(&str, &str)| json!({ "ParameterName": name, "ParameterValue": value });
+    let parameters: Vec<_> = parameters.iter().map(parameter).collect();
+    let processors = json!([{ "Type": "MetadataExtraction", "Parameters": parameters }]);
+    let processing = json!({ "Enabled": true, "Processors": processors });
+    partitioned(json!({ "Prefix": prefix, "ProcessingConfiguration": processing }))
+}
+
 fn with(mut members: Value, more: Value) -> Value {
     if let (Value::Object(members), Value::Object(more)) = (&mut members, more) {
         members.extend(more);
@@ -114,7 +128,7 @@ async fn dynamic_partitioning_is_checked_and_refused() {
         ),
         (
             partitioned(json!({ "Prefix": "!{partitionKeyFromQuery:a}/" })),
-            "DynamicPartitioningConfiguration is not supported yet by Standpipe",
+            "the prefix has partitionKeyFromQuery:a, and no query gives \"a\"",
         ),
         (
             partitioned(json!({
@@ -129,6 +143,37 @@ async fn dynamic_partitioning_is_checked_and_refused() {
                 processing([processor("RecordDeAggregation", [("SubRecordType", "DELIMITED")])]),
             )),
             "Delimiter should be present for DELIMITED",
+        ),
+        (
+            partitioned(with(
+                json!({ "Prefix": "!{partitionKeyFromQuery:a}/" }),
+                processing([processor("RecordDeAggregation", [("SubRecordType", "DELIMITED"), ("Delimiter", "####")])]),
+            )),
+            "Delimiter has to be base64 encoded",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/", &[("JsonParsingEngine", "JQ-1.6")]),
+            "MetadataExtractionQuery is required when MetadataExtraction processor is used.",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/", &[("JsonParsingEngine", "JQ-1.7"), ("MetadataExtractionQuery", "{a}")]),
+            "MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/", &query("{a:.a,b:.b}")),
+            "MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/!{partitionKeyFromQuery:b}/", &query("{a:.a}")),
+            "the prefix has partitionKeyFromQuery:b, and no query gives \"b\"",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/", &query("{a:.a|now}")),
+            "MetadataExtractionQuery cannot be used: the query is wrong at character 7: there is no function now here: only those whose work is bounded",
+        ),
+        (
+            extracting("!{partitionKeyFromQuery:a}/!{eventTime:yyyy}/", &query("{a}")),
+            "the prefix has eventTime:yyyy, and nothing says where records have their time: event_time is missing",
         ),
     ])
     .await;
@@ -213,12 +258,12 @@ async fn processors_that_make_no_sense_or_that_we_lack() {
             "LambdaArn \"f\" is not the ARN of a function: it has the form \"arn:aws:lambda:REGION:ACCOUNT:function:NAME\", perhaps with a qualifier",
         ),
         (
-            processing([lambda([]), processor("AppendDelimiterToRecord", [])]),
-            "processor type AppendDelimiterToRecord is not supported yet by Standpipe",
+            processing([processor("Decompression", []), processor("Decompression", [])]),
+            "Cannot have more than 1 Decompression processor.",
         ),
         (
-            processing([processor("AppendDelimiterToRecord", [])]),
-            "processor type AppendDelimiterToRecord is not supported yet by Standpipe",
+            processing([processor("Decompression", [("CompressionFormat", "ZSTD")])]),
+            "CompressionFormat for Decompression processor has to be GZIP",
         ),
         (
             processing([processor("MetadataExtraction", [])]),

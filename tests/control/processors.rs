@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standpipe::config::{Config, DeliveryStream, Plugin, PluginKind, Processor};
+use standpipe::config::{Builtin, Config, Delimiter, DeliveryStream, Plugin, PluginKind, Processor, SubRecords};
 use standpipe::disk::RealDisk;
 use standpipe::disk::sim::SimDisk;
 
@@ -127,4 +127,79 @@ async fn steps_of_the_file_are_shown_as_lambda_processors() {
     // It vanished from the file: it drains as it was.
     let service = Service::start_on(open(), &with_plugins(Vec::new())).await.unwrap();
     assert_eq!(steps(&service, "f"), before);
+}
+
+/// Every built-in processor with every parameter, in an order that is not the one in which they work.
+#[tokio::test(start_paused = true)]
+async fn built_in_processors_are_described_unchanged_and_work_in_their_order() {
+    let processor = |kind: &str, parameters: &[(&str, &str)]| {
+        let parameter = |(name, value): &(&str, &str)| json!({ "ParameterName": name, "ParameterValue": value });
+        json!({ "Type": kind, "Parameters": parameters.iter().map(parameter).collect::<Vec<_>>() })
+    };
+    let delimited = [("SubRecordType", "DELIMITED"), ("Delimiter", "IyMjIw==")];
+    let query = [("MetadataExtractionQuery", "{t:.tenant, l:(.a|length)}"), ("JsonParsingEngine", "JQ-1.6")];
+    let destination = |processors: Value| {
+        json!({
+            "Prefix": "!{partitionKeyFromQuery:t}/!{partitionKeyFromQuery:l}/",
+            "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+            "BufferingHints": { "SizeInMBs": 64, "IntervalInSeconds": 60 },
+            "DynamicPartitioningConfiguration": { "Enabled": true },
+            "ProcessingConfiguration": { "Enabled": true, "Processors": processors },
+        })
+    };
+    let logs = [("DataMessageExtraction", "true")];
+    let all = json!([
+        processor("AppendDelimiterToRecord", &[]),
+        processor("MetadataExtraction", &query),
+        processor("RecordDeAggregation", &delimited),
+        processor("CloudWatchLogProcessing", &logs),
+        processor("Decompression", &[("CompressionFormat", "GZIP")]),
+    ]);
+    let service = Service::new().await;
+    service.create("s", destination(all.clone())).await;
+    assert_eq!(service.destination("s").await["ProcessingConfiguration"]["Processors"], all);
+    let builtin = |builtin| Processor::Builtin(builtin);
+    let keys = || Builtin::Keys { query: Some("{t:.tenant, l:(.a|length)}".into()), event_time: None };
+    let expected = [
+        builtin(Builtin::Decompress),
+        builtin(Builtin::CloudwatchLogs),
+        builtin(Builtin::Deaggregate(SubRecords::Delimited("IyMjIw==".into()))),
+        builtin(keys()),
+    ];
+    assert_eq!(steps(&service, "s"), expected);
+    let entry = service.context.catalog.get("s").unwrap();
+    assert_eq!(entry.stream.destination.delimiter, Delimiter::Between);
+
+    let less = json!([
+        processor("RecordDeAggregation", &[("SubRecordType", "JSON")]),
+        processor("Decompression", &[]),
+        processor("CloudWatchLogProcessing", &[("DataMessageExtraction", "False")]),
+        processor("MetadataExtraction", &query),
+    ]);
+    let update = json!({ "ProcessingConfiguration": { "Enabled": true, "Processors": less } });
+    service.update("s", "1", update).await.unwrap();
+    assert_eq!(service.destination("s").await["ProcessingConfiguration"]["Processors"], less);
+    let expected = [builtin(Builtin::Decompress), builtin(Builtin::Deaggregate(SubRecords::Json)), builtin(keys())];
+    assert_eq!(steps(&service, "s"), expected);
+    assert_eq!(service.context.catalog.get("s").unwrap().stream.destination.delimiter, Delimiter::Never);
+
+    let given = processor("AppendDelimiterToRecord", &[("Delimiter", "IyM=")]);
+    let alone = json!({ "ProcessingConfiguration": { "Enabled": true, "Processors": [given] } });
+    service.create("d", alone).await;
+    let shown = &service.destination("d").await["ProcessingConfiguration"]["Processors"];
+    assert_eq!(*shown, json!([{ "Type": "AppendDelimiterToRecord", "Parameters": [] }]), "given ones are dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn built_in_steps_of_the_file_are_shown_in_the_words_of_the_api() {
+    let process = [Builtin::Decompress, Builtin::CloudwatchLogs, Builtin::Deaggregate(SubRecords::Json)];
+    let mut stream = file_stream("f", "x/");
+    stream.process = process.map(Processor::Builtin).to_vec();
+    stream.destination.delimiter = Delimiter::Between;
+    let service = Service::start(&SimDisk::new(1), &config(vec![stream])).await.unwrap();
+    let shown = &service.destination("f").await["ProcessingConfiguration"]["Processors"];
+    let types: Vec<_> = shown.as_array().unwrap().iter().map(|shown| shown["Type"].as_str().unwrap()).collect();
+    let expected = ["Decompression", "CloudWatchLogProcessing", "RecordDeAggregation", "AppendDelimiterToRecord"];
+    assert_eq!(types, expected);
+    assert_eq!(shown[1]["Parameters"], json!([{ "ParameterName": "DataMessageExtraction", "ParameterValue": "True" }]));
 }

@@ -1,6 +1,7 @@
 //! Delivery streams with plugins, as their users see them: real modules, a real data directory, objects in a local lake.
 #![allow(clippy::unwrap_used, reason = "it is a test")]
 
+mod builtin;
 mod counts;
 mod faults;
 mod functions;
@@ -103,7 +104,9 @@ impl House {
         let mut config = Config::parse(&text, "test.toml", Path::new("/"), &|_| None).unwrap_or_else(|e| panic!("{e}"));
         config.plugins.clone_from(&setting.plugins);
         for stream in &mut config.delivery_streams {
-            stream.process = setting.process.get(&stream.name).cloned().unwrap_or_default();
+            if let Some(process) = setting.process.get(&stream.name) {
+                stream.process.clone_from(process);
+            }
         }
         config
     }

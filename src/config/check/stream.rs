@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::at::At;
-use super::super::{Backup, Buffering, Config, DeliveryStream, Destination, Source, Store, names, raw, units};
+use super::super::{
+    Backup, Buffering, Config, Delimiter, DeliveryStream, Destination, Source, Store, builtin, names, raw, units,
+};
 use super::Checker;
 use crate::limits::DELIVERY_RETENTION_MAX;
 
@@ -35,13 +37,30 @@ impl Checker<'_> {
         // Shorter than the interval, every record of a slow stream would expire before it is delivered.
         let retention = self.lapse("retention", stream.retention, least, DELIVERY_RETENTION_MAX);
         let encrypted = self.encrypted(stream.encrypted, config);
-        let process = self.process(&name.value, stream.process, config);
+        let mut steps = self.process(&name.value, stream.process, config);
+        let event_time = stream.event_time;
+        let time_place = event_time.as_ref().map(|time| time.span.clone());
+        if let Some(time) = event_time {
+            builtin::add_event_time(&mut steps.processors, self.event_time(time)?);
+        }
         let named = named.is_ok().then_some(&*name.value);
         let backup = stream.backup.and_then(|backup| self.backup(named, backup.value, config));
-        let destination = self.place(named, stream.destination?, config)?;
-        Some(DeliveryStream {
+        let destination = stream.destination?;
+        let place = destination.span.clone();
+        let keys_place = destination.value.prefix.as_ref().map_or(place, |prefix| prefix.span.clone());
+        if let (Some(step), Some(delimiter)) = (&steps.delimiter, &destination.value.delimiter)
+            && delimiter.value != Delimiter::Between
+        {
+            let message = "type = \"append-delimiter\" is delimiter = \"between\", and the destination says otherwise";
+            self.findings.add(step.clone(), message);
+        }
+        let mut destination = self.place(named, destination, config)?;
+        if steps.delimiter.is_some() {
+            destination.delimiter = Delimiter::Between;
+        }
+        let mut checked = DeliveryStream {
             buffer,
-            process,
+            process: steps.processors,
             bytes_max,
             retention,
             drain: stream.drain.is_some_and(|drain| drain.value),
@@ -49,7 +68,16 @@ impl Checker<'_> {
             source,
             backup,
             ..DeliveryStream::new(name.value.clone(), destination)
-        })
+        };
+        if self.findings.is_empty()
+            && let Err(error) = builtin::settle(&mut checked)
+        {
+            self.findings.add(
+                time_place.filter(|_| error.message().starts_with("event_time")).unwrap_or(keys_place),
+                error.message(),
+            );
+        }
+        Some(checked)
     }
 
     fn backup(&mut self, stream: Option<&str>, backup: raw::Backup, config: &Config) -> Option<Box<Backup>> {

@@ -3,9 +3,15 @@
 //! Values come out of records and are hostile. What is not a letter, a digit or one of a few signs is written as `%XX`, so that
 //! no value makes a folder of its own, and different values never become the same text. A value that would make a key too
 //! long is refused, never cut.
+//!
+//! Where a value comes from is part of its key's internal name, as plans and columns of rows have it: `NAME` is a plugin's,
+//! `query:NAME` a query's, and `time:PATTERN` the record's own time as the pattern prints it. Names of plugins' keys have no
+//! colon. What a pattern prints is no record's choice, and may be folders.
 
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::super::date_pattern::local_time;
 use super::{Part, Prefix};
 use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
 
@@ -13,12 +19,45 @@ use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
 /// and tool takes.
 const SIGNS: &str = "-_.!*'()@,+~";
 
+const QUERY: &str = "query:";
+const TIME: &str = "time:";
+
+/// Where the value of a partition key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource<'a> {
+    /// A plugin gives it under this name.
+    Plugin(&'a str),
+    /// A query does.
+    Query(&'a str),
+    /// It is the record's own time, printed by this pattern.
+    Time(&'a str),
+}
+
+/// Where the value of the key with this internal name comes from.
+pub fn source(key: &str) -> KeySource<'_> {
+    match (key.strip_prefix(QUERY), key.strip_prefix(TIME)) {
+        (Some(name), _) => KeySource::Query(name),
+        (_, Some(pattern)) => KeySource::Time(pattern),
+        _ => KeySource::Plugin(key),
+    }
+}
+
+/// The internal name of a query's key.
+pub fn query_key(name: &str) -> String {
+    format!("{QUERY}{name}")
+}
+
+/// The internal name of an event time as this pattern prints it.
+pub fn time_key(pattern: &str) -> String {
+    format!("{TIME}{pattern}")
+}
+
 /// The partition keys of a prefix. All that it depends on whether a row has a partition, and which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partitioning {
     /// Names, in the order in which the prefix names them first.
     pub keys: Vec<String>,
-    /// How often the prefix has each.
+    /// How often the prefix has each; of event times never, for there is always room for them.
     pub uses: Vec<usize>,
     /// Bytes that all values may take in the prefix as they are written.
     pub room: usize,
@@ -31,6 +70,9 @@ impl Partitioning {
     pub fn check(&self, values: &[String]) -> Result<(), String> {
         let mut total = 0;
         for ((name, uses), value) in self.keys.iter().zip(&self.uses).zip(values) {
+            if matches!(source(name), KeySource::Time(_)) {
+                continue;
+            }
             let written = written_bytes(value);
             if written > self.each {
                 let each = self.each;
@@ -71,14 +113,28 @@ impl Prefix {
         let share = |(bytes, keys): &(usize, usize)| PATH_NAME_BYTES_MAX.saturating_sub(*bytes).checked_div(*keys);
         let room = self.room();
         let each = if named { segments.iter().filter_map(share).min().unwrap_or(room) } else { room };
-        (!uses.is_empty()).then(|| Partitioning { keys: self.keys.clone(), uses, room, each })
+        (!self.keys.is_empty()).then(|| Partitioning { keys: self.keys.clone(), uses, room, each })
     }
 
     /// Whether a slash stands behind its last partition key.
     pub fn ends_key_folders(&self) -> bool {
         let last = self.parts.iter().rposition(|part| matches!(part, Part::Key(_)));
+        // What an event time prints is as long as its pattern says: it needs none.
         let has_slash = |part: &Part| matches!(part, Part::Literal(text) if text.contains('/'));
         last.is_none_or(|last| self.parts[last..].iter().any(has_slash))
+    }
+
+    /// Values that its keys may have at this time: for those who want to see what it makes of them.
+    pub fn sample_keys(&self, ms: u64, time_zone: Tz) -> Vec<String> {
+        let at = local_time(ms, time_zone);
+        let mut keys = vec!["k".to_owned(); self.keys.len()];
+        for part in &self.parts {
+            if let Part::EventTime(key, pattern) = part {
+                keys[*key].clear();
+                pattern.format(&at, &mut keys[*key]);
+            }
+        }
+        keys
     }
 
     /// Bytes that are left for the values of partition keys.

@@ -168,7 +168,9 @@ fn keys_that_cannot_be_are_refused() {
     let long = format!("{}!{{partitionKeyFromLambda:k}}", "x".repeat(477));
     let many = (0..51).fold(String::new(), |text, n| text + "!{partitionKeyFromLambda:" + &n.to_string() + "}");
     let cases = [
-        ("!{partitionKeyFromQuery:k}", "partitionKeyFromQuery needs a MetadataExtraction processor"),
+        ("!{partitionKeyFromQuery:}", "the name of a partition key has 1 to 128 bytes, not 0"),
+        ("!{partitionKeyFromLambda:query:k}", "has no colon, unlike \"query:k\""),
+        ("!{eventTime:bogus}", "Invalid conversion character"),
         ("!{partitionKeyFromLambda:}", "the name of a partition key has 1 to 128 bytes, not 0"),
         ("!{partitionKeyFromLambda}", "Invalid expression usage"),
         (&long, "must leave room for 36 bytes of partition keys, this one leaves 35"),
@@ -180,6 +182,26 @@ fn keys_that_cannot_be_are_refused() {
     }
     let errors = check_partitioned(Some("!{partitionKeyFromLambda:k}/"), None).unwrap_err();
     assert_eq!(errors.message(), "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions");
+}
+
+#[test]
+fn keys_of_plugins_queries_and_times_are_told_apart() {
+    let text =
+        "!{partitionKeyFromQuery:k}/!{partitionKeyFromLambda:k}/!{eventTime:yyyy/MM/dd}/!{partitionKeyFromQuery:k}";
+    let prefix = Prefix::parse(text, PrefixKind::Partitioned).unwrap();
+    assert_eq!(prefix.keys(), ["query:k", "k", "time:yyyy/MM/dd"]);
+    let sources: Vec<_> = prefix.keys().iter().map(|key| source(key)).collect();
+    assert_eq!(sources, [KeySource::Query("k"), KeySource::Plugin("k"), KeySource::Time("yyyy/MM/dd")]);
+    let rules = prefix.partitioning(false).unwrap();
+    assert_eq!((rules.uses.as_slice(), rules.room), (&[2, 1, 0][..], 512 - 3 - 10));
+    let keys = ["a/b", "..", "2026/11/21"];
+    assert_eq!(with_keys(text, &keys), "a%2Fb/%2E%2E/2026/11/21/a%2Fb");
+    assert!(rules.check(&keys.map(str::to_owned)).is_ok());
+    // A plan of old says nothing of sources, and means plugins.
+    let old: Partitioning = serde_json::from_str("{\"keys\":[\"k\"],\"uses\":[1],\"room\":9,\"each\":9}").unwrap();
+    assert_eq!(source(&old.keys[0]), KeySource::Plugin("k"));
+    let errors = Prefix::parse("!{firehose:error-output-type}/!{eventTime:yyyy}", PrefixKind::Errors).unwrap_err();
+    assert!(errors.message().contains("eventTime can't be part of an error prefix"), "{errors}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::super::Fallback;
 use super::super::at::{Amount, At, Lapse, TextOr};
 use super::Credentials;
 
@@ -101,18 +102,59 @@ pub(in crate::config) struct Process {
     /// Values that the module is given when it starts, beside and over those of the plugin.
     #[serde(default)]
     pub(in crate::config) config: Values,
+    /// What stands between records in one record; for type = "deaggregate". Default: they are JSON objects, one after the
+    /// other.
+    pub(in crate::config) delimiter: Option<At<String>>,
+    /// Object of jq that gives the partition keys of a record, such as {tenant: .tenant}; for type = "extract".
+    pub(in crate::config) query: Option<At<String>>,
 }
 
-/// Kinds of processing: "require-json" sends records that are not one JSON value to the error output, "plugin" runs a plugin
-/// of this file, and "wasm" a module that needs no name.
+/// Kinds of processing. "plugin" runs a plugin of this file, and "wasm" a module that needs no name; "require-json" sends records
+/// that are not one JSON value to the error output; "decompress" unpacks records that are GZIP; "cloudwatch-logs" makes
+/// the messages of what CloudWatch Logs sends, each with a line feed; "deaggregate" takes records apart that hold
+/// several; "extract" takes partition keys out of records; "append-delimiter" puts a line feed between records, and none
+/// after the last of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(extend("x-later" = [
-    "metadata_extraction", "record_de_aggregation", "append_delimiter_to_record", "decompression",
-    "cloud_watch_log_processing",
-]))]
 pub(in crate::config) enum ProcessKind {
     RequireJson,
     Plugin,
     Wasm,
+    Decompress,
+    CloudwatchLogs,
+    Deaggregate,
+    Extract,
+    AppendDelimiter,
+}
+
+/// Where records say when what they tell of happened: for !{eventTime:…} in the prefix.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct EventTime {
+    /// Plain path of the time in the record, such as ".time".
+    #[schemars(required)]
+    pub(in crate::config) from: Option<At<String>>,
+    /// How it is written: "rfc3339", "epoch-seconds", "epoch-millis", or a pattern such as "yyyy-MM-dd HH:mm:ss". Default:
+    /// rfc3339.
+    pub(in crate::config) format: Option<At<String>>,
+    /// Time zone of times that say none. Default: UTC.
+    pub(in crate::config) time_zone: Option<At<String>>,
+    /// What becomes of a record without a time that can be read: the error output takes it, or its arrival is its time.
+    /// Default: error.
+    pub(in crate::config) unreadable: Option<At<Fallback>>,
+    /// What becomes of a record whose time lies far before its arrival. Default: its time is its time.
+    pub(in crate::config) late: Option<At<Beyond>>,
+    /// What becomes of a record whose time lies far behind its arrival. Default: its time is its time.
+    pub(in crate::config) early: Option<At<Beyond>>,
+}
+
+/// What becomes of records whose time is far from their arrival.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Beyond {
+    /// How far is far: 0s to 3650d.
+    #[schemars(required)]
+    pub(in crate::config) after: Option<At<Lapse>>,
+    /// What then: its arrival is its time, the error output takes it, or its time is kept. Default: arrival.
+    pub(in crate::config) then: Option<At<Fallback>>,
 }

@@ -33,7 +33,6 @@
 //! - What does not fit into `ENCODED_BYTES_MAX` is made again from the journal, once for each lane: correct, but slow with many lanes.
 //!   Spill files (unlinked when they are made) belong into [`open`], where a job finds no room.
 //! - The number of open lanes is no setting; the API refuses DynamicPartitioningConfiguration.
-//! - Keys by jq and event time: steps that add key columns, and `partitionKeyFromQuery` in `config::prefix`.
 //! - A step that cannot be done ends the pipeline with an error, and it starts again; it does not pause of itself.
 //! - Lanes above the watermark of a data stream that is not the source any more, though it exists, stay where they are: their
 //!   stream cannot become unpartitioned, nor change its steps, before the source is named again.

@@ -146,7 +146,12 @@ async fn put_ready(
     } else {
         let mut container = Container::new(recipe.encoding(), entry_name(&plan.key));
         pieces.push(container.head());
-        for chunk in &encoded.chunks {
+        let separator = recipe.separator();
+        for (at, chunk) in encoded.chunks.iter().enumerate() {
+            if let Some(separator) = separator.as_ref().filter(|_| at > 0) {
+                container.add(separator);
+                pieces.push(separator.bytes.clone());
+            }
             container.add(chunk);
             pieces.push(chunk.bytes.clone());
         }
@@ -173,6 +178,8 @@ struct Again<'a> {
 struct Making {
     container: Container,
     begun: bool,
+    /// Whether any chunk was sent.
+    has_chunks: bool,
     joined: Vec<u8>,
     tally: Tally,
     codes: Codes,
@@ -182,8 +189,8 @@ impl Again<'_> {
     /// Sends the pieces of the object; nothing at all when nothing is in it.
     async fn send(&self, out: &BodySender) -> Result<(Tally, Codes)> {
         let container = Container::new(self.recipe.encoding(), entry_name(&self.plan.key));
-        let mut making =
-            Making { container, begun: false, joined: Vec::new(), tally: Tally::default(), codes: Codes::new() };
+        let (joined, tally, codes) = (Vec::new(), Tally::default(), Codes::new());
+        let mut making = Making { container, begun: false, has_chunks: false, joined, tally, codes };
         let mut spans = Spans::of(&self.courier.reader, self.plan);
         for span in &self.plan.spans {
             let (mut cutter, cuts) = (Cutter::default(), self.cuts.get(&span.shard));
@@ -234,8 +241,16 @@ impl Again<'_> {
         let mut chunks = Vec::new();
         self.courier.finish(&mut making.joined, self.recipe, &mut chunks).await?;
         for chunk in chunks {
-            let is_first = making.tally.object_bytes == 0;
-            let head = if is_first { making.container.head() } else { Bytes::new() };
+            let is_first = !making.has_chunks;
+            let head = match self.recipe.separator() {
+                Some(separator) if !is_first => {
+                    making.container.add(&separator);
+                    separator.bytes
+                }
+                _ if is_first => making.container.head(),
+                _ => Bytes::new(),
+            };
+            making.has_chunks = true;
             making.container.add(&chunk);
             for piece in [head, chunk.bytes].into_iter().filter(|piece| !piece.is_empty()) {
                 making.tally.object_bytes += piece.len() as u64;
@@ -247,10 +262,10 @@ impl Again<'_> {
 
     async fn end(&self, mut making: Making, is_gone: bool, out: &BodySender) -> Result<(Tally, Codes)> {
         self.flush(&mut making, out).await?;
-        let Making { container, begun, mut tally, codes, .. } = making;
+        let Making { container, begun, has_chunks, mut tally, codes, .. } = making;
         if begun {
             // Rows without any byte make a container without chunks.
-            let head = if tally.object_bytes == 0 { container.head() } else { Bytes::new() };
+            let head = if has_chunks { Bytes::new() } else { container.head() };
             for piece in [head, container.tail()] {
                 tally.object_bytes += piece.len() as u64;
                 // Also an empty one: it says that there is an object.

@@ -56,7 +56,7 @@ pub(super) fn destination(given: &S3Destination) -> Result<()> {
     {
         data_format_conversion(given, conversion)?;
     }
-    let processed = given.processing_configuration.as_ref().map_or(Ok(None), |p| processors::check(p, partitioned))?;
+    given.processing_configuration.as_ref().map_or(Ok(()), |p| processors::check(p, partitioned))?;
     if let Some(backup) = &given.s3_backup_configuration {
         if backup.bucket_arn.is_none() || backup.role_arn.is_none() {
             return Err(Error::invalid(
@@ -69,13 +69,10 @@ pub(super) fn destination(given: &S3Destination) -> Result<()> {
     if given.s3_backup_mode == "Enabled" && given.s3_backup_configuration.is_none() {
         return Err(Error::invalid("S3 backup destination configuration is required when enabling S3 backup."));
     }
-    if partitioned {
-        return Err(lacks("DynamicPartitioningConfiguration"));
-    }
     if given.data_format_conversion_configuration.as_ref().is_some_and(|on| on.enabled != Some(false)) {
         return Err(lacks("DataFormatConversionConfiguration"));
     }
-    processed.map_or(Ok(()), |kind| Err(lacks(&format!("processor type {kind}"))))
+    Ok(())
 }
 
 fn encryption(given: &EncryptionConfiguration) -> Result<()> {

@@ -95,7 +95,7 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
         shown.insert("S3BackupConfiguration".into(), plain(context, &backup.destination, &backup.buffer).into());
     }
     let account = &context.account;
-    if let Some(steps) = processors::describe(&stream.process, &account.region, &account.id, &role(context)) {
+    if let Some(steps) = processors::describe(stream, &account.region, &account.id, &role(context)) {
         shown.insert("ProcessingConfiguration".into(), steps);
     }
     if let Some(extension) = &to.file_extension {

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FromApi;
 use crate::config::names::local_keys;
 use crate::config::{
-    Backup, Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store,
-    check_prefixes, time_zone,
+    Backup, Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, builtin,
+    check_partitioned, check_prefixes, time_zone,
 };
 use crate::error::{Error, Result};
 
@@ -165,6 +165,9 @@ pub(super) fn complete(destination: &mut Map<String, Value>) {
     };
     let large = on("DataFormatConversionConfiguration", true) || on("DynamicPartitioningConfiguration", false);
     complete_plain(destination, if large { 128 } else { 5 });
+    if let Some(processing) = destination.get_mut("ProcessingConfiguration") {
+        processors::complete(processing);
+    }
     fill(destination, "S3BackupMode", json!("Disabled"));
     if let Some(Value::Object(backup)) = destination.get_mut("S3BackupConfiguration") {
         complete_plain(backup, 5);
@@ -201,9 +204,12 @@ impl S3Destination {
             }
             _ => None,
         };
-        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
-        let process = self.processing_configuration.as_ref().map_or(Ok(Vec::new()), processors::steps)?;
-        let stream = DeliveryStream {
+        let partitioned = self.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true));
+        let check = if partitioned { check_partitioned } else { check_prefixes };
+        let (prefix, error_prefix) = check(Some(&self.prefix), self.error_output_prefix.as_deref())?;
+        let processing = self.processing_configuration.as_ref();
+        let process = processing.map_or(Ok(Vec::new()), processors::steps)?;
+        let mut stream = DeliveryStream {
             process,
             buffer: self.buffering_hints.checked(),
             backup,
@@ -215,11 +221,12 @@ impl S3Destination {
                     time_zone: time_zone(self.custom_time_zone.as_deref().unwrap_or_default())?,
                     compression: compression(&self.compression_format)?,
                     file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
-                    delimiter: Delimiter::Never,
+                    delimiter: processing.map_or(Delimiter::Never, processors::delimiter),
                     ..Destination::new(store)
                 },
             )
         };
+        builtin::settle(&mut stream)?;
         local_keys(name, &stream.destination)?;
         Ok(stream)
     }

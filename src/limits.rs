@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+mod look;
 mod staged;
 
+pub use look::*;
 pub use staged::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----

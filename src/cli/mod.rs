@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
+pub mod errors;
 pub mod generate;
 pub mod put;
 pub mod serve;
@@ -18,6 +19,7 @@ pub mod tail;
 pub mod transform;
 
 mod client;
+mod delivered;
 mod http;
 mod logs;
 mod notify;
@@ -37,6 +39,7 @@ const AFTER: &str = "Examples:
   standpipe put web-logs access.log             send a file's lines as records
   standpipe tail web-logs                       see records as they come
   standpipe status                              what runs, what waits, what failed
+  standpipe errors ls web-logs                  which records failed, and why
 
 Exit codes:
   0  it did what was asked
@@ -64,6 +67,8 @@ enum Command {
     Put(put::PutArgs),
     /// Show the records of a stream as they come
     Tail(tail::TailArgs),
+    /// Look at records that failed, and send them again
+    Errors(errors::ErrorsArgs),
     /// Write and try plugins that transform records
     Transform(transform::TransformArgs),
 }
@@ -99,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Put(args) => put::run(&args),
         Command::Tail(args) => tail::run(&args),
+        Command::Errors(args) => errors::run(&args),
         Command::Transform(args) => transform::run(&args),
     }
 }

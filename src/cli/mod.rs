@@ -17,6 +17,7 @@ pub mod serve;
 pub mod status;
 pub mod tail;
 pub mod transform;
+pub mod verify;
 
 mod client;
 mod delivered;
@@ -40,6 +41,7 @@ const AFTER: &str = "Examples:
   standpipe tail web-logs                       see records as they come
   standpipe status                              what runs, what waits, what failed
   standpipe errors ls web-logs                  which records failed, and why
+  standpipe verify --all                        is everything where the ledger says?
 
 Exit codes:
   0  it did what was asked
@@ -69,6 +71,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Look at records that failed, and send them again
     Errors(errors::ErrorsArgs),
+    /// Prove the store against the delivery ledger
+    Verify(verify::VerifyArgs),
     /// Write and try plugins that transform records
     Transform(transform::TransformArgs),
 }
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Put(args) => put::run(&args),
         Command::Tail(args) => tail::run(&args),
         Command::Errors(args) => errors::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Transform(args) => transform::run(&args),
     }
 }

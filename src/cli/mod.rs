@@ -13,6 +13,7 @@ pub mod demo;
 pub mod errors;
 pub mod generate;
 pub mod put;
+pub mod replay;
 pub mod serve;
 pub mod status;
 pub mod tail;
@@ -73,6 +74,8 @@ enum Command {
     Errors(errors::ErrorsArgs),
     /// Prove the store against the delivery ledger
     Verify(verify::VerifyArgs),
+    /// Deliver a time or position range again, to another prefix or stream
+    Replay(replay::ReplayArgs),
     /// Write and try plugins that transform records
     Transform(transform::TransformArgs),
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => tail::run(&args),
         Command::Errors(args) => errors::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Transform(args) => transform::run(&args),
     }
 }

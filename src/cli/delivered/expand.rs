@@ -15,7 +15,10 @@ const BLOCK_BYTES_MAX: u32 = 64 << 20;
 type Input = BufReader<Box<dyn Read + Send>>;
 
 /// The bytes that were compressed into `input`.
-pub(in crate::cli) fn expand(compression: Compression, input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+pub(in crate::cli) fn expand(
+    compression: Compression,
+    input: Box<dyn Read + Send>,
+) -> io::Result<Box<dyn Read + Send>> {
     let mut input = BufReader::with_capacity(READ_PIECE_BYTES, input);
     Ok(match compression {
         Compression::None => Box::new(input),
@@ -180,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_was_compressed_comes_back_and_what_was_cut_is_an_error() {
-        let large: Vec<u8> = (0..500_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 20).to_le_bytes()).collect();
+        let large: Vec<u8> =
+            (0..500_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 20).to_le_bytes()).collect();
         for compression in ALL {
             for chunks in [&[][..], &[&b"a\nb\n"[..], b"c\n"], &[&large[..], &large[..70_000]]] {
                 let whole = object(compression, chunks);
@@ -189,9 +193,7 @@ mod tests {
                     continue;
                 }
                 let head = Container::new(Encoding { compression, level: Level::Fast }, "web-1").head().len();
-                let cut = expanded(compression, whole[..(whole.len() + head) / 2].to_vec());
-                // Between two members or blocks it cannot be told; then less comes out.
-                assert!(cut.is_err() || cut.unwrap() != chunks.concat(), "{compression:?}");
+                assert!(expanded(compression, whole[..head + 5].to_vec()).is_err(), "{compression:?}");
             }
         }
     }

@@ -29,7 +29,10 @@ pub(in crate::cli) struct Names {
 impl Names {
     /// Those of `stream`.
     pub(in crate::cli) fn of(stream: &DeliveryStream) -> Names {
-        Names { shape: regex(&format!("(?:^|/|{END}){}$", name(&stream.name))), time_zone: stream.destination.time_zone }
+        Names {
+            shape: regex(&format!("(?:^|/|{END}){}$", name(&stream.name))),
+            time_zone: stream.destination.time_zone,
+        }
     }
 
     /// What a key says, if it is one of ours.
@@ -155,7 +158,12 @@ mod tests {
                 "e(1)/format-conversion-failed/2026/01/02/",
                 Some("format-conversion-failed"),
             ),
-            ("", "!{firehose:error-output-type}-!{firehose:random-string}/", "http-endpoint-failed-aB1/", Some("http-endpoint-failed")),
+            (
+                "",
+                "!{firehose:error-output-type}-!{firehose:random-string}/",
+                "http-endpoint-failed-aB1/",
+                Some("http-endpoint-failed"),
+            ),
             ("", "!{firehose:error-output-type}-!{firehose:random-string}/", "fine-aB1/", None),
         ] {
             let of = ErrorKeys::of(&stream(prefix, errors));

@@ -104,7 +104,8 @@ impl Read for Reading {
 /// Cuts what comes at line feeds, and sends it on until nobody wants more.
 fn cut(mut input: Box<dyn Read + Send>, line_bytes_max: usize, out: &mpsc::Sender<Result<Vec<Row>>>) -> io::Result<()> {
     let mut piece = vec![0; READ_PIECE_BYTES];
-    let mut cutting = Cutting { line: BytesMut::new(), too_long: false, number: 0, group: Vec::new(), bytes: 0, line_bytes_max };
+    let mut cutting =
+        Cutting { line: BytesMut::new(), too_long: false, number: 0, group: Vec::new(), bytes: 0, line_bytes_max };
     loop {
         let len = match input.read(&mut piece) {
             Ok(0) => break,
@@ -116,8 +117,11 @@ fn cut(mut input: Box<dyn Read + Send>, line_bytes_max: usize, out: &mpsc::Sende
                 return Err(error);
             }
         };
-        for part in piece[..len].split_inclusive(|byte| *byte == b'\n') {
-            cutting.add(part);
+        let mut begin = 0;
+        while begin < len {
+            let end = memchr::memchr(b'\n', &piece[begin..len]).map_or(len, |at| begin + at + 1);
+            cutting.add(&piece[begin..end]);
+            begin = end;
             if cutting.is_full() && out.blocking_send(Ok(cutting.take())).is_err() {
                 return Ok(());
             }

@@ -142,7 +142,12 @@ impl<'a> Sent<'a> {
     ///
     /// # Errors
     /// Those of the store; `Corrupt` for a marker that is none.
-    pub(in crate::cli) async fn load(store: &'a dyn Destination, root: &str, key: &str, into: &str) -> Result<Sent<'a>> {
+    pub(in crate::cli) async fn load(
+        store: &'a dyn Destination,
+        root: &str,
+        key: &str,
+        into: &str,
+    ) -> Result<Sent<'a>> {
         let folder = format!("{}into-{into}/", folder(root, key));
         let mut found = Vec::new();
         list_all(store, &folder, |object| {
@@ -162,7 +167,10 @@ impl<'a> Sent<'a> {
         for name in found {
             let marker = sent.read(&name).await?;
             if name != sent.name(sent.next) {
-                return Err(Error::corrupt(format!("marker {name:?} is out of order: {:?} is missing", sent.name(sent.next))));
+                return Err(Error::corrupt(format!(
+                    "marker {name:?} is out of order: {:?} is missing",
+                    sent.name(sent.next)
+                )));
             }
             sent.take(marker);
         }
@@ -218,7 +226,10 @@ impl<'a> Sent<'a> {
     async fn read(&self, name: &str) -> Result<Marker> {
         let marker = read(self.store, name).await?;
         if marker.key != self.key || marker.into != self.into {
-            return Err(Error::corrupt(format!("marker {name:?} speaks of object {:?} into {:?}", marker.key, marker.into)));
+            return Err(Error::corrupt(format!(
+                "marker {name:?} speaks of object {:?} into {:?}",
+                marker.key, marker.into
+            )));
         }
         Ok(marker)
     }
@@ -265,7 +276,8 @@ async fn read(store: &dyn Destination, name: &str) -> Result<Marker> {
             return Err(damaged(format!("has more than {MARKER_BYTES_MAX} bytes")));
         }
     }
-    let marker: Marker = serde_json::from_slice(&text).map_err(|error| damaged("is damaged".to_owned()).because(error))?;
+    let marker: Marker =
+        serde_json::from_slice(&text).map_err(|error| damaged("is damaged".to_owned()).because(error))?;
     if marker.format != FORMAT {
         return Err(damaged(format!("has format {}, this version knows {FORMAT}", marker.format)));
     }

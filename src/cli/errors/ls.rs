@@ -75,7 +75,11 @@ async fn list(args: &LsArgs, house: &House) -> Result<bool> {
     let objects = args.objects.find(house, &keys, &*store).await?;
     let root = sent::root(&keys.head);
     let has_markers = !args.fast && are_there(&*store, &root).await?;
-    let heads = if args.fast { vec!["TIME", "TYPE", "BYTES", "KEY"] } else { vec!["TIME", "TYPE", "RECORDS", "REDRIVEN", "CODES", "KEY"] };
+    let heads = if args.fast {
+        vec!["TIME", "TYPE", "BYTES", "KEY"]
+    } else {
+        vec!["TIME", "TYPE", "RECORDS", "REDRIVEN", "CODES", "KEY"]
+    };
     let mut table = vec![heads.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     let (mut total, mut is_whole) = (Counted::default(), true);
     for object in &objects {
@@ -170,7 +174,8 @@ fn row(object: &Object, counted: Option<&Counted>) -> Vec<String> {
     match counted {
         None => row.push(size(object.bytes)),
         Some(Counted { records, redriven, codes }) => {
-            let codes: Vec<_> = codes.iter().map(|(code, records)| format!("{}:{}", harmless(code), count(*records))).collect();
+            let codes: Vec<_> =
+                codes.iter().map(|(code, records)| format!("{}:{}", harmless(code), count(*records))).collect();
             row.extend([count(*records), count(*redriven), codes.join(" ")]);
         }
     }
@@ -184,7 +189,8 @@ fn print(table: &[Vec<String>], total: &Counted, objects: usize) {
     }
     say(columns(table).trim_end());
     if total.records > 0 {
-        let codes: Vec<_> = total.codes.iter().map(|(code, records)| format!("{} {}", count(*records), harmless(code))).collect();
+        let codes: Vec<_> =
+            total.codes.iter().map(|(code, records)| format!("{} {}", count(*records), harmless(code))).collect();
         say(format_args!(
             "\n{} records in {} objects, {} sent again: {}",
             count(total.records),

@@ -17,7 +17,8 @@ mod show;
 
 /// The command line of `errors`.
 #[derive(Args)]
-#[command(after_help = "A record that cannot be processed is no record that is lost: it is in an object under the stream's error prefix, as it
+#[command(
+    after_help = "A record that cannot be processed is no record that is lost: it is in an object under the stream's error prefix, as it
 came, with the reason. These commands read the configuration file and the store itself, with the file's credentials; the
 service need not run, but for redrive.
 
@@ -36,7 +37,8 @@ Examples:
 Exit codes:
   0  it did what was asked
   1  it did not, or not of everything; standard error says why
-  2  the command line is wrong")]
+  2  the command line is wrong"
+)]
 pub struct ErrorsArgs {
     #[command(subcommand)]
     command: Command,

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::destination::Destination;
 use crate::cli::delivered::rows::{Row, Rows};
 use crate::config::Compression;
+use crate::destination::Destination;
 use crate::error::Result;
 use crate::limits::ERROR_LINE_BYTES_MAX;
 
@@ -30,12 +30,8 @@ pub(super) struct Failed {
 impl Failed {
     /// Reads a line. One that is none is said to be [`UNREADABLE`]: error output can be damaged like anything else.
     pub(super) fn read(row: &Row) -> Failed {
-        let unreadable = |why: String| Failed {
-            line: row.number,
-            code: UNREADABLE.to_owned(),
-            raw: Err(why),
-            members: Map::new(),
-        };
+        let unreadable =
+            |why: String| Failed { line: row.number, code: UNREADABLE.to_owned(), raw: Err(why), members: Map::new() };
         let Some(bytes) = &row.bytes else {
             return unreadable(format!("the line has more than {ERROR_LINE_BYTES_MAX} bytes"));
         };
@@ -47,9 +43,9 @@ impl Failed {
         let code = text(["errorCode", "lastErrorCode"]).unwrap_or_else(|| "(none)".to_owned());
         let raw = match members.get("rawData").and_then(Value::as_str) {
             None => Err("the line has no rawData".to_owned()),
-            Some(raw) => base64_simd::STANDARD
-                .decode_to_vec(raw)
-                .map_err(|error| format!("rawData is not base64: {error}")),
+            Some(raw) => {
+                base64_simd::STANDARD.decode_to_vec(raw).map_err(|error| format!("rawData is not base64: {error}"))
+            }
         };
         Failed { line: row.number, code, raw, members }
     }
@@ -83,10 +79,15 @@ mod tests {
 
     #[test]
     fn codes_and_records_are_found_whoever_wrote_them() {
-        let ours = read("{\"rawData\":\"RkEASUw=\",\"errorCode\":\"A.B\",\"errorMessage\":\"why\",\"attemptsMade\":1}\n");
+        let ours =
+            read("{\"rawData\":\"RkEASUw=\",\"errorCode\":\"A.B\",\"errorMessage\":\"why\",\"attemptsMade\":1}\n");
         assert_eq!((ours.line, ours.code.as_str(), ours.raw.as_deref()), (7, "A.B", Ok(&b"FA\0IL"[..])));
-        let conversion = read("{\"attemptsMade\":1,\"lastErrorCode\":\"DataFormatConversion.ParseError\",\"rawData\":\"\"}");
-        assert_eq!((conversion.code.as_str(), conversion.raw.as_deref()), ("DataFormatConversion.ParseError", Ok(&b""[..])));
+        let conversion =
+            read("{\"attemptsMade\":1,\"lastErrorCode\":\"DataFormatConversion.ParseError\",\"rawData\":\"\"}");
+        assert_eq!(
+            (conversion.code.as_str(), conversion.raw.as_deref()),
+            ("DataFormatConversion.ParseError", Ok(&b""[..]))
+        );
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::limits::RECORD_BYTES_MAX;
 
 /// The command line of `errors redrive`.
 #[derive(Args)]
-#[command(after_help = "The original records (rawData) are put into the stream again, as new records. What was sent is written down in the
+#[command(
+    after_help = "The original records (rawData) are put into the stream again, as new records. What was sent is written down in the
 store, beside the error output (.standpipe-sent/), before and after each call, so that each record is sent once, however
 often the command is repeated or interrupted, and whoever repeats it. A call whose answer was lost is made again under its
 name, by which the service knows it, for six minutes; after that nobody can know, and the command asks
@@ -45,7 +46,8 @@ Examples:
 Exit codes:
   0  all that was chosen is sent, now or before
   1  not all of it; standard error says what and why
-  2  the command line is wrong")]
+  2  the command line is wrong"
+)]
 pub(super) struct RedriveArgs {
     /// The delivery stream whose error output it is
     stream: String,
@@ -127,10 +129,13 @@ impl RedriveArgs {
     fn edit(&self, objects: usize) -> Result<Edit> {
         if let Some(path) = &self.with {
             if objects != 1 {
-                return Err(Error::invalid(format!("--with is for one record: name the KEY of its object, {objects} are chosen")));
+                return Err(Error::invalid(format!(
+                    "--with is for one record: name the KEY of its object, {objects} are chosen"
+                )));
             }
             let read = std::fs::read(path);
-            let bytes = read.map_err(|error| Error::unavailable(format!("{} cannot be read", path.display())).because(error))?;
+            let bytes =
+                read.map_err(|error| Error::unavailable(format!("{} cannot be read", path.display())).because(error))?;
             return Ok(Edit::Replace(bytes.into()));
         }
         Ok(self.edit.clone().map_or(Edit::None, Edit::Command))
@@ -175,7 +180,8 @@ impl Run<'_> {
             }
             self.object(object, &mut sent).await?;
             let sum = &self.sum;
-            self.progress.at(at as u64, || format!("{} records sent, {at} of {} objects", count(sum.sent), objects.len()));
+            self.progress
+                .at(at as u64, || format!("{} records sent, {at} of {} objects", count(sum.sent), objects.len()));
         }
         Ok(())
     }
@@ -268,9 +274,10 @@ impl Run<'_> {
                 self.sum.left_out += 1;
                 Ok(None)
             }
-            Some(record) if record.len() > RECORD_BYTES_MAX => {
-                cannot(&format!("it has {} bytes, a record put into a delivery stream at most {RECORD_BYTES_MAX}", record.len()))
-            }
+            Some(record) if record.len() > RECORD_BYTES_MAX => cannot(&format!(
+                "it has {} bytes, a record put into a delivery stream at most {RECORD_BYTES_MAX}",
+                record.len()
+            )),
             Some(record) => Ok(Some(Item { number: failed.line, record })),
         }
     }
@@ -290,7 +297,8 @@ impl Run<'_> {
     fn report(&self, objects: usize) {
         let Sum { sent, before, left_out, failed } = self.sum;
         let verb = if self.args.dry_run { "would be sent" } else { "sent" };
-        let mut text = format!("{} records {verb} into {} from {} objects", count(sent), self.into, count(objects as u64));
+        let mut text =
+            format!("{} records {verb} into {} from {} objects", count(sent), self.into, count(objects as u64));
         for (number, what) in [(before, "sent before"), (left_out, "left out"), (failed, "that cannot be sent")] {
             if number > 0 {
                 text.push_str(&format!(", {} {what}", count(number)));

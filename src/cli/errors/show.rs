@@ -21,7 +21,8 @@ const HEX_BYTES: usize = 256;
 
 /// The command line of `errors show`.
 #[derive(Args)]
-#[command(after_help = "Every member of a record's document is shown. The record itself is shown as text where it is UTF-8, else as hexadecimal
+#[command(
+    after_help = "Every member of a record's document is shown. The record itself is shown as text where it is UTF-8, else as hexadecimal
 bytes, cut where it is long. --raw prints the record's bytes and nothing else: this is what to mend in a file, for
 \"errors redrive --with FILE\". --json prints the documents as they are, with line and key.
 
@@ -34,7 +35,8 @@ Examples:
 Exit codes:
   0  they are shown
   1  there are none, or an object cannot be read; standard error says which
-  2  the command line is wrong")]
+  2  the command line is wrong"
+)]
 pub(super) struct ShowArgs {
     /// The delivery stream
     stream: String,
@@ -179,7 +181,8 @@ fn record(raw: &[u8]) -> String {
     let _ = writeln!(text, "  record: {} bytes that are no text{}", raw.len(), is_cut(HEX_BYTES));
     for (at, bytes) in (0..).step_by(16).zip(raw[..raw.len().min(HEX_BYTES)].chunks(16)) {
         let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let plain: String = bytes.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }).collect();
+        let plain: String =
+            bytes.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }).collect();
         let _ = writeln!(text, "    {at:06x}  {:<47}  {plain}", hex.join(" "));
     }
     text
@@ -214,13 +217,19 @@ mod tests {
 ";
         assert_eq!(text("errors/k", &failed("{\"a\":\u{7}\né".as_bytes())), expected);
         let document = document("errors/k", &failed(b"x"));
-        assert_eq!((&document["line"], &document["rawData"], &document["errorCode"]), (&json!(3), &json!("eA=="), &json!("A.B")));
+        assert_eq!(
+            (&document["line"], &document["rawData"], &document["errorCode"]),
+            (&json!(3), &json!("eA=="), &json!("A.B"))
+        );
     }
 
     #[test]
     fn what_is_no_text_is_shown_as_bytes_and_cut() {
         let shown = record(b"\x1f\x8b\x08\0abc");
-        assert_eq!(shown, format!("  record: 7 bytes that are no text\n    000000  {:<47}  ....abc\n", "1f 8b 08 00 61 62 63"));
+        assert_eq!(
+            shown,
+            format!("  record: 7 bytes that are no text\n    000000  {:<47}  ....abc\n", "1f 8b 08 00 61 62 63")
+        );
         let long = record(&[0xff; 10_000]);
         assert!(long.lines().count() == 17 && long.contains("the first 256 of them"), "{long}");
         let long = record("é".repeat(10_000).as_bytes());

@@ -9,7 +9,7 @@ use crate::record::{ShardId, Span, StreamId};
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::cli) enum State {
     /// It is not committed: its objects may be there or not.
     Open,
     /// It is committed with this.
@@ -20,10 +20,10 @@ pub(super) enum State {
 
 /// One plan of the history.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Planned {
-    pub(super) id: PlanId,
-    pub(super) plan: Plan,
-    pub(super) state: State,
+pub(in crate::cli) struct Planned {
+    pub(in crate::cli) id: PlanId,
+    pub(in crate::cli) plan: Plan,
+    pub(in crate::cli) state: State,
 }
 
 /// Where one shard stands.
@@ -39,15 +39,15 @@ struct Shard {
 
 /// What the history says of one delivery stream.
 #[derive(Default)]
-pub(super) struct Account {
+pub(in crate::cli) struct Account {
     /// Its sum where the history begins, if something was before.
-    pub(super) before: Option<Tally>,
+    pub(in crate::cli) before: Option<Tally>,
     /// Its sum now.
-    pub(super) total: Tally,
+    pub(in crate::cli) total: Tally,
     /// Every plan of the history, in order.
-    pub(super) plans: Vec<Planned>,
+    pub(in crate::cli) plans: Vec<Planned>,
     /// What contradicts itself.
-    pub(super) faults: Vec<String>,
+    pub(in crate::cli) faults: Vec<String>,
     open: BTreeMap<PlanId, usize>,
     shards: BTreeMap<ShardId, Shard>,
     lanes: BTreeMap<(Lane, ShardId), u64>,
@@ -57,17 +57,17 @@ pub(super) struct Account {
 
 /// The whole history.
 #[derive(Default)]
-pub(super) struct Audit {
-    pub(super) accounts: BTreeMap<StreamId, Account>,
+pub(in crate::cli) struct Audit {
+    pub(in crate::cli) accounts: BTreeMap<StreamId, Account>,
     /// When the first thing happened of which the history tells, milliseconds since 1970.
-    pub(super) begins_ms: Option<u64>,
+    pub(in crate::cli) begins_ms: Option<u64>,
     /// Parts that are damaged.
-    pub(super) damage: Vec<String>,
+    pub(in crate::cli) damage: Vec<String>,
 }
 
 impl Audit {
     /// Takes in what stands next.
-    pub(super) fn take(&mut self, recorded: crate::error::Result<Recorded>) {
+    pub(in crate::cli) fn take(&mut self, recorded: crate::error::Result<Recorded>) {
         let Recorded { file, line, entry } = match recorded {
             Ok(recorded) => recorded,
             Err(error) => {
@@ -93,7 +93,9 @@ impl Audit {
 /// Of which stream an entry speaks, and when it was written, if it says so.
 fn whose(entry: &Entry) -> Option<(StreamId, Option<u64>)> {
     match entry {
-        Entry::Stream { stream, .. } | Entry::Shard { stream, .. } | Entry::Lane { stream, .. } => Some((*stream, None)),
+        Entry::Stream { stream, .. } | Entry::Shard { stream, .. } | Entry::Lane { stream, .. } => {
+            Some((*stream, None))
+        }
         Entry::Open { plan, .. } => Some((plan.stream, None)),
         Entry::Plan { plan, .. } | Entry::Replan { plan, .. } => Some((plan.stream, Some(plan.planned_ms))),
         Entry::Start { stream, ms, .. }
@@ -134,9 +136,11 @@ impl Account {
                 self.retired += gone.committed - gone.began;
                 Ok(())
             }
-            Entry::Header { .. } | Entry::Begin { .. } | Entry::End { .. } | Entry::Routing { .. } | Entry::Remove { .. } => {
-                Ok(())
-            }
+            Entry::Header { .. }
+            | Entry::Begin { .. }
+            | Entry::End { .. }
+            | Entry::Routing { .. }
+            | Entry::Remove { .. } => Ok(()),
         }
     }
 
@@ -155,7 +159,9 @@ impl Account {
     fn start(&mut self, shard: ShardId, position: u64) -> Checked {
         let unsure = self.unsure;
         match self.shards.insert(shard, Shard { began: position, planned: position, committed: position, unsure }) {
-            Some(known) if !unsure => Err(format!("shard {} begins at {position}, and began at {} before", shard.index, known.began)),
+            Some(known) if !unsure => {
+                Err(format!("shard {} begins at {position}, and began at {} before", shard.index, known.began))
+            }
             _ => Ok(()),
         }
     }
@@ -194,7 +200,10 @@ impl Account {
             let committed = self.shard(span.shard).committed;
             let past = self.lanes.get(&(share.lane.clone(), span.shard)).copied().unwrap_or(0).max(committed);
             if span.start < past && !self.unsure {
-                wrong = Err(format!("a plan of a partition holds positions {}..{past} of shard {} again", span.start, span.shard.index));
+                wrong = Err(format!(
+                    "a plan of a partition holds positions {}..{past} of shard {} again",
+                    span.start, span.shard.index
+                ));
             }
             self.lanes.insert((share.lane.clone(), span.shard), span.end);
         }
@@ -205,7 +214,11 @@ impl Account {
         let Some(at) = self.open.remove(&old) else {
             self.plans.push(Planned { id, plan, state: State::Open });
             self.open.insert(id, self.plans.len() - 1);
-            return if self.unsure { Ok(()) } else { Err(format!("plan {id} takes the place of {old}, which is not open")) };
+            return if self.unsure {
+                Ok(())
+            } else {
+                Err(format!("plan {id} takes the place of {old}, which is not open"))
+            };
         };
         let same = self.plans[at].plan.spans == plan.spans;
         self.plans[at].state = State::Void;
@@ -246,10 +259,14 @@ impl Account {
         self.total.add(tally);
         let mut wrong = Ok(());
         for (shard, position) in to {
-            let unfinished = self.open.values().filter_map(|at| self.plans[*at].plan.span(*shard)).map(|span| span.start).min();
+            let unfinished =
+                self.open.values().filter_map(|at| self.plans[*at].plan.span(*shard)).map(|span| span.start).min();
             let known = self.shard(*shard);
             if !known.unsure && *position <= known.committed {
-                wrong = Err(format!("the watermark of shard {} goes back from {} to {position}", shard.index, known.committed));
+                wrong = Err(format!(
+                    "the watermark of shard {} goes back from {} to {position}",
+                    shard.index, known.committed
+                ));
             }
             if unfinished.is_some_and(|start| *position > start) {
                 wrong = Err(format!("the watermark of shard {} passes over a plan that is open", shard.index));
@@ -263,26 +280,30 @@ impl Account {
     /// Whether at least as much is counted as is past.
     fn is_counted(&self) -> Checked {
         let (counted, past) = (self.total.positions(), self.past());
-        if self.unsure || counted >= past { Ok(()) } else { Err(format!("{past} records are past, and {counted} are counted")) }
+        if self.unsure || counted >= past {
+            Ok(())
+        } else {
+            Err(format!("{past} records are past, and {counted} are counted"))
+        }
     }
 
     /// The positions that are past.
-    pub(super) fn past(&self) -> u64 {
+    pub(in crate::cli) fn past(&self) -> u64 {
         self.retired + self.shards.values().map(|shard| shard.committed.saturating_sub(shard.began)).sum::<u64>()
     }
 
     /// Plans that are not committed.
-    pub(super) fn open_plans(&self) -> usize {
+    pub(in crate::cli) fn open_plans(&self) -> usize {
         self.open.len()
     }
 
     /// Whether anything of its history is lost.
-    pub(super) fn is_unsure(&self) -> bool {
+    pub(in crate::cli) fn is_unsure(&self) -> bool {
         self.unsure
     }
 
     /// What must hold at the end.
-    pub(super) fn close(&mut self) {
+    pub(in crate::cli) fn close(&mut self) {
         let is_partitioned = !self.lanes.is_empty() || self.plans.last().is_some_and(|last| last.plan.share.is_some());
         let checked = match self.total.positions().cmp(&self.past()) {
             std::cmp::Ordering::Greater if !is_partitioned && !self.unsure => {
@@ -296,7 +317,11 @@ impl Account {
 
 fn adds_up(tally: &Tally, positions: u64) -> Checked {
     let counted = tally.positions();
-    if counted == positions { Ok(()) } else { Err(format!("{positions} records were planned, and {counted} are counted")) }
+    if counted == positions {
+        Ok(())
+    } else {
+        Err(format!("{positions} records were planned, and {counted} are counted"))
+    }
 }
 
 #[cfg(test)]
@@ -312,7 +337,10 @@ mod tests {
     fn plan(spans: &[(u32, u64, u64)], share: Option<Share>) -> Plan {
         Plan {
             stream: STREAM,
-            spans: spans.iter().map(|(index, start, end)| Span { shard: shard(*index), start: *start, end: *end }).collect(),
+            spans: spans
+                .iter()
+                .map(|(index, start, end)| Span { shard: shard(*index), start: *start, end: *end })
+                .collect(),
             planned_ms: 5,
             object_ms: 4,
             version: 1,
@@ -358,10 +386,14 @@ mod tests {
 
     #[test]
     fn a_history_that_keeps_the_rules_has_no_faults() {
-        assert_eq!(faults(vec![whole(1, 0, 5), whole(2, 5, 9), done(1, 5), done(2, 4), skip(12, 3), whole(3, 12, 13)]), [""; 0]);
+        assert_eq!(
+            faults(vec![whole(1, 0, 5), whole(2, 5, 9), done(1, 5), done(2, 4), skip(12, 3), whole(3, 12, 13)]),
+            [""; 0]
+        );
         let before = Tally { delivered: 7, ..Tally::default() };
         let begun = Entry::Shard { stream: STREAM, shard: shard(0), began: 100, committed: 105 };
-        let old = vec![Entry::Stream { stream: STREAM, retired: 2, total: before }, begun, whole(9, 105, 106), done(9, 1)];
+        let old =
+            vec![Entry::Stream { stream: STREAM, retired: 2, total: before }, begun, whole(9, 105, 106), done(9, 1)];
         assert_eq!(faults(old), [""; 0]);
         let lanes = vec![
             share(1, "a", 0, 8, 3),
@@ -374,7 +406,8 @@ mod tests {
             advance(12, 2),
         ];
         assert_eq!(faults(lanes), [""; 0]);
-        let replaced = vec![whole(1, 0, 5), Entry::Replan { old: 1, id: 2, plan: plan(&[(0, 0, 5)], None) }, done(2, 5)];
+        let replaced =
+            vec![whole(1, 0, 5), Entry::Replan { old: 1, id: 2, plan: plan(&[(0, 0, 5)], None) }, done(2, 5)];
         assert_eq!(faults(replaced), [""; 0]);
     }
 
@@ -384,14 +417,26 @@ mod tests {
             (vec![whole(1, 0, 5), whole(2, 6, 9)], "line 2: a plan leaves out positions 5..6 of shard 0"),
             (vec![whole(1, 0, 5), whole(2, 4, 9)], "line 2: a plan holds again positions 4..5 of shard 0"),
             (vec![whole(1, 0, 5), done(1, 4), skip(6, 1)], "line 2: 5 records were planned, and 4 are counted"),
-            (vec![whole(1, 0, 5), whole(2, 5, 6), done(2, 1), done(1, 5)], "line 3: plan 2 is committed before an older one"),
+            (
+                vec![whole(1, 0, 5), whole(2, 5, 6), done(2, 1), done(1, 5)],
+                "line 3: plan 2 is committed before an older one",
+            ),
             (vec![whole(1, 0, 5), done(1, 5), done(1, 5)], "line 3: plan 1 is committed, and is not open"),
             (vec![skip(6, 5)], "line 1: 6 records were planned, and 5 are counted"),
-            (vec![share(1, "a", 0, 8, 3), share(2, "a", 7, 9, 1)], "line 2: a plan of a partition holds positions 7..8"),
+            (
+                vec![share(1, "a", 0, 8, 3), share(2, "a", 7, 9, 1)],
+                "line 2: a plan of a partition holds positions 7..8",
+            ),
             (vec![share(1, "a", 0, 8, 3), done(1, 3), advance(8, 4)], "line 3: 8 records are past, and 7 are counted"),
-            (vec![share(1, "a", 0, 8, 8), advance(8, 8)], "line 2: the watermark of shard 0 passes over a plan that is open"),
+            (
+                vec![share(1, "a", 0, 8, 8), advance(8, 8)],
+                "line 2: the watermark of shard 0 passes over a plan that is open",
+            ),
             (vec![skip(5, 5), advance(5, 0)], "line 2: the watermark of shard 0 goes back from 5 to 5"),
-            (vec![Entry::Replan { old: 3, id: 4, plan: plan(&[(0, 0, 1)], None) }], "plan 4 takes the place of 3, which is not open"),
+            (
+                vec![Entry::Replan { old: 3, id: 4, plan: plan(&[(0, 0, 1)], None) }],
+                "plan 4 takes the place of 3, which is not open",
+            ),
         ] {
             let found = faults(entries);
             assert!(found.first().is_some_and(|first| first.contains(expected)), "{expected}: {found:?}");

@@ -20,19 +20,23 @@ const AT_ONCE: usize = 4;
 
 /// What was found in an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Measure {
-    bytes: u64,
+pub(in crate::cli) struct Measure {
+    pub(in crate::cli) bytes: u64,
     /// Line feeds.
-    lines: u64,
+    pub(in crate::cli) lines: u64,
     /// Whether it ends without one.
-    is_open: bool,
+    pub(in crate::cli) is_open: bool,
 }
 
 /// Reads each object; what is wrong with them, and how many were read.
 ///
 /// # Errors
 /// When a store cannot be read.
-pub(super) async fn read_all(house: &House, objects: &[Expected], progress: &mut Progress) -> Result<(u64, Vec<String>)> {
+pub(in crate::cli) async fn read_all(
+    house: &House,
+    objects: &[Expected],
+    progress: &mut Progress,
+) -> Result<(u64, Vec<String>)> {
     let mut stores = Vec::new();
     let mut jobs = Vec::new();
     for object in objects.iter().filter(|object| can_be_measured(object)) {
@@ -50,7 +54,7 @@ pub(super) async fn read_all(house: &House, objects: &[Expected], progress: &mut
 }
 
 /// Whether the ledger says how much is in it.
-pub(super) fn can_be_measured(object: &Expected) -> bool {
+pub(in crate::cli) fn can_be_measured(object: &Expected) -> bool {
     object.written.is_joined || matches!(object.content, Content::Failures(_))
 }
 
@@ -63,7 +67,9 @@ async fn judge(object: &Expected, store: Arc<dyn Destination>) -> Result<Option<
     let (key, plan) = (&object.key, object.plan);
     match measure(&*store, key, compression).await {
         Ok(found) => Ok(wrong(object, found).map(|why| format!("altered: {key:?} of plan {plan} {why}"))),
-        Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => Ok(Some(format!("damaged: plan {plan}: {error}"))),
+        Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => {
+            Ok(Some(format!("damaged: plan {plan}: {error}")))
+        }
         Err(error) => Err(error),
     }
 }
@@ -90,7 +96,8 @@ fn upto(least: u64, most: u64) -> String {
     if most > least { format!(" to {most}") } else { String::new() }
 }
 
-async fn measure(store: &dyn Destination, key: &str, compression: Compression) -> Result<Measure> {
+/// How much is in an object, decompressed.
+pub(in crate::cli) async fn measure(store: &dyn Destination, key: &str, compression: Compression) -> Result<Measure> {
     let (_, body) = open(store, key).await?;
     let reading = Reading::new(body);
     let counted = tokio::task::spawn_blocking(move || count_in(expand(compression, Box::new(reading))?)).await;

@@ -15,16 +15,17 @@ use crate::ledger::Tally;
 use crate::ledger::local::read_history;
 use crate::telemetry::status::StreamStatus;
 
-mod audit;
-mod deep;
-mod objects;
+pub(super) mod audit;
+pub(super) mod deep;
+pub(super) mod objects;
 
 use audit::{Account, Audit};
 use objects::{Case, Found};
 
 /// The command line of `verify`.
 #[derive(Args)]
-#[command(after_help = "It reads the ledger in the data directory, and lists the objects in the store with the credentials of the configuration
+#[command(
+    after_help = "It reads the ledger in the data directory, and lists the objects in the store with the credentials of the configuration
 file; the service may run meanwhile. What is proven:
 
   ledger    the plans of each shard follow each other without hole or overlap (those of partitions above their watermark),
@@ -46,7 +47,8 @@ Examples:
 Exit codes:
   0  everything that can be proven is proven
   1  something is wrong, or could not be looked at; it is said what
-  2  the command line is wrong")]
+  2  the command line is wrong"
+)]
 pub struct VerifyArgs {
     /// The delivery stream
     #[arg(required_unless_present = "all")]
@@ -254,7 +256,11 @@ fn print(reports: &[Report], damage: &[String]) {
     let mut table = vec![heads.map(str::to_owned).to_vec()];
     for report in reports {
         let total = &report.total;
-        let verdict = if report.ok && damage.is_empty() { "ok".to_owned() } else { format!("{} FAULTS", report.faults.len() + damage.len()) };
+        let verdict = if report.ok && damage.is_empty() {
+            "ok".to_owned()
+        } else {
+            format!("{} FAULTS", report.faults.len() + damage.len())
+        };
         table.push(vec![
             harmless(&report.stream),
             verdict,

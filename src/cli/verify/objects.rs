@@ -15,7 +15,7 @@ use crate::pipeline::{Written, written};
 
 /// What an object must hold.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Content {
+pub(in crate::cli) enum Content {
     /// Rows, and the bytes of those before they are joined.
     Rows { rows: u64, bytes: u64 },
     /// Lines of error output.
@@ -24,20 +24,20 @@ pub(super) enum Content {
 
 /// An object that must be there.
 #[derive(Clone, Debug)]
-pub(super) struct Expected {
-    pub(super) key: String,
-    pub(super) plan: PlanId,
-    pub(super) content: Content,
+pub(in crate::cli) struct Expected {
+    pub(in crate::cli) key: String,
+    pub(in crate::cli) plan: PlanId,
+    pub(in crate::cli) content: Content,
     /// As stored, where the ledger says so.
-    pub(super) bytes: Option<u64>,
-    pub(super) written: Arc<Written>,
+    pub(in crate::cli) bytes: Option<u64>,
+    pub(in crate::cli) written: Arc<Written>,
 }
 
 /// Keys of the shape of a stream's own that were found, with their bytes.
-pub(super) type Found = BTreeMap<String, u64>;
+pub(in crate::cli) type Found = BTreeMap<String, u64>;
 
 /// Lists what of a stream's own is under its prefixes. Before the ledger is read: then all of it was planned before.
-pub(super) async fn find(house: &House, entry: &Entry) -> Result<Found> {
+pub(in crate::cli) async fn find(house: &House, entry: &Entry) -> Result<Found> {
     let destination = &entry.stream.destination;
     let (names, errors) = (Names::of(&entry.stream), ErrorKeys::of(&entry.stream));
     let store = house.look(&destination.store).await?;
@@ -64,7 +64,7 @@ fn heads<'a>(one: &'a str, other: &'a str) -> Vec<&'a str> {
 }
 
 /// The objects of a plan that is done.
-pub(super) fn expected(planned: &Planned, tally: &Tally, now: &Store) -> Result<Vec<Expected>> {
+pub(in crate::cli) fn expected(planned: &Planned, tally: &Tally, now: &Store) -> Result<Vec<Expected>> {
     let plan = &planned.plan;
     let written = Arc::new(written(plan, now)?);
     let rows = Content::Rows { rows: tally.delivered + tally.unpacked, bytes: tally.delivered_bytes };
@@ -88,33 +88,33 @@ pub(super) fn expected(planned: &Planned, tally: &Tally, now: &Store) -> Result<
 
 /// What was found out about one stream's objects.
 #[derive(Default)]
-pub(super) struct Verdict {
+pub(in crate::cli) struct Verdict {
     /// Objects that are there as they must be.
-    pub(super) good: Vec<Expected>,
+    pub(in crate::cli) good: Vec<Expected>,
     /// Bytes of all that are there.
-    pub(super) bytes: u64,
-    pub(super) faults: Vec<String>,
-    pub(super) notes: Vec<String>,
+    pub(in crate::cli) bytes: u64,
+    pub(in crate::cli) faults: Vec<String>,
+    pub(in crate::cli) notes: Vec<String>,
 }
 
 /// What a stream's plans and objects are held against.
-pub(super) struct Case<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) plans: &'a [Planned],
-    pub(super) found: Found,
+pub(in crate::cli) struct Case<'a> {
+    pub(in crate::cli) entry: &'a Entry,
+    pub(in crate::cli) plans: &'a [Planned],
+    pub(in crate::cli) found: Found,
     /// Where the history begins, if something was before: milliseconds since 1970.
-    pub(super) begins_ms: Option<u64>,
+    pub(in crate::cli) begins_ms: Option<u64>,
     /// Whether a part of the history is lost.
-    pub(super) unsure: bool,
+    pub(in crate::cli) unsure: bool,
     /// Plans made before are passed over.
-    pub(super) since_ms: u64,
+    pub(in crate::cli) since_ms: u64,
 }
 
 /// Holds them against each other.
 ///
 /// # Errors
 /// When a store cannot be asked.
-pub(super) async fn compare(house: &House, mut case: Case<'_>) -> Result<Verdict> {
+pub(in crate::cli) async fn compare(house: &House, mut case: Case<'_>) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut stores: Vec<(Store, Arc<dyn Destination>)> = Vec::new();
     let now = &case.entry.stream.destination.store;
@@ -198,7 +198,7 @@ async fn check(
 }
 
 /// The store, opened once.
-pub(super) async fn store_of(
+pub(in crate::cli) async fn store_of(
     house: &House,
     store: &Store,
     open: &mut Vec<(Store, Arc<dyn Destination>)>,

@@ -45,7 +45,8 @@ pub(super) async fn read(bucket: &Bucket, key: &str) -> Result<Option<(u64, Body
         }
     };
     let bytes = found.content_length().and_then(|bytes| u64::try_from(bytes).ok());
-    let bytes = bytes.ok_or_else(|| Error::unavailable(format!("{action} failed: the store does not say its length")))?;
+    let bytes =
+        bytes.ok_or_else(|| Error::unavailable(format!("{action} failed: the store does not say its length")))?;
     let (sender, body) = Body::channel(2);
     drop(tokio::spawn(async move {
         match send(&sender, found.body, bytes).await {

@@ -69,11 +69,7 @@ async fn everything_that_is_wrong_with_objects_is_named() {
     fs::create_dir_all(lake.join("web/copies \u{1b}/é")).unwrap();
     let name = web[3].rsplit('/').next().unwrap();
     fs::copy(lake.join(&web[3]), lake.join(format!("web/copies \u{1b}/é/{name}"))).unwrap();
-    let other = name.replace(&name[name.len() - 12..], "000000000000.gz");
-    let other = other
-        .replace("web-1-2026", "web-1-2099")
-        .replace("web-1-2025", "web-1-2099")
-        .replace("web-1-2027", "web-1-2099");
+    let other = "web-1-2099-01-01-00-00-00-00000000-0000-0000-0000-000000000000.gz";
     fs::write(lake.join(format!("web/{other}")), "foreign").unwrap();
     // Not of our shape: nobody's business.
     fs::write(lake.join("web/_SUCCESS"), "").unwrap();
@@ -178,4 +174,38 @@ async fn a_bucket_is_verified_as_a_directory_is() {
         assert_eq!((&copy.bytes, &copy.content_encoding), (&original.bytes, &original.content_encoding));
     }
     running.stop().await;
+}
+
+/// Each tenth fails; the others are of seven tenants.
+fn of_tenants(range: std::ops::Range<usize>) -> String {
+    let record = |n: usize| match n % 10 {
+        9 => format!("{{\"tenant\":\"../x\",\"n\":{n}}}\n"),
+        _ => format!("{{\"tenant\":\"t{}\",\"time\":\"2026-11-21T01:30:00Z\",\"n\":{n}}}\n", n % 7),
+    };
+    range.map(record).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_proven_over_restarts() {
+    let module = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("transforms/examples/partition/partition.wasm");
+    let table = format!(
+        "[delivery_stream.web]\nbuffer = {{ size = \"1 KiB\", interval = \"0s\" }}\n\
+         [[delivery_stream.web.process]]\ntype = \"wasm\"\nmodule = \"{}\"\n\
+         [delivery_stream.web.destination]\ntype = \"local\"\npath = \"LAKE\"\n\
+         prefix = \"web/tenant=!{{partitionKeyFromLambda:tenant}}/\"\n\
+         error_prefix = \"errors/!{{firehose:error-output-type}}/\"\ndelimiter = \"always\"\ncompression = \"gzip\"\n",
+        module.display()
+    );
+    let house = House::new(&table);
+    for round in 0..3_u64 {
+        let running = house.start().await;
+        let first = round as usize * 100;
+        running.put(&house, "web", &of_tenants(first..first + 100)).await;
+        running.settled(&house, "web", (round + 1) * 90, (round + 1) * 10).await;
+        let (code, found) = document(&house, &["web", "--deep", "--admin", &running.admin]).await;
+        assert_eq!(code, 0, "{found:#}");
+        running.stop().await;
+    }
+    fs::remove_file(house.lake().join(&house.keys_under("web/")[0])).unwrap();
+    cli(&house, &["verify", "web", "--admin", "http://127.0.0.1:1"]).await.fails("FAULT: missing");
 }

@@ -169,7 +169,7 @@ impl Resender {
     /// Makes the call until it is acknowledged, refused for good, or its time is over.
     async fn call(&self, sent: &mut Sent<'_>, claim: &Claim, batch: &Batch) -> Result<()> {
         let began = self.clock.instant();
-        loop {
+        for attempt in 1.. {
             let before = self.attempts.load(Ordering::Relaxed);
             let left = RESEND_TIME_MAX.saturating_sub(began.elapsed());
             let error = match self.clock.within(left, self.put(&claim.call, batch)).await {
@@ -178,7 +178,8 @@ impl Resender {
                 None => Error::unavailable(format!("no answer for {} s", RESEND_TIME_MAX.as_secs())),
             };
             let alone = self.attempts.load(Ordering::Relaxed) == before + 1;
-            if error.kind() == Kind::Invalid && alone && began.elapsed() < PAUSE {
+            // Nothing that came before it can have got through.
+            if error.kind() == Kind::Invalid && alone && attempt == 1 {
                 sent.settle(true, &self.clock).await?;
                 return Err(error);
             }
@@ -187,6 +188,7 @@ impl Resender {
             }
             self.clock.sleep(PAUSE).await;
         }
+        Ok(())
     }
 
     async fn put(&self, call: &str, batch: &Batch) -> Result<()> {

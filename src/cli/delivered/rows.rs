@@ -63,12 +63,12 @@ pub(in crate::cli) async fn open(store: &dyn Destination, key: &str) -> Result<(
     found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no object {key:?}")))
 }
 
+/// The kind of errors that a store made, and not the bytes.
+const FROM_STORE: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
 /// What is told of an object that could not be read to its end.
 pub(in crate::cli) fn unreadable(key: &str, error: io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::Other => Kind::Unavailable,
-        _ => Kind::Corrupt,
-    };
+    let kind = if error.kind() == FROM_STORE { Kind::Unavailable } else { Kind::Corrupt };
     Error::new(kind, format!("object {key:?} cannot be read to its end")).because(error)
 }
 
@@ -92,7 +92,7 @@ impl Read for Reading {
             match self.runtime.block_on(self.body.next()) {
                 None => return Ok(0),
                 Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => return Err(io::Error::other(error.to_string())),
+                Some(Err(error)) => return Err(io::Error::new(FROM_STORE, error.to_string())),
             }
         }
         let len = into.len().min(self.piece.len());

@@ -139,7 +139,7 @@ fn mute(behind: Option<String>) -> String {
 
 fn pass(mut client: TcpStream, behind: Option<&str>) {
     let mut service = behind.map(|behind| TcpStream::connect(behind).unwrap());
-    let mut bytes = [0; 65_536];
+    let mut bytes = vec![0; 65_536];
     while let Ok(len) = client.read(&mut bytes) {
         if len == 0 {
             return;

@@ -35,7 +35,7 @@ pub(in crate::cli) fn expand(
         Compression::HadoopSnappy => Box::new(Blocks { input, framed: true, block: Vec::new(), at: 0, left: 0 }),
         Compression::Zip => {
             skip_zip_head(&mut input)?;
-            Box::new(Zipped::Data(DeflateDecoder::new(input), flate2::Crc::new()))
+            Box::new(Zipped { data: DeflateDecoder::new(input), sum: flate2::Crc::new(), is_past: false })
         }
     })
 }
@@ -123,24 +123,26 @@ fn skip_zip_head(input: &mut Input) -> io::Result<()> {
 }
 
 /// The data of the first entry; at its end its checksum is looked at.
-enum Zipped {
-    Data(DeflateDecoder<Input>, flate2::Crc),
-    End,
+struct Zipped {
+    data: DeflateDecoder<Input>,
+    sum: flate2::Crc,
+    is_past: bool,
 }
 
 impl Read for Zipped {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Zipped::Data(data, sum) = self else { return Ok(0) };
-        let len = data.read(into)?;
+        if self.is_past {
+            return Ok(0);
+        }
+        let len = self.data.read(into)?;
         if len > 0 || into.is_empty() {
-            sum.update(&into[..len]);
+            self.sum.update(&into[..len]);
             return Ok(len);
         }
-        let expected = sum.sum();
         let mut descriptor = [0; 8];
-        data.get_mut().read_exact(&mut descriptor)?;
-        *self = Zipped::End;
-        if descriptor.starts_with(b"PK\x07\x08") && descriptor[4..] == expected.to_le_bytes() {
+        self.data.get_mut().read_exact(&mut descriptor)?;
+        self.is_past = true;
+        if descriptor.starts_with(b"PK\x07\x08") && descriptor[4..] == self.sum.sum().to_le_bytes() {
             return Ok(0);
         }
         Err(damaged("the checksum of the entry does not match"))

@@ -1,5 +1,7 @@
 //! What the keys of a stream's objects look like: which objects of a store are its own, and which of those are error output.
 
+use std::fmt::Write as _;
+
 use chrono::{NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use regex::Regex;
@@ -91,7 +93,8 @@ fn pattern(prefix: &str) -> String {
         out.push_str(&regex::escape(literal));
         match expression {
             "firehose:error-output-type" if !typed => {
-                out.push_str(&format!("(?<type>{TYPE})"));
+                // Writing to a String cannot fail.
+                let _ = write!(out, "(?<type>{TYPE})");
                 typed = true;
             }
             "firehose:error-output-type" => out.push_str(TYPE),

@@ -110,7 +110,8 @@ pub(in crate::cli) fn digest_of<'a>(records: impl Iterator<Item = &'a [u8]>) -> 
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
 }
 
 /// Where the markers of all objects are, given the literal beginning of the error prefix.

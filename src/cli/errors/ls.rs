@@ -157,7 +157,7 @@ fn document(object: &Object, counted: Option<&Counted>) -> serde_json::Value {
     let mut document = json!({
         "key": object.key,
         "type": object.kind,
-        "time": time(object.object_ms),
+        "time": time(object.oldest_ms),
         "bytes": object.bytes,
     });
     if let Some(Counted { records, redriven, codes }) = counted {
@@ -170,7 +170,7 @@ fn document(object: &Object, counted: Option<&Counted>) -> serde_json::Value {
 
 fn row(object: &Object, counted: Option<&Counted>) -> Vec<String> {
     let kind = if object.kind.is_empty() { "-".to_owned() } else { object.kind.clone() };
-    let mut row = vec![time(object.object_ms), kind];
+    let mut row = vec![time(object.oldest_ms), kind];
     match counted {
         None => row.push(size(object.bytes)),
         Some(Counted { records, redriven, codes }) => {

@@ -85,7 +85,7 @@ struct Object {
     /// Empty where the prefix does not have it.
     kind: String,
     /// When its oldest record arrived, to the second.
-    object_ms: u64,
+    oldest_ms: u64,
 }
 
 impl Objects {
@@ -98,12 +98,12 @@ impl Objects {
             let Some((named, kind)) = keys.read(&listed.key) else { return Ok(()) };
             let is_wanted = self.kind.as_ref().is_none_or(|wanted| *wanted == kind);
             if is_wanted && (since..until).contains(&named.object_ms) {
-                found.push(Object { key: listed.key, bytes: listed.bytes, kind, object_ms: named.object_ms });
+                found.push(Object { key: listed.key, bytes: listed.bytes, kind, oldest_ms: named.object_ms });
             }
             Ok(())
         })
         .await?;
-        found.sort_by(|one, next| (one.object_ms, &one.key).cmp(&(next.object_ms, &next.key)));
+        found.sort_by(|one, next| (one.oldest_ms, &one.key).cmp(&(next.oldest_ms, &next.key)));
         Ok(found)
     }
 
@@ -134,7 +134,7 @@ impl Objects {
             };
             let bytes = store.find(key).await?;
             let bytes = bytes.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no object {key:?}")))?;
-            chosen.push(Object { key: key.clone(), bytes, kind, object_ms: named.object_ms });
+            chosen.push(Object { key: key.clone(), bytes, kind, oldest_ms: named.object_ms });
         }
         Ok(chosen)
     }

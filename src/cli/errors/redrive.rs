@@ -1,5 +1,6 @@
 //! `standpipe errors redrive`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -301,7 +302,8 @@ impl Run<'_> {
             format!("{} records {verb} into {} from {} objects", count(sent), self.into, count(objects as u64));
         for (number, what) in [(before, "sent before"), (left_out, "left out"), (failed, "that cannot be sent")] {
             if number > 0 {
-                text.push_str(&format!(", {} {what}", count(number)));
+                // Writing to a String cannot fail.
+                let _ = write!(text, ", {} {what}", count(number));
             }
         }
         say(text);

@@ -215,12 +215,12 @@ pub(in crate::cli) async fn store_of(
 fn foreign(case: &Case<'_>, names: &Names, nonces: &BTreeMap<String, PlanId>, verdict: &mut Verdict) {
     let (mut before, mut earlier, mut unknown) = ((0_u64, 0_u64), 0_u64, 0_u64);
     for (key, bytes) in &case.found {
-        let Some(named) = names.read(key) else { continue };
-        if let Some(plan) = nonces.get(&named.nonce) {
+        let Some(said) = names.read(key) else { continue };
+        if let Some(plan) = nonces.get(&said.nonce) {
             verdict.faults.push(format!("twice: {key:?} is one more object of plan {plan}"));
-        } else if named.object_ms + 1_000 < case.entry.created_ms {
+        } else if said.object_ms + 1_000 < case.entry.created_ms {
             earlier += 1;
-        } else if case.begins_ms.is_some_and(|begins| named.object_ms < begins) {
+        } else if case.begins_ms.is_some_and(|begins| said.object_ms < begins) {
             before = (before.0 + 1, before.1 + bytes);
         } else if case.unsure {
             unknown += 1;

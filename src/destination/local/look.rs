@@ -95,13 +95,11 @@ impl Walk<'_> {
     }
 
     fn wants(&self, key: &str, bytes: Option<u64>) -> bool {
-        match bytes {
-            Some(_) => key.starts_with(self.prefix) && key > self.after,
-            None => {
-                let may_begin = key.starts_with(self.prefix) || self.prefix.starts_with(key);
-                may_begin && (key > self.after || self.after.starts_with(key))
-            }
+        if bytes.is_some() {
+            return key.starts_with(self.prefix) && key > self.after;
         }
+        let may_begin = key.starts_with(self.prefix) || self.prefix.starts_with(key);
+        may_begin && (key > self.after || self.after.starts_with(key))
     }
 }
 

@@ -160,7 +160,9 @@ async fn interrupted(house: &House, running: &Running, is_stored: bool) {
             .unwrap();
     let markers = house.lake().join("errors/web/.standpipe-sent");
     for _ in 0..600 {
-        if markers.exists() {
+        // The folder is there a moment before the claim.
+        let claims = std::fs::read_dir(&markers).into_iter().flatten().flatten();
+        if claims.map(|object| object.path().join("into-web/00000000.json")).any(|claim| claim.exists()) {
             break;
         }
         Clock::real().sleep(Duration::from_millis(25)).await;

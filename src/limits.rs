@@ -4,10 +4,12 @@ use std::time::Duration;
 
 mod builtin;
 mod data_streams;
+mod look;
 mod staged;
 
 pub use builtin::*;
 pub use data_streams::*;
+pub use look::*;
 pub use staged::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----

@@ -123,6 +123,16 @@ impl Catalog {
         Ok(Catalog { seen, changes, from_api, can_encrypt, plugins })
     }
 
+    /// All streams as a start would find them, without starting: nothing is written, so a service may be running. A stream
+    /// of the file that no service has seen yet gets an identity that nobody else knows.
+    ///
+    /// # Errors
+    /// Those of [`open`](Catalog::open).
+    pub async fn look(disk: Arc<dyn Disk>, clock: &Clock, config: &Config, from_api: FromApi) -> Result<Snapshot> {
+        let (_, document) = store::Store::open(disk).await?;
+        Ok(Arc::new(adopt::adopt(document, config, &from_api, clock)?.streams))
+    }
+
     /// The stream with this name, whatever its state.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
         self.seen.borrow().get(name).cloned()

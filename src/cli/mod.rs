@@ -10,14 +10,18 @@ use clap::{Args, Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
+pub mod errors;
 pub mod generate;
 pub mod put;
+pub mod replay;
 pub mod serve;
 pub mod status;
 pub mod tail;
 pub mod transform;
+pub mod verify;
 
 mod client;
+mod delivered;
 mod http;
 mod logs;
 mod notify;
@@ -37,6 +41,8 @@ const AFTER: &str = "Examples:
   standpipe put web-logs access.log             send a file's lines as records
   standpipe tail web-logs                       see records as they come
   standpipe status                              what runs, what waits, what failed
+  standpipe errors ls web-logs                  which records failed, and why
+  standpipe verify --all                        is everything where the ledger says?
 
 Exit codes:
   0  it did what was asked
@@ -64,6 +70,12 @@ enum Command {
     Put(put::PutArgs),
     /// Show the records of a stream as they come
     Tail(tail::TailArgs),
+    /// Look at records that failed, and send them again
+    Errors(errors::ErrorsArgs),
+    /// Prove the store against the delivery ledger
+    Verify(verify::VerifyArgs),
+    /// Deliver a time or position range again, to another prefix or stream
+    Replay(replay::ReplayArgs),
     /// Write and try plugins that transform records
     Transform(transform::TransformArgs),
 }
@@ -99,6 +111,9 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Put(args) => put::run(&args),
         Command::Tail(args) => tail::run(&args),
+        Command::Errors(args) => errors::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Transform(args) => transform::run(&args),
     }
 }

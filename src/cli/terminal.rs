@@ -55,6 +55,25 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// Rows of texts in columns, the first row their heads.
+pub(super) fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = cell.chars().count();
+            match widths.get_mut(column) {
+                Some(known) => *known = width.max(*known),
+                None => widths.push(width),
+            }
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
 /// `3 s`, `4 min`, `2 h`, `5 d`: one unit, rounded down.
 pub(super) fn age(seconds: f64) -> String {
     match seconds.max(0.0) {
@@ -126,6 +145,13 @@ mod tests {
         {
             assert_eq!(age(seconds), text);
         }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest() {
+        let rows = [["A", "B", "C"], ["größe", "", "c d"], ["x", "yy", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "A      B   C\ngröße      c d\nx      yy\n");
+        assert_eq!(columns(&[]), "");
     }
 
     #[test]

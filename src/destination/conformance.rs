@@ -15,6 +15,7 @@ pub(crate) async fn all(destination: Arc<dyn Destination>, read: impl Fn(&str) -
     bodies_of_any_shape_arrive_whole(&*destination, &read).await;
     keys_of_any_shape_are_kept(&*destination, &read).await;
     of_many_at_once_one_creates(&destination, &read).await;
+    what_was_created_is_listed_and_read(&*destination, &read).await;
 }
 
 /// A body of these chunks, sent by a task while it is taken; the last may be an error.
@@ -143,4 +144,34 @@ async fn of_many_at_once_one_creates(destination: &Arc<dyn Destination>, read: &
         assert_eq!(results.iter().filter(|result| **result == Created::Created).count(), 1, "{key}: {results:?}");
         assert!(read(key).unwrap() == bytes, "{key}");
     }
+}
+
+async fn what_was_created_is_listed_and_read(destination: &dyn Destination, read: &impl Fn(&str) -> Option<Vec<u8>>) {
+    let keys = ["list/a", "list/a b&<é>/1", "list/a b&<é>/2", "list/b.c", "list/b/1", "list/b/2", "listed"];
+    for key in keys {
+        create(destination, key, key.as_bytes()).await.unwrap();
+    }
+    for (prefix, after, expected) in [
+        ("list/", None, &keys[..6]),
+        ("list/", Some("list/a"), &keys[1..6]),
+        ("list/", Some("list/b"), &keys[3..6]),
+        ("list/b", Some("list/b.c"), &keys[4..6]),
+        ("list/a b", None, &keys[1..3]),
+        ("list/c", None, &keys[..0]),
+    ] {
+        let page = destination.list(prefix, after).await.unwrap();
+        let expected: Vec<_> =
+            expected.iter().map(|key| Listed { key: (*key).to_owned(), bytes: key.len() as u64 }).collect();
+        assert_eq!(page, Page { objects: expected, after: None }, "{prefix} {after:?}");
+    }
+    for key in ["list/a b&<é>/1", "no-chunk", "one-large-chunk"] {
+        let (bytes, mut body) = destination.read(key).await.unwrap().unwrap();
+        let mut found = Vec::new();
+        while let Some(piece) = body.next().await {
+            found.extend_from_slice(&piece.unwrap());
+        }
+        assert!(found == read(key).unwrap() && found.len() as u64 == bytes, "{key}");
+    }
+    assert!(destination.read("list/nothing").await.unwrap().is_none());
+    assert!(destination.read("list").await.unwrap().is_none(), "what keys begin with is no object");
 }

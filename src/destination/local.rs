@@ -16,12 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Body, Created, Destination, ObjectFacts};
+use super::{Body, Created, Destination, ObjectFacts, Page};
 use crate::disk::{Disk, HIDDEN_PREFIX, Open, Unnamed};
 use crate::error::{Error, Kind, Result};
 use crate::limits::DIRECTORIES_REMEMBERED_MAX;
 
 mod key;
+mod look;
 #[cfg(test)]
 mod tests;
 
@@ -120,6 +121,31 @@ impl Destination for LocalDirectory {
         key::check(key)?;
         let path = PathBuf::from(key);
         self.blocking(move |inner| inner.find(&path)).await.map_err(|error| self.describe(key, "look for", error))
+    }
+
+    /// A symbolic link is an object here, though one that cannot be read.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let (asked, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let listed = self.blocking(move |inner| look::list(&*inner.disk, &asked, after.as_deref())).await;
+        listed.map_err(|error| self.describe(prefix, "list what begins like", error))
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<(u64, Body)>> {
+        key::check(key)?;
+        let path = PathBuf::from(key);
+        let opened = self.blocking(move |inner| look::open(&*inner.disk, &path)).await;
+        let opened = opened.map_err(|error| self.describe(key, "read", error))?;
+        let Some((file, bytes)) = opened else { return Ok(None) };
+        let (sender, body) = Body::channel(2);
+        let (of, key) = (self.clone(), key.to_owned());
+        drop(tokio::spawn(async move {
+            let end = look::send(&sender, file, bytes).await;
+            match end.map_err(|error| of.describe(&key, "read", error)) {
+                Ok(()) => drop(sender.finish().await),
+                Err(error) => sender.fail(error).await,
+            }
+        }));
+        Ok(Some((bytes, body)))
     }
 
     async fn probe(&self) -> Result<String> {

@@ -113,6 +113,24 @@ impl BodySender {
     }
 }
 
+/// An object as a listing has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its bytes as stored.
+    pub bytes: u64,
+}
+
+/// A part of a listing, in the order of the keys' bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as the store likes to give at once.
+    pub objects: Vec<Listed>,
+    /// After which key the next part begins; `None` at the end.
+    pub after: Option<String>,
+}
+
 /// What is said about an object beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ObjectFacts {
@@ -133,6 +151,19 @@ pub trait Destination: Send + Sync {
     /// When that cannot be said.
     async fn find(&self, key: &str) -> Result<Option<u64>> {
         Err(Error::unavailable(format!("whether object {key:?} is there cannot be said of this store")))
+    }
+
+    /// The objects whose keys begin with `prefix` and stand behind `after`, a page of them. Everything that was there before the
+    /// first page was asked for, and was not removed since, is in one of the pages.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let _ = after;
+        Err(Error::invalid(format!("objects under {prefix:?} cannot be listed in this kind of store")))
+    }
+
+    /// The bytes of an object as stored, and how many there are; `None` where there is no such object. They are fetched while
+    /// they are taken, so that memory is bound by a few pieces; one that changes or breaks off meanwhile ends with an error.
+    async fn read(&self, key: &str) -> Result<Option<(u64, Body)>> {
+        Err(Error::invalid(format!("object {key:?} cannot be read from this kind of store")))
     }
 
     /// Tries for real whether the store can be reached and written, and says in a sentence what it is like

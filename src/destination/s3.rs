@@ -23,6 +23,7 @@ mod checksum;
 mod connection;
 mod fault;
 mod fetch;
+mod look;
 mod parts;
 mod probe;
 #[cfg(test)]
@@ -48,7 +49,7 @@ use self::fault::Fault;
 pub use self::fetch::fetch;
 use self::parts::Parts;
 use self::probe::{Habits, Headers};
-use super::{Body, Created, Destination, ObjectFacts};
+use super::{Body, Created, Destination, ObjectFacts, Page};
 use crate::config::{S3Store, Sse};
 use crate::error::{Error, Result};
 use crate::limits::{KEY_BYTES_MAX, S3_PART_BYTES, S3_PARTS_MAX};
@@ -146,6 +147,14 @@ impl Destination for S3Destination {
             }
             _ => Err(fault.into_error(&action, &store.bucket)),
         }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        look::list(&self.bucket, prefix, after).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<(u64, Body)>> {
+        look::read(&self.bucket, key).await
     }
 
     async fn probe(&self) -> Result<String> {

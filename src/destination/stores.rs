@@ -75,6 +75,29 @@ impl Stores {
         Ok(opened.destination.clone())
     }
 
+    /// The destination for `store`, to look at what is in it: nothing is written to find out what it is like, and a
+    /// directory is not made.
+    ///
+    /// # Errors
+    /// When there is no such directory, or it is not known how to reach the bucket.
+    pub async fn look(&self, store: &Store) -> Result<Arc<dyn Destination>> {
+        if let Some(fixed) = &self.fixed {
+            return Ok(fixed.clone());
+        }
+        match store {
+            Store::S3(s3) => Ok(Arc::new(S3Destination::connect(&self.connections, s3, "").await?)),
+            Store::Local { path } => {
+                let cannot = |error: std::io::Error| {
+                    Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
+                };
+                // Opening would make it.
+                std::fs::metadata(path).map_err(cannot)?;
+                let disk = RealDisk::open_shared(path).map_err(cannot)?;
+                Ok(Arc::new(LocalDirectory::new(Arc::new(disk)).at(path)))
+            }
+        }
+    }
+
     /// The bytes of an object in a bucket, of at most `bytes_max`.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 pub use capacity::Capacity;
 pub use staged::Staging;
 pub use state::{Seen, State};
-pub use target::{modules, modules_of_lanes, staged_file};
+pub use target::{Written, modules, modules_of_lanes, staged_file, written};
 
 use crate::clock::Clock;
 use crate::config::DeliveryStream;

@@ -256,6 +256,30 @@ pub fn staged_file(plan: &Plan) -> Result<Option<String>> {
     Ok(Target::of_plan(plan)?.staged.map(|staged| staged.file))
 }
 
+/// How the objects of a plan are written, for those who look at them afterwards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Where they are.
+    pub store: Store,
+    /// How rows are joined.
+    pub delimiter: Delimiter,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// Whether they hold rows one after the other; else a format of columns.
+    pub is_joined: bool,
+}
+
+/// How the objects of `plan` are written. Its store is reached as `now`, the one in force, if that is another.
+///
+/// # Errors
+/// When the plan is of another version of this program: then it cannot be known.
+pub fn written(plan: &Plan, now: &Store) -> Result<Written> {
+    let target = Target::of_plan(plan)?;
+    let is_joined = ["conversion", "format"].iter().all(|member| plan.target.get(member).is_none());
+    let (delimiter, compression) = (target.delimiter, target.compression);
+    Ok(Written { store: target.store(now), delimiter, compression, is_joined })
+}
+
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
 pub(super) fn plan(
     id: StreamId,

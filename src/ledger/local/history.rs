@@ -17,7 +17,7 @@ pub struct Recorded {
 }
 
 /// Reads all files that are kept, oldest first, a file at a time: first where the shards stood when the history
-/// begins ([`Entry::Stream`], [`Entry::Shard`], [`Entry::Open`]), then each [`Entry::Start`], [`Entry::Plan`],
+/// begins ([`Entry::Stream`], [`Entry::Shard`], [`Entry::Open`], [`Entry::Lane`]), then each [`Entry::Start`], [`Entry::Plan`],
 /// [`Entry::Replan`], [`Entry::Commit`], [`Entry::Skip`], [`Entry::Advance`], [`Entry::Retire`] and [`Entry::Remove`] in order. Damage is an error in the place of what it destroyed; reading goes on in the next file.
 pub fn read_history(disk: &dyn Disk) -> Result<impl Iterator<Item = Result<Recorded>>> {
     let numbers: Vec<u64> = list(disk)?.into_iter().map(|(number, _)| number).collect();
@@ -52,8 +52,8 @@ fn of_file(number: u64, bytes: &[u8], valid: Option<After>, begun: &mut bool) ->
     let (mut recorded, mut complete) = (Vec::new(), false);
     while let Some(entry) = lines.next() {
         let told = match &entry {
-            Entry::Header { .. } | Entry::End { .. } | Entry::Lane { .. } | Entry::Routing { .. } => false,
-            Entry::Stream { .. } | Entry::Shard { .. } | Entry::Open { .. } => !*begun,
+            Entry::Header { .. } | Entry::End { .. } | Entry::Routing { .. } => false,
+            Entry::Stream { .. } | Entry::Shard { .. } | Entry::Open { .. } | Entry::Lane { .. } => !*begun,
             Entry::Begin { .. } => {
                 complete = true;
                 false

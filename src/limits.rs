@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+mod columnar;
 mod staged;
 
+pub use columnar::*;
 pub use staged::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----

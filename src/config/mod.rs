@@ -5,6 +5,7 @@
 
 mod at;
 mod check;
+mod conversion;
 mod date_pattern;
 mod defaults;
 mod excerpt;
@@ -16,6 +17,8 @@ mod raw;
 mod schema;
 pub mod secret;
 mod shape;
+mod table;
+pub mod time_pattern;
 pub mod units;
 
 use std::collections::BTreeMap;
@@ -23,12 +26,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use conversion::{
+    Columnar, Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, OrcCompression, Parquet, ParquetCompression,
+    ParquetVersion, Schema, SchemaFrom, Statistics,
+};
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
 };
 pub use schema::schema;
 pub use secret::Secret;
+pub use table::{Column, ColumnType, TableSchema};
 
 /// Everything that a configuration file says, checked.
 #[derive(Clone, Debug)]
@@ -355,6 +363,8 @@ pub struct Destination {
     pub file_extension: Option<String>,
     /// Between records.
     pub delimiter: Delimiter,
+    /// Whether records are converted, and into what; then there is neither compression nor a delimiter.
+    pub conversion: Option<Box<Conversion>>,
 }
 
 /// A store of objects.

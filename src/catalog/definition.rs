@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Conversion, Delimiter, DeliveryStream, Destination, Level,
-    Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Conversion, Delimiter, DeliveryStream,
+    Destination, Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 

@@ -255,7 +255,9 @@ impl Conversion {
             (SchemaFrom::Infer(inference), _) => Schema::Infer(*inference),
             (SchemaFrom::Glue(glue), None) => {
                 let GlueTable { database, table, .. } = &**glue;
-                return Err(Error::unavailable(format!("the schema of the Glue table {database}.{table} is not known")));
+                return Err(Error::unavailable(format!(
+                    "the schema of the Glue table {database}.{table} is not known"
+                )));
             }
         };
         let columnar = Columnar { format: self.format.clone(), schema, json: self.json.clone() };
@@ -298,9 +300,7 @@ impl Format {
     fn check(&self) -> Result<()> {
         match self {
             Format::Parquet(parquet) => parquet.check(),
-            Format::Orc(orc) => {
-                within("the stripe size", orc.stripe_bytes, STRIPE_BYTES_MIN, STRIPE_BYTES_MAX)
-            }
+            Format::Orc(orc) => within("the stripe size", orc.stripe_bytes, STRIPE_BYTES_MIN, STRIPE_BYTES_MAX),
         }
     }
 }
@@ -324,7 +324,9 @@ impl Parquet {
         }
         let fpp = self.bloom_filter_fpp;
         if !(fpp > 0.0 && fpp < 1.0) {
-            return Err(Error::invalid(format!("the error rate of bloom filters must be above 0 and below 1, not {fpp}")));
+            return Err(Error::invalid(format!(
+                "the error rate of bloom filters must be above 0 and below 1, not {fpp}"
+            )));
         }
         if self.bloom_filters.len() > BLOOM_FILTERS_MAX {
             return Err(Error::invalid(format!("at most {BLOOM_FILTERS_MAX} columns can have bloom filters")));

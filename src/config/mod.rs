@@ -27,8 +27,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use conversion::{
-    Columnar, Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, OrcCompression, Parquet, ParquetCompression,
-    ParquetVersion, Schema, SchemaFrom, Statistics,
+    Columnar, Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, OrcCompression, Parquet,
+    ParquetCompression, ParquetVersion, Schema, SchemaFrom, Statistics,
 };
 pub use fault::{Fault, Faults};
 pub use prefix::{

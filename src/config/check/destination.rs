@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    AwsCredentials, Buckets, Compression, Delimiter, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse, Store,
-    check_partitioned, check_prefixes, names, raw, time_zone,
+    AwsCredentials, Buckets, Compression, Delimiter, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse,
+    Store, check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
 
@@ -84,7 +84,12 @@ impl Checker<'_> {
     }
 
     /// A format has its own compression, and its rows need nothing between them.
-    fn no_encoding_beside(&mut self, compression: Compression, delimiter: Option<&At<Delimiter>>, place: &Range<usize>) {
+    fn no_encoding_beside(
+        &mut self,
+        compression: Compression,
+        delimiter: Option<&At<Delimiter>>,
+        place: &Range<usize>,
+    ) {
         if compression != Compression::None {
             let message = "with a format, compression must be \"none\": the format has its own";
             self.findings.add(place.clone(), message);

@@ -6,9 +6,7 @@ use std::ops::Range;
 use super::super::at::At;
 use super::super::load::read_up_to;
 use super::super::time_pattern::TimePattern;
-use super::super::{
-    Conversion, Format, GlueTable, Inference, Json, Orc, Parquet, SchemaFrom, TableSchema, names, raw,
-};
+use super::super::{Conversion, Format, GlueTable, Inference, Json, Orc, Parquet, SchemaFrom, TableSchema, names, raw};
 use super::Checker;
 use crate::error::Error;
 use crate::limits::{

@@ -82,9 +82,8 @@ impl<'a> Reader<'a> {
     }
 
     fn complex(&mut self, name: &str, schema: &'a Value, space: &str, depth: usize) -> Result<ColumnType> {
-        let nested = |key: &str| {
-            schema.get(key).ok_or_else(|| Error::invalid(format!("an Avro {name} has no {key:?}")))
-        };
+        let nested =
+            |key: &str| schema.get(key).ok_or_else(|| Error::invalid(format!("an Avro {name} has no {key:?}")));
         match name {
             "record" => Ok(ColumnType::Struct(self.fields(schema, space, depth + 1)?)),
             "array" => Ok(ColumnType::Array(Box::new(self.kind(nested("items")?, space, depth + 1)?))),

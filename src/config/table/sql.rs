@@ -9,7 +9,17 @@ use crate::limits::TABLE_TYPES_MAX;
 const CLAUSES: &[&str] = &["primary", "foreign", "unique", "constraint", "check", "key", "index"];
 /// What may follow a column's type.
 const AFTER_TYPES: &[&str] = &[
-    "comment", "not", "null", "default", "primary", "unique", "references", "check", "collate", "constraint", "encode",
+    "comment",
+    "not",
+    "null",
+    "default",
+    "primary",
+    "unique",
+    "references",
+    "check",
+    "collate",
+    "constraint",
+    "encode",
     "generated",
 ];
 
@@ -45,7 +55,8 @@ fn column(part: &str) -> Result<Option<Column>> {
 fn name(part: &str) -> Result<(String, &str, bool)> {
     for (open, close) in [('`', '`'), ('"', '"'), ('[', ']')] {
         let Some(rest) = part.strip_prefix(open) else { continue };
-        let end = rest.find(close).ok_or_else(|| Error::invalid(format!("a name has no closing {close:?}: {part:?}")))?;
+        let end =
+            rest.find(close).ok_or_else(|| Error::invalid(format!("a name has no closing {close:?}: {part:?}")))?;
         return Ok((rest[..end].to_owned(), &rest[end + 1..], true));
     }
     let end = part.find(|c: char| c.is_whitespace() || c == ':').unwrap_or(part.len());
@@ -95,7 +106,9 @@ fn plain_sql(text: &str) -> Option<ColumnType> {
         "real" | "float4" => ColumnType::Float,
         "double precision" | "float8" => ColumnType::Double,
         "bytea" | "blob" | "varbinary" | "bytes" => ColumnType::Binary,
-        "datetime" | "timestamptz" | "timestamp with time zone" | "timestamp without time zone" => ColumnType::Timestamp,
+        "datetime" | "timestamptz" | "timestamp with time zone" | "timestamp without time zone" => {
+            ColumnType::Timestamp
+        }
         "timestamp" => ColumnType::Timestamp,
         _ => return None,
     })

@@ -91,7 +91,10 @@ fn json_schemas_are_read() {
         ("{", "is not JSON: "),
         (r#"{"type": "object"}"#, "the JSON schema has no \"properties\""),
         (r##"{"properties": {"a": {"$ref": "#/properties/a"}}}"##, "column \"a\": \"$ref\" leads to no end"),
-        (r##"{"properties": {"a": {"$ref": "http://x"}}}"##, "column \"a\": \"$ref\" \"http://x\" is not in the document"),
+        (
+            r##"{"properties": {"a": {"$ref": "http://x"}}}"##,
+            "column \"a\": \"$ref\" \"http://x\" is not in the document",
+        ),
         (
             r##"{"properties": {"a": {"type": "array", "items": {"$ref": "#/properties/a"}}}}"##,
             "column \"a\": the schema is too deep or too large",
@@ -107,9 +110,8 @@ fn references_that_double_at_every_step_are_stopped() {
     let mut properties = String::from(r#""p0": {"type": "integer"}"#);
     for step in 1..30 {
         let reference = format!(r##"{{"$ref": "#/properties/p{}"}}"##, step - 1);
-        properties += &format!(
-            r#", "p{step}": {{"type": "object", "properties": {{"a": {reference}, "b": {reference}}}}}"#
-        );
+        properties +=
+            &format!(r#", "p{step}": {{"type": "object", "properties": {{"a": {reference}, "b": {reference}}}}}"#);
     }
     let error = TableSchema::from_file("x.json", &format!(r#"{{"properties": {{{properties}}}}}"#)).unwrap_err();
     assert!(error.message().contains("too deep or too large"), "{error}");

@@ -83,8 +83,10 @@ impl Column<'_> {
             Values::Int(values) => whole(reader, scan).map(|value| push(values, narrow(value))),
             Values::SmallInt(values) => whole(reader, scan).map(|value| push(values, narrow(value))),
             Values::TinyInt(values) => whole(reader, scan).map(|value| push(values, narrow(value))),
-            Values::Double(values) => fraction(reader, scan).map(|value| push(values, value)),
-            Values::Float(values) => fraction(reader, scan).map(|value| push(values, value.and_then(single))),
+            Values::Double(values) => fraction(reader, scan, double).map(|value| push(values, value)),
+            Values::Float(values) => {
+                fraction(reader, scan, single).map(|value| push(values, value.map(|value| value as f32)))
+            }
             Values::Boolean(values) => truth(reader, scan).map(|value| push(values, value)),
             Values::Text(bytes) => text(bytes, self.kind, reader, scan, depth),
             Values::Timestamp(values) => time(reader, scan).map(|value| push(values, value)),
@@ -129,9 +131,9 @@ fn narrow<T: TryFrom<i64>>(value: Option<i64>) -> Option<T> {
 }
 
 /// The nearest 32-bit fraction, unless the number is beyond all of them.
-fn single(value: f64) -> Option<f32> {
-    let single = value as f32;
-    (single.is_finite() || !value.is_finite()).then_some(single)
+fn single(number: &Number<'_>) -> Option<f64> {
+    let nearest: f32 = std::str::from_utf8(number.text).ok()?.parse().ok()?;
+    nearest.is_finite().then_some(f64::from(nearest))
 }
 
 #[inline]
@@ -155,14 +157,18 @@ fn integer(number: &Number<'_>) -> Option<i64> {
 }
 
 #[inline]
-fn fraction(reader: &mut Reader<'_>, scan: &mut Scan<'_>) -> Result<Option<f64>, Fault> {
+fn fraction(
+    reader: &mut Reader<'_>,
+    scan: &mut Scan<'_>,
+    nearest: fn(&Number<'_>) -> Option<f64>,
+) -> Result<Option<f64>, Fault> {
     Ok(match token(scan)? {
-        Token::Number(number) => double(&number),
+        Token::Number(number) => nearest(&number),
         Token::Text(text, start) if reader.rules.lenient() => match reader.text(text, start)? {
             "NaN" => Some(f64::NAN),
             "Infinity" => Some(f64::INFINITY),
             "-Infinity" => Some(f64::NEG_INFINITY),
-            text => number(text).and_then(|number| double(&number)),
+            text => number(text).and_then(|number| nearest(&number)),
         },
         _ => None,
     })

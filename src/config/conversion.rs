@@ -353,8 +353,8 @@ impl Json {
                 Err(Error::invalid(format!("there may be {TIME_PATTERNS_MAX} timestamp formats")))
             }
             Json::Hive { timestamp_formats } => {
-                let patterns = timestamp_formats.iter().filter(|format| *format != "millis");
-                patterns.map(|pattern| TimePattern::parse(pattern).map(drop)).collect()
+                let mut patterns = timestamp_formats.iter().filter(|format| *format != "millis");
+                patterns.try_for_each(|pattern| TimePattern::parse(pattern).map(drop))
             }
         }
     }

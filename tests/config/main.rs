@@ -10,6 +10,7 @@ use standpipe::config::{
     Buckets, Compression, Config, Delimiter, DiskBudget, Faults, Level, Processor, Sse, Store, schema,
 };
 
+mod formats;
 mod mistakes;
 mod plugins;
 mod sources;

@@ -120,7 +120,6 @@ fn parts(list: &str) -> Result<Vec<&str>> {
     for (at, c) in list.char_indices() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"' | '`') => quote = Some(c),
             (None, '(' | '<') => depth += 1,
             (None, ')') if depth == 0 => {
@@ -132,7 +131,7 @@ fn parts(list: &str) -> Result<Vec<&str>> {
                 parts.push(&list[start..at]);
                 start = at + 1;
             }
-            (None, _) => {}
+            _ => {}
         }
     }
     Err(Error::invalid("the list of columns is not closed"))
@@ -144,10 +143,9 @@ fn outside_quotes(text: &str, what: char) -> Option<usize> {
     for (at, c) in text.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == what => return Some(at),
             None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
-            None => {}
+            _ => {}
         }
     }
     None

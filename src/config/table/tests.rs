@@ -92,7 +92,7 @@ fn json_schemas_are_read() {
         (r#"{"type": "object"}"#, "the JSON schema has no \"properties\""),
         (r##"{"properties": {"a": {"$ref": "#/properties/a"}}}"##, "column \"a\": \"$ref\" leads to no end"),
         (
-            r##"{"properties": {"a": {"$ref": "http://x"}}}"##,
+            r#"{"properties": {"a": {"$ref": "http://x"}}}"#,
             "column \"a\": \"$ref\" \"http://x\" is not in the document",
         ),
         (
@@ -110,8 +110,9 @@ fn references_that_double_at_every_step_are_stopped() {
     let mut properties = String::from(r#""p0": {"type": "integer"}"#);
     for step in 1..30 {
         let reference = format!(r##"{{"$ref": "#/properties/p{}"}}"##, step - 1);
-        properties +=
-            &format!(r#", "p{step}": {{"type": "object", "properties": {{"a": {reference}, "b": {reference}}}}}"#);
+        properties = format!(
+            r#"{properties}, "p{step}": {{"type": "object", "properties": {{"a": {reference}, "b": {reference}}}}}"#
+        );
     }
     let error = TableSchema::from_file("x.json", &format!(r#"{{"properties": {{{properties}}}}}"#)).unwrap_err();
     assert!(error.message().contains("too deep or too large"), "{error}");

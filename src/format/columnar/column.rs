@@ -50,9 +50,9 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Ends the value whose bytes have been added. A batch has fewer bytes than an offset can say.
+    /// Ends the value whose bytes have been added.
     pub(super) fn end(&mut self) {
-        self.ends.push(self.data.len() as i32);
+        self.ends.push(offset(self.data.len()));
     }
 
     fn truncate(&mut self, length: usize) {
@@ -61,9 +61,14 @@ impl Bytes {
     }
 }
 
+/// A length as an end. A batch is too small for one that cannot be said; it would be refused in the end, being below 0.
+pub(super) fn offset(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(-1)
+}
+
 /// Where the values that are whole end.
 pub(super) fn last(ends: &[i32]) -> usize {
-    ends.last().map_or(0, |end| *end as usize)
+    ends.last().map_or(0, |end| usize::try_from(*end).unwrap_or(0))
 }
 
 impl<'t> Column<'t> {
@@ -108,8 +113,8 @@ impl<'t> Column<'t> {
             Values::Double(values) => values.push(0.0),
             Values::Decimal(values) => values.push(0),
             Values::Text(bytes) | Values::Binary(bytes) => bytes.end(),
-            Values::Array { ends, items } => ends.push(items.len() as i32),
-            Values::Map { ends, values, .. } => ends.push(values.len() as i32),
+            Values::Array { ends, items } => ends.push(offset(items.len())),
+            Values::Map { ends, values, .. } => ends.push(offset(values.len())),
             Values::Struct(object) => object.push_null(),
         }
         self.valid.push(false);
@@ -233,7 +238,7 @@ fn data_type(kind: &ColumnType, zone: Option<&str>) -> DataType {
         ColumnType::BigInt => DataType::Int64,
         ColumnType::Float => DataType::Float32,
         ColumnType::Double => DataType::Float64,
-        ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, scale.cast_signed()),
         ColumnType::String | ColumnType::Varchar(_) | ColumnType::Char(_) => DataType::Utf8,
         ColumnType::Binary => DataType::Binary,
         ColumnType::Date => DataType::Date32,

@@ -1,6 +1,6 @@
 //! Values into columns: one function for each kind of column.
 
-use super::column::{Bytes, Column, Values, last};
+use super::column::{Bytes, Column, Values, last, offset};
 use super::fault::{Fault, shortened};
 use super::object::plain_key;
 use super::rules::{Rounding, Rules, day, double, number, scaled};
@@ -149,8 +149,10 @@ fn whole(reader: &mut Reader<'_>, scan: &mut Scan<'_>) -> Result<Option<i64>, Fa
 
 #[inline]
 fn integer(number: &Number<'_>) -> Option<i64> {
-    if number.exact && number.exponent == 0 && number.mantissa <= i64::MAX as u64 {
-        let value = number.mantissa as i64;
+    if number.exact
+        && number.exponent == 0
+        && let Ok(value) = i64::try_from(number.mantissa)
+    {
         return Some(if number.negative { -value } else { value });
     }
     i64::try_from(scaled(number, 0, Rounding::Exact)?).ok()
@@ -284,7 +286,7 @@ fn array(
         }
         scan.expect(b']', "expected ',' or ']'")?;
     }
-    ends.push(items.len() as i32);
+    ends.push(offset(items.len()));
     Ok(())
 }
 
@@ -312,7 +314,7 @@ fn map(
         scan.at = start;
         entries(keys, values, reader, scan, depth, &|at| newest[found[at].as_str()] == at)?;
     }
-    ends.push(values.len() as i32);
+    ends.push(offset(values.len()));
     Ok(())
 }
 

@@ -164,18 +164,19 @@ pub(super) fn scaled(number: &Number<'_>, scale: i64, rounding: Rounding) -> Opt
     let digits = number.text.iter().filter(|byte| !matches!(byte, b'-' | b'.'));
     let digits = digits.take_while(|byte| byte.is_ascii_digit()).skip_while(|byte| **byte == b'0');
     let digits: Vec<u8> = digits.map(|byte| byte - b'0').collect();
-    let kept = digits.len() as i64 + shift;
+    let kept = i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_add(shift);
     if digits.is_empty() {
         return Some(0);
     }
     if kept > 38 {
         return None;
     }
+    let before_all = kept < 0;
     let kept = usize::try_from(kept).unwrap_or(0);
     let mut value =
         digits.iter().chain(std::iter::repeat(&0)).take(kept).fold(0i128, |all, digit| all * 10 + i128::from(*digit));
     // Where `kept` would be below 0, the first digit cut is a zero before all digits.
-    let first_cut = if digits.len() as i64 + shift < 0 { 0 } else { digits.get(kept).copied().unwrap_or(0) };
+    let first_cut = if before_all { 0 } else { digits.get(kept).copied().unwrap_or(0) };
     let cut = digits.get(kept..).is_some_and(|cut| cut.iter().any(|digit| *digit != 0));
     match rounding {
         Rounding::Exact if cut => return None,

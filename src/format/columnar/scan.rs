@@ -132,7 +132,7 @@ impl<'a> Scan<'a> {
             if digits.at == point {
                 return Err(Broken { at: point, what: "expected a digit after the point" });
             }
-            exponent = -((digits.at - point) as i64);
+            exponent = -i64::try_from(digits.at - point).unwrap_or(i64::MAX);
         }
         self.at = digits.at;
         if matches!(self.text.get(self.at), Some(b'e' | b'E')) {

@@ -27,20 +27,21 @@ const COLUMNS: &[(&str, &str)] = &[
 
 /// Record `number`; every third value is not there, and every fifth record has next to none.
 fn record(number: usize) -> String {
+    let signed = i64::try_from(number).unwrap();
     let there = |column: usize| !(number + column).is_multiple_of(3) && !number.is_multiple_of(5);
     let values = [
         format!("\"b\":{}", number.is_multiple_of(2)),
         format!("\"t\":{}", number % 100),
-        format!("\"h\":{}", number as i64 - 5_000),
+        format!("\"h\":{}", signed - 5_000),
         format!("\"i\":{}", number * 1_000),
-        format!("\"l\":{}", number as i64 * -1_000_000_007),
+        format!("\"l\":{}", signed * -1_000_000_007),
         format!("\"f\":{}.5", number),
         format!("\"d\":{}e-3", number),
         format!("\"s\":\"text {}\"", number % 1_000),
         format!("\"v\":\"ü{}\"", number % 10),
         "\"x\":\"AQI=\"".to_owned(),
         format!("\"day\":\"20{:02}-01-02\"", number % 100),
-        format!("\"at\":{}.25", number as i64 * 10_000 - 5_000_000),
+        format!("\"at\":{}.25", signed * 10_000 - 5_000_000),
     ];
     let values: Vec<_> = (0..).zip(values).filter(|(column, _)| there(*column)).map(|(_, value)| value).collect();
     format!("{{{}}}", values.join(","))
@@ -48,9 +49,9 @@ fn record(number: usize) -> String {
 
 fn batch(converter: &Converter, rows: usize) -> RecordBatch {
     let records: Vec<_> = (0..rows).map(record).collect();
-    let converted = converter.convert(records.iter().map(String::as_bytes)).unwrap();
-    assert!(converted.misfits.is_empty(), "{:?}", converted.misfits);
-    concat_batches(converter.schema(), &converted.batches).unwrap()
+    let made = converter.convert(records.iter().map(String::as_bytes)).unwrap();
+    assert!(made.misfits.is_empty(), "{:?}", made.misfits);
+    concat_batches(converter.schema(), &made.batches).unwrap()
 }
 
 /// The object of `batch`, given in pieces of `cut` rows.
@@ -133,9 +134,9 @@ fn nested_parquet_is_read_back() {
         r#"{"s":{"t":null},"l":[],"m":{},"n":-12345678901234567.0005,"ll":[[],null,[0,null]]}"#,
         r#"{"s":null,"l":null,"m":null,"ll":[]}"#,
     ];
-    let converted = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();
-    assert_eq!(converted.misfits, []);
-    let batch = &converted.batches[0];
+    let made = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();
+    assert_eq!(made.misfits, []);
+    let batch = &made.batches[0];
     assert_eq!(read_parquet(object(&converter, batch, 4), &converter), *batch);
 }
 
@@ -210,13 +211,14 @@ fn an_object_without_rows_is_one() {
     assert_eq!((converter.extension(), Converter::new(&parquet(COLUMNS)).unwrap().extension()), (".orc", ".parquet"));
 }
 
+fn may_move<T: Send>() {}
+
 #[test]
 fn a_writer_that_is_given_up_ends() {
     let converter = Converter::new(&orc(COLUMNS)).unwrap();
     let mut writer = converter.writer().unwrap();
     writer.push(batch(&converter, WRITE_ROWS)).unwrap();
     drop(writer);
-    fn may_move<T: Send>() {}
     may_move::<Writer>();
     may_move::<Converter>();
 }

@@ -84,9 +84,9 @@ proptest! {
         let mut inferrer = Inferrer::new(&settings).unwrap();
         texts.iter().for_each(|record| inferrer.see(record.as_bytes()));
         let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
-        let converted = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
-        prop_assert_eq!(converted.misfits, vec![]);
-        prop_assert_eq!(converted.rows, records.len());
+        let made = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
+        prop_assert_eq!(made.misfits, vec![]);
+        prop_assert_eq!(made.rows, records.len());
     }
 }
 

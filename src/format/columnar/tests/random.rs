@@ -52,7 +52,7 @@ fn random(kind: &ColumnType, dice: &mut Dice) -> Value {
     if dice.roll(5) == 0 {
         return Value::Null;
     }
-    let number = dice.roll(1 << 31) as i64 - (1 << 30);
+    let number = i64::try_from(dice.roll(1 << 31)).unwrap() - (1 << 30);
     match kind {
         ColumnType::Boolean => json!(number > 0),
         ColumnType::TinyInt => json!(number % 128),
@@ -60,7 +60,7 @@ fn random(kind: &ColumnType, dice: &mut Dice) -> Value {
         ColumnType::Int => json!(number),
         ColumnType::BigInt => json!(number * 4_294_967_291),
         ColumnType::Float => json!((number as f32 / 7.0)),
-        ColumnType::Double => json!(number as f64 / 7.0 * 10f64.powi(dice.roll(400) as i32 - 200)),
+        ColumnType::Double => json!(number as f64 / 7.0 * 10f64.powi(i32::try_from(dice.roll(400)).unwrap() - 200)),
         ColumnType::Decimal { .. } => json!(number as f64 / 8.0),
         ColumnType::Date => {
             json!(format!("{:04}-{:02}-{:02}", 1_900 + number.rem_euclid(200), dice.roll(12) + 1, dice.roll(28) + 1))

@@ -332,8 +332,8 @@ fn large_runs_become_several_batches() {
     let text = "x".repeat(1 << 20);
     let record = format!("{{\"s\":\"{text}\"}}");
     let converter = Converter::new(&parquet(&[("s", "string")])).unwrap();
-    let converted = converter.convert((0..70).map(|_| record.as_bytes())).unwrap();
-    assert_eq!((converted.rows, converted.batches.len()), (70, 2));
+    let made = converter.convert((0..70).map(|_| record.as_bytes())).unwrap();
+    assert_eq!((made.rows, made.batches.len()), (70, 2));
 }
 
 #[test]

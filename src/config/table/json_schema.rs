@@ -14,7 +14,7 @@ use crate::limits::{TABLE_TYPES_MAX, TYPE_DEPTH_MAX};
 /// Reads a schema document.
 pub(super) fn read(root: &Value) -> Result<TableSchema> {
     let mut reader = Reader { root, types: 0 };
-    let schema = reader.resolve(root, 0)?;
+    let schema = reader.resolve(root)?;
     let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) else {
         return Err(Error::invalid("the JSON schema has no \"properties\", so a table of it would have no columns"));
     };
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         if depth > TYPE_DEPTH_MAX || self.types > TABLE_TYPES_MAX {
             return Err(Error::invalid("the schema is too deep or too large; does it refer to itself?"));
         }
-        let schema = self.resolve(schema, depth)?;
+        let schema = self.resolve(schema)?;
         if let Some(only) = only_alternative(schema) {
             return self.kind(only, depth + 1);
         }
@@ -80,8 +80,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Follows `$ref` within the document.
-    fn resolve(&self, mut schema: &'a Value, depth: usize) -> Result<&'a Value> {
-        for _ in depth..=TYPE_DEPTH_MAX {
+    fn resolve(&self, mut schema: &'a Value) -> Result<&'a Value> {
+        for _ in 0..=TYPE_DEPTH_MAX {
             let Some(reference) = schema.get("$ref").and_then(Value::as_str) else { return Ok(schema) };
             let found = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
             schema = found.ok_or_else(|| Error::invalid(format!("\"$ref\" {reference:?} is not in the document")))?;

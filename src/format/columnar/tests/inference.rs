@@ -12,7 +12,9 @@ fn settings(conflicts: Conflicts) -> Columnar {
 
 fn found(settings: &Columnar, records: &[&str]) -> String {
     let mut inferrer = Inferrer::new(settings).unwrap();
-    records.iter().for_each(|record| inferrer.see(record.as_bytes()));
+    for record in records {
+        inferrer.see(record.as_bytes());
+    }
     let table = inferrer.table().unwrap();
     let columns: Vec<_> = table.columns().iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
     columns.join("; ")
@@ -46,7 +48,9 @@ fn with_conflicts_to_the_error_output_the_first_kind_holds() {
     let settings = settings(Conflicts::Fail);
     assert_eq!(found(&settings, &records), "a double; o struct<x:bigint>");
     let mut inferrer = Inferrer::new(&settings).unwrap();
-    records.iter().for_each(|record| inferrer.see(record.as_bytes()));
+    for record in &records {
+        inferrer.see(record.as_bytes());
+    }
     let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
     let rows: Vec<_> =
         converter.check(records.iter().map(|record| record.as_bytes())).iter().map(|(row, _)| *row).collect();
@@ -82,7 +86,9 @@ proptest! {
         let settings = settings(Conflicts::Text);
         let texts: Vec<_> = records.iter().map(ToString::to_string).collect();
         let mut inferrer = Inferrer::new(&settings).unwrap();
-        texts.iter().for_each(|record| inferrer.see(record.as_bytes()));
+        for record in &texts {
+            inferrer.see(record.as_bytes());
+        }
         let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
         let made = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
         prop_assert_eq!(made.misfits, vec![]);

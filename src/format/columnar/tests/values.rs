@@ -10,7 +10,7 @@ fn each(settings: &Columnar, cases: &[(&str, Result<&str, &str>)]) {
         match (value(settings, json), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{json}"),
             (Err(found), Err(expected)) => {
-                assert_eq!(found, format!("Data does not match the schema. Column \"a\": {expected}"), "{json}")
+                assert_eq!(found, format!("Data does not match the schema. Column \"a\": {expected}"), "{json}");
             }
             (found, _) => panic!("{json}: {found:?}, not {expected:?}"),
         }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 mod builtin;
+mod columnar;
 mod data_streams;
 mod look;
 mod staged;
 
 pub use builtin::*;
+pub use columnar::*;
 pub use data_streams::*;
 pub use look::*;
 pub use staged::*;

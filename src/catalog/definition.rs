@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    AwsCredentials, Backup, Buckets, Buffering, Builtin, Checksum, Compression, Config, Delimiter, DeliveryStream,
-    Destination, Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    AwsCredentials, Backup, Buckets, Buffering, Builtin, Checksum, Compression, Config, Conversion, Delimiter,
+    DeliveryStream, Destination, Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -40,6 +40,8 @@ pub(super) struct Definition {
     /// The stream that its backup is, as it would be alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backup: Option<Box<Definition>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conversion: Option<Box<Conversion>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,8 +137,17 @@ impl From<&DeliveryStream> for Definition {
             drain,
             encrypted,
         } = stream;
-        let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
-            destination;
+        let Destination {
+            store,
+            prefix,
+            error_prefix,
+            time_zone,
+            compression,
+            level,
+            file_extension,
+            delimiter,
+            conversion,
+        } = destination;
         Definition {
             source: source.into(),
             size_bytes: buffer.size_bytes,
@@ -151,6 +162,7 @@ impl From<&DeliveryStream> for Definition {
             file_extension: file_extension.clone(),
             delimiter: *delimiter,
             backup: stream.of_backup().as_ref().map(|backup| Box::new(Definition::from(backup))),
+            conversion: conversion.clone(),
             bytes_max: *bytes_max,
             retention_ms: retention.map(milliseconds),
             drain: *drain,
@@ -220,6 +232,7 @@ impl Definition {
                 level: self.level,
                 file_extension: self.file_extension,
                 delimiter: self.delimiter,
+                conversion: self.conversion,
             },
             backup: backup.map(|DeliveryStream { buffer, destination, .. }| Box::new(Backup { buffer, destination })),
             bytes_max: self.bytes_max,

@@ -18,6 +18,7 @@ use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 mod data_stream;
 mod destination;
 mod files;
+mod format;
 mod plugin;
 mod process;
 mod source;

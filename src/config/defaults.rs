@@ -177,6 +177,7 @@ impl Destination {
             level: Level::default(),
             file_extension: None,
             delimiter: Delimiter::default(),
+            conversion: None,
         }
     }
 

@@ -89,6 +89,11 @@ impl Findings {
         }
     }
 
+    /// How many faults there are.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// Notes that `key` of the table at `table` is there, though not as it should be.
     pub(super) fn refuse(&mut self, table: &Range<usize>, key: &str) {
         self.refused.push((table.start, key.to_owned()));

@@ -6,6 +6,7 @@
 mod at;
 pub mod builtin;
 mod check;
+mod conversion;
 mod date_pattern;
 mod defaults;
 mod excerpt;
@@ -18,6 +19,8 @@ mod raw;
 mod schema;
 pub mod secret;
 mod shape;
+mod table;
+pub mod time_pattern;
 pub mod units;
 
 use std::collections::BTreeMap;
@@ -26,12 +29,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use builtin::{Beyond, Builtin, EventTime, Fallback, SubRecords};
+pub use conversion::{
+    Columnar, Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, OrcCompression, Parquet,
+    ParquetCompression, ParquetVersion, Schema, SchemaFrom, Statistics,
+};
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
 };
 pub use schema::schema;
 pub use secret::Secret;
+pub use table::{Column, ColumnType, TableSchema};
 
 /// Everything that a configuration file says, checked.
 #[derive(Clone, Debug)]
@@ -384,6 +392,8 @@ pub struct Destination {
     pub file_extension: Option<String>,
     /// Between records.
     pub delimiter: Delimiter,
+    /// Whether records are converted, and into what; then there is neither compression nor a delimiter.
+    pub conversion: Option<Box<Conversion>>,
 }
 
 /// A store of objects.

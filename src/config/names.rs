@@ -4,9 +4,9 @@ use super::{Destination, Store};
 use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
 use crate::limits::{
-    DATA_NAME_MAX, FILE_EXTENSION_MAX, FUNCTION_URL_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX, OBJECT_TAGS_MAX,
-    PATH_NAME_BYTES_MAX, PLUGIN_NAME_MAX, PLUGIN_VALUE_BYTES_MAX, PLUGIN_VALUE_NAME_BYTES_MAX, PLUGIN_VALUES_BYTES_MAX,
-    PLUGIN_VALUES_MAX, STREAM_NAME_MAX,
+    DATA_NAME_MAX, FILE_EXTENSION_MAX, FUNCTION_URL_MAX, GLUE_NAME_MAX, OBJECT_TAG_KEY_MAX, OBJECT_TAG_VALUE_MAX,
+    OBJECT_TAGS_MAX, PATH_NAME_BYTES_MAX, PLUGIN_NAME_MAX, PLUGIN_VALUE_BYTES_MAX, PLUGIN_VALUE_NAME_BYTES_MAX,
+    PLUGIN_VALUES_BYTES_MAX, PLUGIN_VALUES_MAX, STREAM_NAME_MAX,
 };
 
 /// Storage classes of S3 that an object can be put in.
@@ -85,6 +85,14 @@ pub fn data_stream_arn(arn: &str) -> Option<DataStreamArn<'_>> {
     let (region, account, name) = (next()?, next()?, next()?.strip_prefix("stream/")?);
     let ours = scheme == "arn" && partition.starts_with("aws") && service == "kinesis" && !name.contains(['/', ':']);
     ours.then_some(DataStreamArn { region, account, name })
+}
+
+/// A name of AWS Glue, an id or a version, as Firehose takes it: 1 to 1024 characters without blanks.
+pub fn glue_name(name: &str) -> Result<()> {
+    if !name.is_empty() && name.chars().count() <= GLUE_NAME_MAX && !name.contains(char::is_whitespace) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{name:?} must have 1 to {GLUE_NAME_MAX} characters and no blanks")))
 }
 
 /// A plugin's name: 1 to 64 letters, digits, `-`, `_` (what a Lambda function may be called).

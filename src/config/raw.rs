@@ -11,9 +11,11 @@ use serde::Deserialize;
 use super::at::{Amount, At, Lapse, TextOr};
 use super::{Checksum, Compression, Delimiter, Level};
 
+mod format;
 mod plugin;
 mod source;
 
+pub(super) use format::{Format, Glue, Hive, Json, Openx, Orc, Parquet, Schema as TableSchema};
 pub(super) use plugin::{Beyond, EventTime, Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
 
@@ -270,7 +272,7 @@ pub(super) struct Buffer {
 /// Where and how objects are written.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-later" = ["format", "partition"]))]
+#[schemars(extend("x-later" = ["partition"]))]
 pub(super) struct Destination {
     /// Kind of store: S3 (or what speaks its protocol), or a local directory.
     #[serde(rename = "type")]
@@ -317,6 +319,8 @@ pub(super) struct Destination {
     pub(super) file_extension: Option<At<String>>,
     /// What stands between records. Default: never.
     pub(super) delimiter: Option<At<Delimiter>>,
+    /// Into what records are converted. Then there is no compression beside the format's own, and no delimiter.
+    pub(super) format: Option<At<Format>>,
 }
 
 /// Encryption with a key of KMS.

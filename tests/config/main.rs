@@ -11,6 +11,7 @@ use standpipe::config::{
 };
 
 mod builtin;
+mod formats;
 mod mistakes;
 mod plugins;
 mod sources;

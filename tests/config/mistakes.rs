@@ -93,7 +93,7 @@ fn what_comes_later_is_refused_by_name() {
             3,
             "\"gcs\" comes with a later version: this one has \"s3\" or \"local\"",
         ),
-        (local("format = { parquet = {} }"), 5, "\"format\" comes with a later version"),
+        (local("partition = {}"), 5, "\"partition\" comes with a later version"),
     ]);
 }
 

@@ -84,11 +84,16 @@ fn wrong(object: &Expected, found: Measure) -> Option<String> {
         Delimiter::Never => (bytes, bytes),
         Delimiter::Always => (bytes + rows, bytes + rows),
         Delimiter::IfMissing => (bytes, bytes + rows),
+        Delimiter::Between => (bytes + rows.saturating_sub(1), bytes + rows.saturating_sub(1)),
     };
     if !(least..=most).contains(&found.bytes) {
         return Some(format!("holds {} bytes, the ledger says {least}{}", found.bytes, upto(least, most)));
     }
-    let is_cut = object.written.delimiter != Delimiter::Never && (found.lines < rows || found.is_open);
+    let is_cut = match object.written.delimiter {
+        Delimiter::Never => false,
+        Delimiter::Always | Delimiter::IfMissing => found.lines < rows || found.is_open,
+        Delimiter::Between => found.lines + 1 < rows,
+    };
     is_cut.then(|| format!("has {} lines, the ledger says at least {rows}", found.lines))
 }
 
@@ -144,6 +149,10 @@ mod tests {
             (rows(2, 3), Delimiter::Always, "a\nbcd", Some("has 1 lines")),
             (rows(2, 3), Delimiter::Always, "a\nb\n", Some("holds 4 bytes, the ledger says 5")),
             (rows(2, 4), Delimiter::IfMissing, "a\nbc\n", None),
+            (rows(2, 3), Delimiter::Between, "a\nbc", None),
+            (rows(2, 1), Delimiter::Between, "a\n", None),
+            (rows(2, 3), Delimiter::Between, "a\nbc\n", Some("holds 5 bytes, the ledger says 4")),
+            (rows(2, 3), Delimiter::Between, "abcd", Some("has 0 lines")),
             (rows(2, 4), Delimiter::IfMissing, "abcde\n", Some("has 1 lines, the ledger says at least 2")),
             (rows(2, 4), Delimiter::IfMissing, "a\nb", Some("holds 3 bytes, the ledger says 4 to 6")),
             (Content::Failures(2), Delimiter::Never, "{}\n{}\n", None),

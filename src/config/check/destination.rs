@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    AwsCredentials, Buckets, Compression, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse, Store,
-    check_partitioned, check_prefixes, names, raw, time_zone,
+    AwsCredentials, Buckets, Compression, Delimiter, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse,
+    Store, check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
 
@@ -64,6 +64,10 @@ impl Checker<'_> {
             self.findings.add(level.span.clone(), message);
         }
         let delimiter = raw.delimiter.take();
+        let conversion = raw.format.take().and_then(|format| {
+            self.no_encoding_beside(compression, delimiter.as_ref(), &format.span);
+            self.conversion(format)
+        });
         let store = self.store(raw, &span)?;
         let destination = Destination::new(store);
         Some(Destination {
@@ -74,8 +78,25 @@ impl Checker<'_> {
             level: level.map_or(destination.level, |level| level.value),
             file_extension: extension.filter(|extension| !extension.is_empty()),
             delimiter: delimiter.map_or(destination.delimiter, |delimiter| delimiter.value),
+            conversion: conversion.map(Box::new),
             store: destination.store,
         })
+    }
+
+    /// A format has its own compression, and its rows need nothing between them.
+    fn no_encoding_beside(
+        &mut self,
+        compression: Compression,
+        delimiter: Option<&At<Delimiter>>,
+        place: &Range<usize>,
+    ) {
+        if compression != Compression::None {
+            let message = "with a format, compression must be \"none\": the format has its own";
+            self.findings.add(place.clone(), message);
+        }
+        if let Some(delimiter) = delimiter.filter(|delimiter| delimiter.value != Delimiter::Never) {
+            self.findings.add(delimiter.span.clone(), "with a format there is no delimiter between records");
+        }
     }
 
     fn store(&mut self, raw: raw::Destination, place: &Range<usize>) -> Option<Store> {

@@ -1,0 +1,233 @@
+//! A schema from rows: the same rows in the same order make the same one.
+//!
+//! Every column may be null. Keys become columns in the order in which they are first seen, under the names that the rules of keys
+//! give them. Integers of 64 bits are `bigint`; with fractions among them, or beside exponents, `double`. Objects have the fields
+//! of all of them, lists items of one type. What is null or empty wherever it is seen is text. Values of one column that have
+//! nothing in common (text and numbers, truth values, objects, lists) make it text, or, if [`Conflicts::Fail`], what the first
+//! one was. Integers beyond 64 bits, numbers beyond doubles, and what lies too deep are text. Records that are no objects say nothing.
+//! Keys beyond the bound of [`INFER_TYPES_MAX`], and those that cannot name a column, make none; they are counted.
+//! In ORC, which cannot hold them, objects and lists are text.
+
+use std::collections::HashMap;
+
+use super::object::plain_key;
+use super::rules::{Rules, double};
+use super::scan::{Broken, Scan};
+use crate::config::{Column, ColumnType, Columnar, Conflicts, Json, Schema, TableSchema};
+use crate::error::Result;
+use crate::limits::{COLUMN_NAME_BYTES_MAX, INFER_DEPTH_MAX, INFER_TYPES_MAX};
+
+/// Sees rows and says which table would hold them.
+pub struct Inferrer {
+    rules: Rules,
+    conflicts: Conflicts,
+    /// Columns by their keys, where they are called otherwise.
+    names: HashMap<String, String>,
+    root: Shape,
+    /// Columns and fields so far.
+    types: usize,
+    left_out: u64,
+}
+
+/// What values of one column were.
+enum Seen {
+    /// Null or nothing.
+    Nothing,
+    Truth,
+    Whole,
+    Fraction,
+    Text,
+    /// Values of several kinds.
+    Mixed,
+    List(Box<Seen>),
+    Object(Shape),
+}
+
+#[derive(Default)]
+struct Shape {
+    fields: Vec<(String, Seen)>,
+    places: HashMap<String, usize>,
+}
+
+impl Inferrer {
+    /// Of `settings` the policy and the rules of keys count.
+    pub fn new(settings: &Columnar) -> Result<Self> {
+        let conflicts = match &settings.schema {
+            Schema::Infer(inference) => inference.conflicts,
+            Schema::Table(_) => Conflicts::default(),
+        };
+        let rules = Rules::new(settings)?;
+        let names = match &settings.json {
+            Json::Openx { keys, .. } => {
+                keys.keys().map(|column| (settings.json.key_of(column), column.clone())).collect()
+            }
+            Json::Hive { .. } => HashMap::new(),
+        };
+        Ok(Inferrer { rules, conflicts, names, root: Shape::default(), types: 0, left_out: 0 })
+    }
+
+    /// Sees one record.
+    pub fn see(&mut self, record: &[u8]) {
+        if std::str::from_utf8(record).is_ok() && is_objects(record) {
+            let mut root = std::mem::take(&mut self.root);
+            let mut scan = Scan::new(record);
+            while scan.peek() == b'{' {
+                // It was passed over without a fault before.
+                let _ = self.object(&mut root, &mut scan, 0);
+            }
+            self.root = root;
+        }
+    }
+
+    /// Keys that were seen and became no column.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// The table that holds what was seen. Where there was no key at all it has one column `_`, which is always null.
+    pub fn table(&self) -> Result<TableSchema> {
+        let mut columns = self.columns(&self.root);
+        if self.rules.orc {
+            for column in &mut columns {
+                if matches!(column.kind, ColumnType::Array(_) | ColumnType::Struct(_)) {
+                    column.kind = ColumnType::String;
+                }
+            }
+        }
+        if columns.is_empty() {
+            columns.push(Column { name: "_".to_owned(), kind: ColumnType::String });
+        }
+        TableSchema::new(columns)
+    }
+
+    fn columns(&self, shape: &Shape) -> Vec<Column> {
+        let name = |key: &String| self.names.get(key).unwrap_or(key).clone();
+        shape.fields.iter().map(|(key, seen)| Column { name: name(key), kind: self.kind(seen) }).collect()
+    }
+
+    fn kind(&self, seen: &Seen) -> ColumnType {
+        match seen {
+            Seen::Truth => ColumnType::Boolean,
+            Seen::Whole => ColumnType::BigInt,
+            Seen::Fraction => ColumnType::Double,
+            Seen::List(items) => ColumnType::Array(Box::new(self.kind(items))),
+            Seen::Object(shape) if !shape.fields.is_empty() => ColumnType::Struct(self.columns(shape)),
+            Seen::Nothing | Seen::Text | Seen::Mixed | Seen::Object(_) => ColumnType::String,
+        }
+    }
+
+    fn object(&mut self, shape: &mut Shape, scan: &mut Scan<'_>, depth: usize) -> Result<(), Broken> {
+        scan.at += 1;
+        if scan.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            scan.peek();
+            let start = scan.at;
+            let key = plain_key(&self.rules, scan.string()?, start + 1)?;
+            scan.expect(b':', "expected ':'")?;
+            match self.place(shape, key) {
+                Some(place) => self.value(&mut shape.fields[place].1, scan, depth + 1)?,
+                None => scan.skip(depth + 1)?,
+            }
+            if !scan.take(b',') {
+                return scan.expect(b'}', "expected ',' or '}'");
+            }
+        }
+    }
+
+    /// Where the values of `key` are noted, unless there is no room for them.
+    fn place(&mut self, shape: &mut Shape, key: String) -> Option<usize> {
+        if let Some(place) = shape.places.get(&key) {
+            return Some(*place);
+        }
+        let nameable = (1..=COLUMN_NAME_BYTES_MAX).contains(&key.len()) && !key.contains('\0');
+        if !nameable || self.types >= INFER_TYPES_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.types += 1;
+        shape.places.insert(key.clone(), shape.fields.len());
+        shape.fields.push((key, Seen::Nothing));
+        Some(shape.fields.len() - 1)
+    }
+
+    fn value(&mut self, seen: &mut Seen, scan: &mut Scan<'_>, depth: usize) -> Result<(), Broken> {
+        match scan.peek() {
+            b'{' | b'[' if depth >= INFER_DEPTH_MAX => self.scalar(seen, Seen::Text),
+            b'{' => {
+                if matches!(seen, Seen::Nothing) {
+                    *seen = Seen::Object(Shape::default());
+                }
+                if let Seen::Object(shape) = seen {
+                    return self.object(shape, scan, depth);
+                }
+                self.conflict(seen);
+            }
+            b'[' => {
+                if matches!(seen, Seen::Nothing) {
+                    *seen = Seen::List(Box::new(Seen::Nothing));
+                }
+                if let Seen::List(items) = seen {
+                    return self.list(items, scan, depth);
+                }
+                self.conflict(seen);
+            }
+            b'"' => self.scalar(seen, Seen::Text),
+            b't' | b'f' => self.scalar(seen, Seen::Truth),
+            b'-' | b'0'..=b'9' => {
+                let number = scan.number()?;
+                let whole = number.text.iter().all(|byte| !matches!(byte, b'.' | b'e' | b'E'));
+                let fits = number.exact && i64::try_from(number.mantissa).is_ok();
+                let kind = match (whole, fits) {
+                    (true, true) => Seen::Whole,
+                    (false, _) if double(&number).is_some() => Seen::Fraction,
+                    _ => Seen::Text,
+                };
+                self.scalar(seen, kind);
+                return Ok(());
+            }
+            _ => {}
+        }
+        scan.skip(depth)
+    }
+
+    fn list(&mut self, items: &mut Seen, scan: &mut Scan<'_>, depth: usize) -> Result<(), Broken> {
+        scan.at += 1;
+        if scan.take(b']') {
+            return Ok(());
+        }
+        loop {
+            self.value(items, scan, depth + 1)?;
+            if !scan.take(b',') {
+                return scan.expect(b']', "expected ',' or ']'");
+            }
+        }
+    }
+
+    fn scalar(&self, seen: &mut Seen, kind: Seen) {
+        match (&*seen, &kind) {
+            (Seen::Nothing, _) | (Seen::Whole, Seen::Fraction) => *seen = kind,
+            (Seen::Fraction, Seen::Whole) | (Seen::Mixed, _) => {}
+            (one, other) if std::mem::discriminant(one) == std::mem::discriminant(other) => {}
+            _ => self.conflict(seen),
+        }
+    }
+
+    fn conflict(&self, seen: &mut Seen) {
+        if self.conflicts == Conflicts::Text {
+            *seen = Seen::Mixed;
+        }
+    }
+}
+
+/// Whether a record is one object or several.
+fn is_objects(record: &[u8]) -> bool {
+    let mut scan = Scan::new(record);
+    while scan.peek() == b'{' {
+        if scan.skip(0).is_err() {
+            return false;
+        }
+    }
+    scan.peek() == 0
+}

@@ -1,0 +1,115 @@
+//! Schemas found in rows.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Conflicts, Inference};
+
+fn settings(conflicts: Conflicts) -> Columnar {
+    let schema = Schema::Infer(Inference { conflicts });
+    Columnar { schema, ..parquet(&[("unused", "int")]) }
+}
+
+fn found(settings: &Columnar, records: &[&str]) -> String {
+    let mut inferrer = Inferrer::new(settings).unwrap();
+    for record in records {
+        inferrer.see(record.as_bytes());
+    }
+    let table = inferrer.table().unwrap();
+    let columns: Vec<_> = table.columns().iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+    columns.join("; ")
+}
+
+#[test]
+fn kinds_are_widened_and_merged() {
+    for (records, expected) in [
+        (&[r#"{"b":1,"a":true}"#][..], "b bigint; a boolean"),
+        (&[r#"{"a":1}"#, r#"{"a":2.5}"#, r#"{"a":3}"#], "a double"),
+        (&[r#"{"a":null}"#, r#"{"a":[]}"#, r#"{"a":[null]}"#], "a array<string>"),
+        (&[r#"{"a":null,"o":{}}"#], "a string; o string"),
+        (&[r#"{"o":{"x":1}}"#, r#"{"o":{"y":{"z":"t"}}}{"o":null}"#], "o struct<x:bigint,y:struct<z:string>>"),
+        (&[r#"{"l":[{"x":1},{"x":1.5,"y":[true]}]}"#], "l array<struct<x:double,y:array<boolean>>>"),
+        (&[r#"{"a":1}"#, r#"{"a":"x"}"#, r#"{"a":2.5}"#], "a string"),
+        (&[r#"{"a":{"x":1}}"#, r#"{"a":[1]}"#, r#"{"a":{"x":1}}"#], "a string"),
+        (&[r#"{"a":9223372036854775808}"#, r#"{"b":1e999}"#, r#"{"c":1e5}"#], "a string; b string; c double"),
+        (&[r#"{"Id":1}"#, r#"{"ID":2}"#], "id bigint"),
+        (&["oops", "[1]", r#"{"a":1"#, r#"{"a":1}x"#, "\u{feff}{}", r#"{"b":1}"#], "b bigint"),
+        (&["{}"], "_ string"),
+        (&[], "_ string"),
+        (&[r#"{"":1,"x":2}"#], "x bigint"),
+    ] {
+        assert_eq!(found(&settings(Conflicts::Text), records), expected, "{records:?}");
+    }
+}
+
+#[test]
+fn with_conflicts_to_the_error_output_the_first_kind_holds() {
+    let records = [r#"{"a":1,"o":{"x":1}}"#, r#"{"a":"no number"}"#, r#"{"a":2.5,"o":[1]}"#, r#"{"a":{}}"#];
+    let settings = settings(Conflicts::Fail);
+    assert_eq!(found(&settings, &records), "a double; o struct<x:bigint>");
+    let mut inferrer = Inferrer::new(&settings).unwrap();
+    for record in &records {
+        inferrer.see(record.as_bytes());
+    }
+    let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
+    let rows: Vec<_> =
+        converter.check(records.iter().map(|record| record.as_bytes())).iter().map(|(row, _)| *row).collect();
+    assert_eq!(rows, [1, 2, 3]);
+}
+
+#[test]
+fn keys_of_columns_are_followed_and_orc_is_flat() {
+    let mut settings = settings(Conflicts::Text);
+    let keys = [("ts".to_owned(), "Timestamp".to_owned())].into();
+    settings.json = Json::Openx { case_insensitive: true, dots_to_underscores: true, keys };
+    settings.format = Format::Orc(Orc::default());
+    assert_eq!(found(&settings, &[r#"{"timestamp":1,"a.b":{"x":1},"l":[1]}"#]), "ts bigint; a_b string; l string");
+}
+
+#[test]
+fn bounds_hold() {
+    let mut inferrer = Inferrer::new(&settings(Conflicts::Text)).unwrap();
+    let wide: Vec<_> = (0..2_500).map(|number| format!("\"k{number}\":1")).collect();
+    inferrer.see(format!("{{{}}}", wide.join(",")).as_bytes());
+    assert_eq!((inferrer.table().unwrap().columns().len(), inferrer.left_out()), (2_000, 500));
+    let deep = format!("{}1{}", "{\"d\":".repeat(100), "}".repeat(100));
+    let text = found(&settings(Conflicts::Text), &[&deep]);
+    assert!(text.contains("d:string") && text.matches("struct").count() < 20, "{text}");
+    let longest = format!("{{\"{}\":1}}", "k".repeat(256));
+    assert_eq!(found(&settings(Conflicts::Text), &[&longest]), "_ string");
+}
+
+proptest! {
+    /// Where conflicts become text, every record that is an object fits the table that was found in all of them.
+    #[test]
+    fn every_row_fits_what_was_found(records in prop::collection::vec(object(), 1..8)) {
+        let settings = settings(Conflicts::Text);
+        let texts: Vec<_> = records.iter().map(ToString::to_string).collect();
+        let mut inferrer = Inferrer::new(&settings).unwrap();
+        for record in &texts {
+            inferrer.see(record.as_bytes());
+        }
+        let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
+        let made = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
+        prop_assert_eq!(made.misfits, vec![]);
+        prop_assert_eq!(made.rows, records.len());
+    }
+}
+
+fn object() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "\\PC{0,4}".prop_map(Into::into),
+    ];
+    let value = leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map("[abC]", inner, 0..4).prop_map(|map| map.into_iter().collect()),
+        ]
+    });
+    prop::collection::btree_map("[abC]", value, 0..4).prop_map(|map| map.into_iter().collect())
+}

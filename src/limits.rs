@@ -329,8 +329,14 @@ pub const LANE_CHUNK_BYTES: usize = 64 << 10;
 pub const LANES_RAW_BYTES_MAX: usize = 48 << 20;
 /// Bytes of failed records with which an error output object of a partitioned stream is large enough.
 pub const LANE_FAILURES_BYTES: u64 = 1 << 20;
-/// Lanes of one stream that may be open: what Firehose allows. Beyond it those nearest to their triggers are cut.
-pub const LANES_OPEN_MAX: usize = 500;
+/// Lanes of one stream that may be open unless it says otherwise: what Firehose allows. Beyond it those nearest to their triggers
+/// are cut.
+pub const LANES_OPEN_DEFAULT: usize = 500;
+/// The most that a stream may say: each takes some 64 KiB of memory.
+pub const LANES_OPEN_MAX: usize = 10_000;
+/// Lanes of one stream of which something is planned above its watermark: beyond it those that hold the watermark are cut. Each is
+/// some hundred bytes, here and in the ledger.
+pub const LANES_PLANNED_MAX: usize = 20_000;
 /// Bytes of records of one partitioned stream, of all its shards, that wait for their batch to be whole; beyond it all batches
 /// are cut early.
 pub const LANE_BLOCKS_BYTES_MAX: usize = 32 << 20;

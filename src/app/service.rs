@@ -229,11 +229,14 @@ fn account(config: &Config) -> Account {
     Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() }
 }
 
-/// Removes the staged files that no unfinished plan names. Before a pipeline makes new ones.
+/// Removes the staged files that no unfinished plan names, and those of batches that are past. Before a pipeline makes new ones.
 async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
-    let mut needed = BTreeMap::new();
+    let (mut needed, mut watermarks) = (BTreeMap::new(), BTreeMap::new());
     for entry in catalog.snapshot().values() {
-        for (_, plan) in ledger.standing(entry.id).await?.unfinished {
+        let standing = ledger.standing(entry.id).await?;
+        let marks = standing.shards.iter().map(|(shard, stands)| (*shard, stands.committed)).collect();
+        watermarks.insert(entry.id, marks);
+        for (_, plan) in standing.unfinished {
             match pipeline::staged_file(&plan) {
                 Ok(file) => needed.extend(file.map(|file| (file, entry.id))),
                 // Nobody knows what it needs.
@@ -241,7 +244,7 @@ async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger
             }
         }
     }
-    staging.retain(&needed)
+    staging.retain(&needed, &watermarks)
 }
 
 /// Forgets what is counted of data streams that are gone, until the service ends.

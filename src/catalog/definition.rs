@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     AwsCredentials, Buckets, Buffering, Checksum, Compression, Config, Delimiter, DeliveryStream, Destination, Level,
-    Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    PartitionSettings, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -37,6 +37,8 @@ pub(super) struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file_extension: Option<String>,
     delimiter: Delimiter,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions_open: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,8 +121,17 @@ impl From<&DeliveryStream> for Definition {
         // Taken apart completely, so that a new field cannot be forgotten here.
         let DeliveryStream { name: _, buffer, source, process, destination, bytes_max, retention, drain, encrypted } =
             stream;
-        let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
-            destination;
+        let Destination {
+            store,
+            prefix,
+            error_prefix,
+            time_zone,
+            compression,
+            level,
+            file_extension,
+            delimiter,
+            partition,
+        } = destination;
         Definition {
             source: source.into(),
             size_bytes: buffer.size_bytes,
@@ -134,6 +145,7 @@ impl From<&DeliveryStream> for Definition {
             level: *level,
             file_extension: file_extension.clone(),
             delimiter: *delimiter,
+            partitions_open: (*partition != PartitionSettings::default()).then_some(partition.max_open),
             bytes_max: *bytes_max,
             retention_ms: retention.map(milliseconds),
             drain: *drain,
@@ -202,6 +214,7 @@ impl Definition {
                 level: self.level,
                 file_extension: self.file_extension,
                 delimiter: self.delimiter,
+                partition: self.partitions_open.map_or_else(PartitionSettings::default, |max_open| PartitionSettings { max_open }),
             },
             bytes_max: self.bytes_max,
             retention: self.retention_ms.map(Duration::from_millis),

@@ -121,5 +121,10 @@ pub async fn deliver(parts: Parts) -> Result<Ended> {
     if standing.has_lanes() || lanes::is_wanted(&parts.orders.borrow()) && !has_whole {
         return lanes::Partitioned::start(parts, standing).await?.run().await;
     }
+    // What was kept of a time when the stream was partitioned, and never routed.
+    if parts.staging.has_batches(parts.feed.by()) {
+        let (staging, by) = (parts.staging.clone(), parts.feed.by());
+        let _ = tokio::task::spawn_blocking(move || staging.forget_batches(by)).await;
+    }
     plain::Pipeline::start(parts, standing).await?.run().await
 }

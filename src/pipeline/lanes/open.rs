@@ -110,6 +110,10 @@ impl Open {
         self.lanes.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Takes in what a lane gets of a batch.
     pub(super) fn add(&mut self, lane: Lane, part: Part, batch: &Batch, now: Now, interval: Duration, room: &Capacity) {
         let bytes = part.bytes();
@@ -171,6 +175,14 @@ impl Open {
     /// The lanes whose time trigger is met.
     pub(super) fn late(&self, now: Instant) -> Vec<Lane> {
         self.lanes.iter().filter(|(_, filling)| filling.deadline <= now).map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// The half of them that began first: they hold the watermark.
+    pub(super) fn oldest(&self) -> Vec<Lane> {
+        let mut all: Vec<_> = self.lanes.iter().map(|(lane, filling)| (filling.oldest_ms, lane)).collect();
+        all.sort_unstable();
+        all.truncate(all.len().div_ceil(2));
+        all.into_iter().map(|(_, lane)| lane.clone()).collect()
     }
 
     /// All of them.

@@ -10,8 +10,10 @@ use super::super::again::Spans;
 use super::super::deliver::{Courier, entry_name, note_repeat, produce, send};
 use super::super::failed::{self, Codes, Refused};
 use super::super::prepare::Recipe;
+use super::super::staged::BatchId;
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
+use super::keep::rules_of;
 use super::open::Content;
 use super::route::{Part, route};
 use crate::destination::{Body, BodySender, Destination, ObjectFacts};
@@ -53,14 +55,20 @@ impl Courier {
         load: &mut ShareLoad,
     ) -> Result<(Tally, Codes)> {
         let share = plan.share.as_ref().ok_or_else(|| Error::new(Kind::Internal, "the plan holds no share"))?;
-        let recipe = Recipe::load(target, &self.tools).await?;
         if let Some((content, tally)) = load.gathered.take() {
+            let recipe = Recipe::without_steps(target);
             load.encoded = self.encoded(content, &recipe).await?.map(|encoded| (encoded, tally));
         }
-        match &load.encoded {
-            Some((encoded, tally)) => put_ready(destination, plan, share, encoded, *tally, &recipe).await,
-            None => self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await,
+        if let Some((encoded, tally)) = &load.encoded {
+            let recipe = Recipe::without_steps(target);
+            return put_ready(destination, plan, share, encoded, *tally, &recipe).await;
         }
+        // What functions made is read, and no step is done again.
+        let recipe = match target.calls_functions() {
+            true => Recipe::without_steps(target),
+            false => Recipe::load(target, &self.tools).await?,
+        };
+        self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await
     }
 
     /// Everything that a lane has gathered, encoded; nothing when memory was short.
@@ -222,10 +230,13 @@ impl Again<'_> {
 
     /// What the lane gets of a batch.
     async fn part(&self, batch: Batch) -> Result<Option<Part>> {
-        let partition = self.target.partition.as_ref();
-        let rules = partition.map(|partition| partition.rules.clone());
-        let rules = rules.ok_or_else(|| Error::corrupt(format!("the plan for {} has no keys", self.plan.key)))?;
-        let (recipe, lane) = (self.recipe.clone(), self.share.lane.clone());
+        let (recipe, lane, rules) = (self.recipe.clone(), self.share.lane.clone(), rules_of(self.target)?);
+        if self.target.calls_functions() {
+            // Its rows were planned, so it is there, and no function is called.
+            let id = BatchId { stream: self.plan.stream, shard: batch.shard, start: batch.start };
+            let mut routed = self.courier.kept(&recipe, &rules, (id, None), &batch).await?;
+            return Ok(routed.parts.remove(&lane));
+        }
         let job = move || route(&recipe, &rules, &batch.records).map(|mut routed| routed.parts.remove(&lane));
         self.courier.workshop.capacity.encode(job).await.done().await?
     }

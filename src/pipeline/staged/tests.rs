@@ -43,7 +43,7 @@ fn what_was_staged_is_there_after_a_crash_and_all_positions_are_counted() {
         assert_eq!(staged.tally.positions(), 1_000, "the rest is damaged");
         disk.crash();
         let staging = staging(&disk, secret);
-        staging.retain(&BTreeMap::from([(staged.file.clone(), STREAM)])).unwrap();
+        staging.retain(&BTreeMap::from([(staged.file.clone(), STREAM)]), &BTreeMap::new()).unwrap();
         let found = read(&staging, &staged).unwrap();
         assert_eq!(found[..2], parts);
         assert_eq!((found.len(), found[2].tally.discarded, found[2].tally.damaged), (3, 3, 890));
@@ -100,7 +100,7 @@ fn what_no_plan_names_goes_and_so_does_what_was_given_up() {
     drop(begun);
     assert_eq!(files(&disk).len(), 2);
     disk.put(&format!("{DIR}/half.new"), b"torn");
-    staging.retain(&BTreeMap::from([(needed.file.clone(), STREAM)])).unwrap();
+    staging.retain(&BTreeMap::from([(needed.file.clone(), STREAM)]), &BTreeMap::new()).unwrap();
     assert_eq!(files(&disk), [format!("{DIR}/{}", needed.file)]);
     assert_ne!(needed.file, orphan.file);
 }

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FromApi;
 use crate::config::names::local_keys;
 use crate::config::{
-    Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, check_prefixes,
-    time_zone,
+    Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, check_partitioned,
+    check_prefixes, time_zone,
 };
 use crate::error::{Error, Result};
 
@@ -176,10 +176,16 @@ fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: 
 }
 
 impl S3Destination {
+    /// Whether dynamic partitioning is enabled.
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true))
+    }
+
     fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
         checks::destination(&self)?;
         let store = self.store(buckets)?;
-        let (prefix, error_prefix) = check_prefixes(Some(&self.prefix), self.error_output_prefix.as_deref())?;
+        let check = if self.is_partitioned() { check_partitioned } else { check_prefixes };
+        let (prefix, error_prefix) = check(Some(&self.prefix), self.error_output_prefix.as_deref())?;
         let process = self.processing_configuration.as_ref().map_or(Ok(Vec::new()), processors::steps)?;
         let stream = DeliveryStream {
             process,

@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
-use crate::pipeline::{self, Capacity, Staging};
+use crate::pipeline::{self, Capacity, Spill, Staging};
 use crate::stream::Streams;
 use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -79,7 +79,7 @@ impl Service {
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
-        let (data_disk, staged_disk) = (disk.clone(), disk.clone());
+        let (data_disk, staged_disk, spill_disk) = (disk.clone(), disk.clone(), disk.clone());
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -105,6 +105,7 @@ impl Service {
         let secret = config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal()));
         let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;
         forget_staged(&staging, &catalog, &*ledger).await?;
+        let spill = Spill::open(spill_disk, &clock, secret.as_deref())?;
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -112,7 +113,7 @@ impl Service {
             ledger: ledger.clone(),
             stores,
             clock: clock.clone(),
-            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)).with_spill(spill),
             registry,
             staging,
             account: account(config),

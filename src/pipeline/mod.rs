@@ -25,6 +25,7 @@ mod outage;
 mod plain;
 mod prepare;
 mod rows;
+mod spill;
 mod stage;
 mod staged;
 mod state;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use capacity::Capacity;
+pub use spill::Spill;
 pub use staged::Staging;
 pub use state::{Seen, State};
 pub use target::{modules, modules_of_lanes, staged_file};

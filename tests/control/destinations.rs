@@ -92,7 +92,7 @@ async fn prefixes_and_time_zones_that_make_no_sense() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dynamic_partitioning_is_checked_and_refused() {
+async fn dynamic_partitioning_is_checked() {
     assert_refused([
         (
             partitioned(json!({ "Prefix": "a/" })),
@@ -113,8 +113,12 @@ async fn dynamic_partitioning_is_checked_and_refused() {
             "MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6",
         ),
         (
-            partitioned(json!({ "Prefix": "!{partitionKeyFromQuery:a}/" })),
-            "DynamicPartitioningConfiguration is not supported yet by Standpipe",
+            with(json!({ "Prefix": "!{partitionKeyFromLambda:a}/" }), json!({ "ErrorOutputPrefix": "e/" })),
+            "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled.",
+        ),
+        (
+            partitioned(json!({ "Prefix": "!{partitionKeyFromLambda:a}/", "ErrorOutputPrefix": "" })),
+            "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions",
         ),
         (
             partitioned(json!({

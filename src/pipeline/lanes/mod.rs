@@ -24,20 +24,22 @@
 //!
 //! Objects of a lane hold the same rows in the same order on every attempt, shard by shard; where chunks of the encoding begin may differ.
 //!
-//! # Bounds
-//! Beyond [`LANES_OPEN_MAX`] open lanes those nearest to their triggers are cut. No row is sent to the error output because too
-//! many are open, as Firehose does: that would depend on the moment, and a repeat would route otherwise. Reading waits while
-//! too many plans are unfinished. What does not fit into memory is made again from the journal.
+//! 6. **Functions** may answer otherwise another time: what a batch became is in a file before it is routed (see [`keep`]), and every
+//!    later reading takes it from there.
 //!
-//! # Not done yet
-//! - What does not fit into `ENCODED_BYTES_MAX` is made again from the journal, once for each lane: correct, but slow with many lanes.
-//!   Spill files (unlinked when they are made) belong into [`open`], where a job finds no room.
-//! - The number of open lanes is no setting; the API refuses DynamicPartitioningConfiguration.
-//! - Keys by jq and event time: steps that add key columns, and `partitionKeyFromQuery` in `config::prefix`.
-//! - A step that cannot be done ends the pipeline with an error, and it starts again; it does not pause of itself.
-//! - Lanes above the watermark of a data stream that is not the source any more, though it exists, stay where they are: their
-//!   stream cannot become unpartitioned, nor change its steps, before the source is named again.
-//! - Functions over HTTP: what they made must be kept by batch before a row of it is planned.
+//! # Bounds
+//! Beyond `max_open` open lanes those nearest to their triggers are cut, and nothing is routed meanwhile. No row is sent to the error
+//! output because too many are open, as Firehose does: that would depend on the moment, and a repeat would route otherwise. Reading
+//! waits while too many plans are unfinished. What is encoded and does not fit into memory is spilled to disk, and what does not fit
+//! there is made again from the journal. Lanes that hold the watermark are cut when too much stands above it: files of batches, or
+//! lanes of which something is planned.
+//!
+//! # What stops, and what does not
+//! - While the steps in force cannot be done nothing is taken in and nothing cut, as with the plain pipeline. While those cannot under
+//!   which something was read before a start ([`epoch`]), nothing is read; plans are carried out all the same.
+//! - A data stream that is not the source any more is read on up to where something of it was planned (`finish_others`), so that its
+//!   watermark gets there; what comes after stays where it is. One that was deleted is passed over, and what nobody can
+//!   read any more is counted as discarded.
 
 mod blocks;
 mod epoch;
@@ -284,7 +286,7 @@ impl Partitioned {
                     batch.shard.index, batch.start, batch.end
                 )));
             }
-            self.open.add(lane.clone(), part, &batch, now, interval, &room);
+            self.open.add(lane.clone(), part, &batch, (now, interval), &room).await;
             touched.push(lane);
         }
         self.open.encode(&touched, &epoch.recipe, &room).await;
@@ -308,7 +310,7 @@ impl Partitioned {
             self.standing.unfinished.push((id, plan.clone()));
             self.carried.insert(id, (filling.oldest_ms, filling.bytes));
             let (newest_ms, tally) = (Some(filling.newest_ms), filling.tally);
-            let gathered = filling.into_content().map(|content| (content, tally));
+            let gathered = Some((filling.into_content(), tally));
             self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(gathered, cuts.clone()), newest_ms });
         }
         Ok(())

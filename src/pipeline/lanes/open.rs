@@ -1,17 +1,19 @@
 //! What open lanes hold, and when each is to be cut: every one has a size and a time trigger of its own.
 //!
-//! Rows are gathered joined and raw, a little of each lane, and then encoded. What does not fit into memory is forgotten: the
-//! plan says what its lane's rows are, and they are made again from the journal.
+//! Rows are gathered joined and raw, a little of each lane, and then encoded. What does not fit into memory is spilled to disk;
+//! where there is no room either it is forgotten: the plan says what its lane's rows are, and they are made again from the journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::capacity::Capacity;
+use super::super::capacity::{Capacity, Held};
 use super::super::encoders::Encoded;
 use super::super::failed::Refused;
 use super::super::prepare::Recipe;
+use super::super::spill::Slot;
+use super::super::staged;
 use super::blocks::Batch;
 use super::route::Part;
 use crate::clock::Instant;
@@ -21,8 +23,18 @@ use crate::ledger::{Lane, Tally};
 use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANES_RAW_BYTES_MAX};
 use crate::record::{ShardId, Span};
 
-/// A chunk and the memory it holds; nothing when there was no room.
-pub(super) type Job = Encoded<Option<(Chunk, OwnedSemaphorePermit)>>;
+/// Bytes of raw rows that are encoded together; in tests few, so that lanes have chunks.
+const CHUNK_BYTES: usize = if cfg!(test) { 256 } else { LANE_CHUNK_BYTES };
+
+/// A chunk without its bytes, and where those are; nothing when there was no room.
+pub(super) type Job = Encoded<Option<(Chunk, Held)>>;
+
+/// Records that failed in one batch.
+pub(super) enum Refusals {
+    Memory(Vec<Refused>, OwnedSemaphorePermit),
+    /// Written as one part of a staged file; nothing when there was no room.
+    Disk(Encoded<Option<Slot>>),
+}
 
 /// What a lane has gathered.
 pub(super) struct Filling {
@@ -38,8 +50,8 @@ pub(super) struct Filling {
     pub newest_ms: u64,
     /// When it is to be cut for its age.
     deadline: Instant,
-    /// What it holds; `None` when memory was short, and it is to be made again.
-    content: Option<Content>,
+    /// What it holds.
+    content: Content,
 }
 
 /// The rows of a lane, or what failed.
@@ -47,8 +59,8 @@ pub(super) struct Filling {
 pub(super) struct Content {
     /// Of each shard, in their order.
     pub runs: BTreeMap<ShardId, Run>,
-    /// What failed, with the memory it holds.
-    pub refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
+    /// What failed.
+    pub refused: Vec<Refusals>,
 }
 
 /// A lane's rows of one shard.
@@ -66,13 +78,13 @@ impl Filling {
         self.spans.iter().map(|(shard, (start, end))| Span { shard: *shard, start: *start, end: *end }).collect()
     }
 
-    /// What it holds, if it does.
-    pub(super) fn into_content(self) -> Option<Content> {
+    /// What it holds.
+    pub(super) fn into_content(self) -> Content {
         self.content
     }
 
     fn raw(&self) -> usize {
-        self.content.as_ref().map_or(0, |content| content.runs.values().map(|run| run.raw.len()).sum())
+        self.content.runs.values().map(|run| run.raw.capacity()).sum()
     }
 
     /// How much of its size trigger is met, in thousandths.
@@ -115,7 +127,14 @@ impl Open {
     }
 
     /// Takes in what a lane gets of a batch.
-    pub(super) fn add(&mut self, lane: Lane, part: Part, batch: &Batch, now: Now, interval: Duration, room: &Capacity) {
+    pub(super) async fn add(
+        &mut self,
+        lane: Lane,
+        part: Part,
+        batch: &Batch,
+        (now, interval): (Now, Duration),
+        room: &Capacity,
+    ) {
         let bytes = part.bytes();
         let deadline = now.due(part.oldest_ms, interval);
         let filling = self.lanes.entry(lane).or_insert_with(|| Filling {
@@ -125,7 +144,7 @@ impl Open {
             oldest_ms: part.oldest_ms,
             newest_ms: 0,
             deadline,
-            content: Some(Content::default()),
+            content: Content::default(),
         });
         filling.spans.entry(batch.shard).or_insert((batch.start, batch.end)).1 = batch.end;
         filling.tally.add(&part.tally);
@@ -134,16 +153,12 @@ impl Open {
         filling.newest_ms = filling.newest_ms.max(part.newest_ms);
         filling.deadline = filling.deadline.min(deadline);
         let before = filling.raw();
-        if let Some(content) = &mut filling.content {
-            if !part.joined.is_empty() {
-                content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
-            }
-            if !part.refused.is_empty() {
-                match room.encoded(part.refused.iter().map(Refused::held).sum()) {
-                    Some(memory) => content.refused.push((part.refused, memory)),
-                    None => filling.content = None,
-                }
-            }
+        let content = &mut filling.content;
+        if !part.joined.is_empty() {
+            content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
+        }
+        if !part.refused.is_empty() {
+            content.refused.push(refusals(part.refused, room).await);
         }
         self.raw = self.raw + filling.raw() - before;
     }
@@ -158,7 +173,7 @@ impl Open {
         }
         for lane in touched {
             if let Some(filling) = self.lanes.get_mut(lane) {
-                self.raw -= encode(filling, LANE_CHUNK_BYTES, recipe, room).await;
+                self.raw -= encode(filling, CHUNK_BYTES, recipe, room).await;
             }
         }
     }
@@ -231,17 +246,26 @@ impl Open {
     }
 }
 
+async fn refusals(refused: Vec<Refused>, room: &Capacity) -> Refusals {
+    if let Some(memory) = room.encoded(refused.iter().map(Refused::held).sum()) {
+        return Refusals::Memory(refused, memory);
+    }
+    let spill = room.clone();
+    let write = move || spill.spill(&staged::encode(&staged::Part { failed: refused, ..staged::Part::default() }));
+    Refusals::Disk(room.encode(write).await)
+}
+
 /// Has the raw rows of a lane encoded where a shard's are at least so many bytes; says how many went.
 async fn encode(filling: &mut Filling, least: usize, recipe: &Recipe, room: &Capacity) -> usize {
-    let Some(content) = &mut filling.content else { return 0 };
     let mut gone = 0;
-    for run in content.runs.values_mut().filter(|run| run.raw.len() >= least) {
+    for run in filling.content.runs.values_mut().filter(|run| run.raw.len() >= least) {
         let raw = std::mem::take(&mut run.raw);
-        gone += raw.len();
+        gone += raw.capacity();
         let (recipe, memory) = (recipe.clone(), room.clone());
         let job = move || {
-            let chunk = recipe.encode_joined(&raw);
-            memory.encoded(chunk.bytes.len()).map(|memory| (chunk, memory))
+            let mut chunk = recipe.encode_joined(&raw);
+            let bytes = std::mem::take(&mut chunk.bytes);
+            memory.keep(bytes).map(|held| (chunk, held))
         };
         run.jobs.push(room.encode(job).await);
     }
@@ -279,11 +303,11 @@ mod tests {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
         for cold in 0..499 {
-            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), now(&clock), MINUTE, &room);
+            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), (now(&clock), MINUTE), &room).await;
         }
         let mut objects = 0;
         for at in 500..1_500 {
-            open.add(lane("hot"), part(100, clock.now_ms()), &batch(at), now(&clock), MINUTE, &room);
+            open.add(lane("hot"), part(100, clock.now_ms()), &batch(at), (now(&clock), MINUTE), &room).await;
             assert!(open.beyond(500, &buffering, clock.instant()).is_empty());
             for full in open.full(&buffering) {
                 assert_eq!(full, lane("hot"));
@@ -302,9 +326,9 @@ mod tests {
     async fn beyond_the_bound_the_nearest_to_a_trigger_go() {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
-        open.add(lane("old"), part(1, 1_000_000 - 40_000), &batch(0), now(&clock), MINUTE, &room);
-        open.add(lane("full"), part(700, 1_000_000), &batch(1), now(&clock), MINUTE, &room);
-        open.add(lane("half"), part(500, 1_000_000), &batch(2), now(&clock), MINUTE, &room);
+        open.add(lane("old"), part(1, 1_000_000 - 40_000), &batch(0), (now(&clock), MINUTE), &room).await;
+        open.add(lane("full"), part(700, 1_000_000), &batch(1), (now(&clock), MINUTE), &room).await;
+        open.add(lane("half"), part(500, 1_000_000), &batch(2), (now(&clock), MINUTE), &room).await;
         let nearest = |most| open.beyond(most, &buffering, clock.instant());
         assert_eq!(nearest(3), []);
         assert_eq!(nearest(2), [lane("full")]);
@@ -312,19 +336,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_have_a_size_of_their_own_and_no_memory_forgets_them() {
+    async fn failures_have_a_size_of_their_own_and_no_memory_spills_them() {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 128 << 20, interval: MINUTE };
         let failure = crate::transform::Failure { code: "A.B".into(), message: "m".into(), attempts: 1, by: None };
         let refused = Refused { record: vec![b'x'; 600 << 10].into(), arrived_ms: 1, failure };
         let failed = || Part { refused: vec![refused.clone()], ..Part::default() };
-        open.add(Lane::Failures, failed(), &batch(0), now(&clock), MINUTE, &room);
+        open.add(Lane::Failures, failed(), &batch(0), (now(&clock), MINUTE), &room).await;
         assert_eq!(open.full(&buffering), []);
         let _all = room.encoded(crate::limits::ENCODED_BYTES_MAX - (700 << 10)).unwrap();
-        open.add(Lane::Failures, failed(), &batch(1), now(&clock), MINUTE, &room);
+        open.add(Lane::Failures, failed(), &batch(1), (now(&clock), MINUTE), &room).await;
         assert_eq!(open.full(&buffering), [Lane::Failures]);
         let filling = open.take(&Lane::Failures).unwrap();
         assert_eq!(filling.spans()[0].len(), 2);
-        assert!(filling.into_content().is_none());
+        let mut refused = filling.into_content().refused;
+        let Some(Refusals::Disk(spilled)) = refused.pop() else { panic!("there was no memory") };
+        assert!(spilled.done().await.unwrap().is_none(), "and no disk is given");
+        assert!(matches!(refused[..], [Refusals::Memory(..)]));
     }
 }

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::again::Spans;
+use super::super::capacity::Held;
 use super::super::deliver::{Courier, entry_name, note_repeat, produce, send};
 use super::super::failed::{self, Codes, Refused};
 use super::super::prepare::Recipe;
-use super::super::staged::BatchId;
+use super::super::spill::Slot;
+use super::super::stage::blocking;
+use super::super::staged::{self, BatchId};
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
 use super::keep::rules_of;
-use super::open::Content;
+use super::open::{Content, Refusals};
 use super::route::{Part, route};
 use crate::destination::{Body, BodySender, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
@@ -32,11 +35,18 @@ pub(in super::super) struct ShareLoad {
     cuts: Arc<Cuts>,
 }
 
-/// An object's chunks, with the memory that they hold.
+/// What an object is made of, encoded.
+#[derive(Default)]
 struct Encoded {
-    chunks: Vec<Chunk>,
-    refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
-    memory: Vec<OwnedSemaphorePermit>,
+    /// Chunks without their bytes, and where those are.
+    chunks: Vec<(Chunk, Held)>,
+    refused: Vec<Known>,
+}
+
+/// Records that failed in one batch.
+enum Known {
+    Memory { refused: Vec<Refused>, _room: OwnedSemaphorePermit },
+    Disk(Arc<Slot>),
 }
 
 impl ShareLoad {
@@ -55,48 +65,61 @@ impl Courier {
         load: &mut ShareLoad,
     ) -> Result<(Tally, Codes)> {
         let share = plan.share.as_ref().ok_or_else(|| Error::new(Kind::Internal, "the plan holds no share"))?;
+        let recipe = Recipe::without_steps(target);
         if let Some((content, tally)) = load.gathered.take() {
-            let recipe = Recipe::without_steps(target);
             load.encoded = self.encoded(content, &recipe).await?.map(|encoded| (encoded, tally));
         }
         if let Some((encoded, tally)) = &load.encoded {
-            let recipe = Recipe::without_steps(target);
-            return put_ready(destination, plan, share, encoded, *tally, &recipe).await;
+            match put_ready(destination, plan, share, (encoded, *tally), &recipe).await {
+                Err(Unput::Unread(error)) => {
+                    tracing::warn!(stream = self.name, key = plan.key, %error, "rows are made again from the journal");
+                    load.encoded = None;
+                }
+                Err(Unput::Failed(error)) => return Err(error),
+                Ok(done) => return Ok(done),
+            }
         }
         // What functions made is read, and no step is done again.
-        let recipe = match target.calls_functions() {
-            true => Recipe::without_steps(target),
-            false => Recipe::load(target, &self.tools).await?,
-        };
+        let recipe = if target.calls_functions() { recipe } else { Recipe::load(target, &self.tools).await? };
         self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await
     }
 
-    /// Everything that a lane has gathered, encoded; nothing when memory was short.
+    /// Everything that a lane has gathered, encoded; nothing when there was no room for it.
     async fn encoded(&self, content: Content, recipe: &Recipe) -> Result<Option<Encoded>> {
         let Content { runs, refused } = content;
-        let mut encoded = Encoded { chunks: Vec::new(), refused, memory: Vec::new() };
-        let mut tail = Vec::new();
+        let (mut encoded, mut tail) = (Encoded::default(), Vec::new());
+        for refusals in refused {
+            encoded.refused.push(match refusals {
+                Refusals::Memory(refused, memory) => Known::Memory { refused, _room: memory },
+                Refusals::Disk(job) => match job.done().await? {
+                    Some(slot) => Known::Disk(Arc::new(slot)),
+                    None => return Ok(None),
+                },
+            });
+        }
         for mut run in runs.into_values() {
             if !run.jobs.is_empty() || tail.len() >= LANE_CHUNK_BYTES {
-                self.finish(&mut tail, recipe, &mut encoded.chunks).await?;
+                encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
             }
             for job in run.jobs {
-                let Some((chunk, memory)) = job.done().await? else { return Ok(None) };
+                let Some(chunk) = job.done().await? else { return Ok(None) };
                 encoded.chunks.push(chunk);
-                encoded.memory.push(memory);
             }
             tail.append(&mut run.raw);
         }
-        self.finish(&mut tail, recipe, &mut encoded.chunks).await?;
+        encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
         Ok(Some(encoded))
     }
 
-    async fn finish(&self, tail: &mut Vec<u8>, recipe: &Recipe, chunks: &mut Vec<Chunk>) -> Result<()> {
-        if !tail.is_empty() {
-            let (raw, recipe) = (std::mem::take(tail), recipe.clone());
-            chunks.push(self.workshop.capacity.encode(move || recipe.encode_joined(&raw)).await.done().await?);
+    /// The last chunk of what is to be encoded, if there is any.
+    async fn finish(&self, tail: &mut Vec<u8>, recipe: &Recipe) -> Result<Option<(Chunk, Held)>> {
+        if tail.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let (raw, recipe) = (std::mem::take(tail), recipe.clone());
+        let mut chunk = self.workshop.capacity.encode(move || recipe.encode_joined(&raw)).await.done().await?;
+        let bytes = std::mem::take(&mut chunk.bytes);
+        Ok(Some((chunk, Held::Memory { bytes, _room: None })))
     }
 
     /// Reads the spans from the journal and puts what its lane gets of them; memory is bound by a few chunks.
@@ -135,36 +158,121 @@ fn place<'a>(plan: &'a Plan, share: &Share, recipe: &Recipe) -> (&'a str, Object
     }
 }
 
+/// Why what is at hand was not put.
+enum Unput {
+    /// It cannot be read.
+    Unread(Error),
+    Failed(Error),
+}
+
 /// Puts what is at hand.
 async fn put_ready(
     destination: &dyn Destination,
     plan: &Plan,
     share: &Share,
-    encoded: &Encoded,
-    mut tally: Tally,
+    (encoded, mut tally): (&Encoded, Tally),
     recipe: &Recipe,
-) -> Result<(Tally, Codes)> {
-    let mut codes = Codes::new();
-    let mut pieces = Vec::new();
-    if share.lane == Lane::Failures {
-        for (refused, _) in &encoded.refused {
-            failed::count(&mut codes, refused);
-            pieces.push(failed::lines(refused, plan.planned_ms));
-        }
-    } else {
-        let mut container = Container::new(recipe.encoding(), entry_name(&plan.key));
-        pieces.push(container.head());
-        for chunk in &encoded.chunks {
-            container.add(chunk);
-            pieces.push(chunk.bytes.clone());
-        }
-        pieces.push(container.tail());
-        tally.object_bytes = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
-    }
+) -> Result<(Tally, Codes), Unput> {
     let (key, facts) = place(plan, share, recipe);
-    note_repeat(plan, destination.create(key, Body::ready(pieces), facts).await?);
+    let is_failures = share.lane == Lane::Failures;
+    let mut pieces = Pieces::of(plan, encoded, is_failures, recipe);
+    let created = if encoded.is_in_memory() {
+        let mut ready = Vec::new();
+        while let Some(piece) = pieces.next().await.map_err(Unput::Unread)? {
+            ready.push(piece);
+        }
+        destination.create(key, Body::ready(ready), facts).await
+    } else {
+        let (sender, body) = Body::channel(1);
+        let mut unread = None;
+        let producer = produce(sender, async |sender| {
+            loop {
+                match pieces.next().await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(piece)) if piece.is_empty() => {}
+                    Ok(Some(piece)) => send(sender, piece).await?,
+                    Err(error) => {
+                        let said = Error::unavailable(error.to_string());
+                        unread = Some(error);
+                        return Err(said);
+                    }
+                }
+            }
+        });
+        let (produced, created) = tokio::join!(producer, destination.create(key, body, facts));
+        if let Some(error) = unread {
+            return Err(Unput::Unread(error));
+        }
+        // One that was there already need not be sent whole.
+        if created.is_ok() { created } else { produced.and(created) }
+    };
+    note_repeat(plan, created.map_err(Unput::Failed)?);
     tally.objects = 1;
-    Ok((tally, codes))
+    if !is_failures {
+        tally.object_bytes = pieces.bytes;
+    }
+    Ok((tally, pieces.codes))
+}
+
+impl Encoded {
+    fn is_in_memory(&self) -> bool {
+        self.chunks.iter().all(|(_, held)| matches!(held, Held::Memory { .. }))
+            && self.refused.iter().all(|known| matches!(known, Known::Memory { .. }))
+    }
+}
+
+/// The bytes of an object, piece by piece.
+struct Pieces<'a> {
+    plan: &'a Plan,
+    encoded: &'a Encoded,
+    /// Of an object of rows, until it is at its end.
+    container: Option<Container>,
+    at: usize,
+    bytes: u64,
+    codes: Codes,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(plan: &'a Plan, encoded: &'a Encoded, is_failures: bool, recipe: &Recipe) -> Self {
+        let container = (!is_failures).then(|| Container::new(recipe.encoding(), entry_name(&plan.key)));
+        Pieces { plan, encoded, container, at: 0, bytes: 0, codes: Codes::new() }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let at = self.at;
+        self.at += 1;
+        let piece = if let Some(known) = self.encoded.refused.get(at) {
+            self.lines(known).await?
+        } else if let Some(container) = &mut self.container {
+            match at.checked_sub(1).map(|at| self.encoded.chunks.get(at)) {
+                None => container.head(),
+                Some(Some((chunk, held))) => {
+                    let bytes = held.bytes().await?;
+                    container.add_kept(chunk, bytes.len());
+                    bytes
+                }
+                Some(None) => self.container.take().map_or_else(Bytes::new, Container::tail),
+            }
+        } else {
+            return Ok(None);
+        };
+        self.bytes += piece.len() as u64;
+        Ok(Some(piece))
+    }
+
+    async fn lines(&mut self, known: &Known) -> Result<Bytes> {
+        let slot = match known {
+            Known::Memory { refused, .. } => {
+                failed::count(&mut self.codes, refused);
+                return Ok(failed::lines(refused, self.plan.planned_ms));
+            }
+            Known::Disk(slot) => slot.clone(),
+        };
+        let read = blocking(move || Ok(staged::decode(&slot.read()?))).await?;
+        let part = read.ok_or_else(|| Error::unavailable("records that were spilled cannot be read"))?;
+        failed::count(&mut self.codes, &part.failed);
+        Ok(failed::lines(&part.failed, self.plan.planned_ms))
+    }
 }
 
 /// A share made again from the journal.
@@ -242,9 +350,8 @@ impl Again<'_> {
     }
 
     async fn flush(&self, making: &mut Making, out: &BodySender) -> Result<()> {
-        let mut chunks = Vec::new();
-        self.courier.finish(&mut making.joined, self.recipe, &mut chunks).await?;
-        for chunk in chunks {
+        if let Some((mut chunk, held)) = self.courier.finish(&mut making.joined, self.recipe).await? {
+            chunk.bytes = held.bytes().await?;
             let is_first = making.tally.object_bytes == 0;
             let head = if is_first { making.container.head() } else { Bytes::new() };
             making.container.add(&chunk);

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::super::{Capacity, Orders, Parts, Staging, State, Until, deliver, staged_file};
+use super::super::{Capacity, Orders, Parts, Spill, Staging, State, Until, deliver, staged_file};
 use crate::clock::Clock;
 use crate::config::{Buffering, Compression, DeliveryStream, Destination, Processor, check_partitioned};
 use crate::destination::{Stores, local::LocalDirectory};
+use crate::disk::Disk as _;
 use crate::disk::sim::SimDisk;
 use crate::error::Result;
 use crate::journal::local::{DiskMax, LocalJournal};
@@ -108,10 +109,11 @@ fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream
     )
 }
 
-/// A machine with the disk of the data directory and that of the lake.
+/// A machine with the disk of the data directory, that of the lake, and one for what is spilled, which never breaks.
 struct Machine {
     data: SimDisk,
     lake: SimDisk,
+    spill: SimDisk,
 }
 
 /// What one life is like.
@@ -137,7 +139,7 @@ fn records(put: usize) -> Vec<String> {
 
 impl Machine {
     fn new(seed: u64) -> Self {
-        Machine { data: SimDisk::new(seed), lake: SimDisk::new(seed ^ 1) }
+        Machine { data: SimDisk::new(seed), lake: SimDisk::new(seed ^ 1), spill: SimDisk::new(seed) }
     }
 
     /// One life of the process; every record that was acknowledged is added. Gives how it stood in the end.
@@ -161,12 +163,16 @@ impl Machine {
         let version = life.puts.start as u64 + 1;
         let first = Orders { stream: settings.clone(), version, until: Until::Forever };
         let (orders, receiver) = watch::channel(first);
+        let capacity =
+            Capacity::new(2).with_spill(Spill::open(Arc::new(self.spill.clone()), &clock, Some(&[7; 32]))?);
+        // Every other life has no memory.
+        let _memory = life.pause.is_zero().then(|| capacity.encoded(crate::limits::ENCODED_BYTES_MAX).unwrap());
         let parts = Parts {
             feed: Feed::direct(&stream),
             ledger: ledger.clone(),
             stores: Stores::fixed(Arc::new(LocalDirectory::new(Arc::new(self.lake.clone())))),
             clock: clock.clone(),
-            capacity: Capacity::new(2),
+            capacity,
             registry,
             caller: Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None },
             staging,
@@ -359,6 +365,27 @@ fn nothing_breaks_and_everything_arrives_in_its_lane() {
         check(&machine, &acknowledged, "undisturbed");
         settled(&standing, end, "undisturbed");
     }
+}
+
+/// A file that is lost though rows of its batch were planned: no function is called in its place, nothing is delivered, and all is well
+/// once it is there again.
+#[test]
+fn what_a_function_answered_and_is_lost_holds_the_stream_until_it_is_there_again() {
+    let (machine, mut acknowledged) = (Machine::new(1), Vec::new());
+    machine.lake.crash_after(0);
+    let _ = process(machine.live(life(MOODY, KEYED, 2, 0..6), &mut acknowledged));
+    machine.lake.restart();
+    machine.lake.crash_after(1 << 40);
+    let names: Vec<_> = machine.data.files().into_iter().filter(|name| name.starts_with("staged/lane-")).collect();
+    let files: Vec<_> = names.iter().map(|name| machine.data.read(name).unwrap()).collect();
+    assert!(!names.is_empty(), "what was planned is kept");
+    names.iter().for_each(|name| machine.data.remove(std::path::Path::new(name)).unwrap());
+    let (standing, _) = process(machine.live(life(MOODY, KEYED, 2, 6..6), &mut acknowledged)).unwrap();
+    assert!(standing.has_lanes() && machine.delivered().is_empty(), "{standing:?}");
+    names.iter().zip(&files).for_each(|(name, file)| machine.data.put(name, file));
+    let (standing, end) = process(machine.live(life(MOODY, KEYED, 2, 6..7), &mut acknowledged)).unwrap();
+    check(&machine, &acknowledged, "the files are there again");
+    settled(&standing, end, "the files are there again");
 }
 
 /// A stream becomes partitioned and is not any more, each time after a life that ended anywhere: what was planned in one way is

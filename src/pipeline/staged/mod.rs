@@ -27,8 +27,8 @@ use crate::limits::STAGED_BYTES_MAX;
 use crate::record::{ShardId, StreamId};
 
 pub(super) use batch::{BatchId, Label, digest_of};
-pub(super) use part::Part;
-use seal::Master;
+pub(super) use part::{Part, decode, encode};
+pub(super) use seal::{Master, Seal};
 
 use file::{Reader, Writer};
 const DIR: &str = "staged";

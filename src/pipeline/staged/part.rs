@@ -31,7 +31,7 @@ pub(in crate::pipeline) struct Part {
 }
 
 /// Writes a part.
-pub(super) fn encode(part: &Part) -> Vec<u8> {
+pub(in crate::pipeline) fn encode(part: &Part) -> Vec<u8> {
     let mut out = Vec::with_capacity(part.rows.data.len() + 8 * part.rows.len() + 256);
     write(part, &mut Encoder::new(&mut out)).expect("memory takes what is written to it");
     out
@@ -120,7 +120,7 @@ pub(super) fn decode_outcome(bytes: &[u8], origins: usize) -> Option<Outcome> {
 }
 
 /// Reads a part; nothing if it is none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Part> {
+pub(in crate::pipeline) fn decode(bytes: &[u8]) -> Option<Part> {
     let input = &mut Decoder::new(bytes);
     array(input, 4)?;
     let tally = serde_json::from_slice(input.bytes().ok()?).ok()?;

@@ -214,7 +214,9 @@ impl Definition {
                 level: self.level,
                 file_extension: self.file_extension,
                 delimiter: self.delimiter,
-                partition: self.partitions_open.map_or_else(PartitionSettings::default, |max_open| PartitionSettings { max_open }),
+                partition: self
+                    .partitions_open
+                    .map_or_else(PartitionSettings::default, |max_open| PartitionSettings { max_open }),
             },
             bytes_max: self.bytes_max,
             retention: self.retention_ms.map(Duration::from_millis),

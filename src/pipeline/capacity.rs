@@ -79,7 +79,10 @@ impl Capacity {
 
 /// Bytes that are kept until their object is put.
 pub(super) enum Held {
-    Memory { bytes: Bytes, _room: Option<OwnedSemaphorePermit> },
+    Memory {
+        bytes: Bytes,
+        _room: Option<OwnedSemaphorePermit>,
+    },
     /// Shared with who reads it.
     Disk(Arc<Slot>),
 }

@@ -55,7 +55,9 @@ impl Spill {
     fn with_room(disk: Arc<dyn Disk>, clock: &Clock, secret: Option<&[u8; 32]>, bytes_max: u64) -> Result<Self> {
         let emptied = disk.create_dirs(Path::new(DIR)).and_then(|()| {
             let left = disk.list(Path::new(DIR))?;
-            left.iter().filter(|entry| !entry.is_dir).try_for_each(|entry| disk.remove(&Path::new(DIR).join(&entry.name)))
+            left.iter()
+                .filter(|entry| !entry.is_dir)
+                .try_for_each(|entry| disk.remove(&Path::new(DIR).join(&entry.name)))
         });
         emptied.map_err(|error| Error::unavailable(format!("the directory {DIR} cannot be emptied")).because(error))?;
         let seal = secret.map(|secret| Master::new(secret).of_file(&format!("spill\0{}", clock.uuid())));

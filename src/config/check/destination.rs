@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    AwsCredentials, Buckets, Compression, Destination, PartitionSettings, Prefix, PrefixKind, S3Connection, S3Store, Sse, Store,
-    check_partitioned, check_prefixes, names, raw, time_zone,
+    AwsCredentials, Buckets, Compression, Destination, PartitionSettings, Prefix, PrefixKind, S3Connection, S3Store,
+    Sse, Store, check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
 use crate::limits::LANES_OPEN_MAX;

@@ -109,7 +109,8 @@ impl Before {
                     tracing::error!(stream, %error, "what was read before cannot be processed as it was, its records wait");
                 }
                 let pause = pause.unwrap_or(RETRY_PAUSE_MIN);
-                let why = Error::new(error.kind(), format!("records that were read before wait for their steps: {error}"));
+                let why =
+                    Error::new(error.kind(), format!("records that were read before wait for their steps: {error}"));
                 self.blocked = Some(Blocked { why, again: now + pause, pause });
                 None
             }

@@ -161,7 +161,12 @@ impl Courier {
         let is_expired = u128::from(age_ms) > retention.as_millis();
         if is_expired {
             let (stream, shard, first_position) = (&self.name, batch.shard.index, batch.start);
-            tracing::error!(stream, shard, first_position, "a batch that functions made is lost and was not delivered in time");
+            tracing::error!(
+                stream,
+                shard,
+                first_position,
+                "a batch that functions made is lost and was not delivered in time"
+            );
         }
         is_expired
     }

@@ -22,7 +22,8 @@
 //!    What became nothing is counted when the watermark passes it. Positions that are counted above the watermark are `Standing::early`:
 //!    they are taken from the backlog. What is missing when the watermark passes was lost to damage, and is counted so.
 //!
-//! Objects of a lane hold the same rows in the same order on every attempt, shard by shard; where chunks of the encoding begin may differ.
+//! Objects of a lane have the same bytes on every attempt: rows stand shard by shard, and where chunks of the encoding end follows
+//! from the batches alone ([`open::CHUNK_BYTES`]).
 //!
 //! 6. **Functions** may answer otherwise another time: what a batch became is in a file before it is routed (see [`keep`]), and every
 //!    later reading takes it from there.
@@ -405,7 +406,11 @@ impl Partitioned {
         let lost = (self.standing.past() + passed).saturating_sub(counted);
         let is_given_up = |shard: &ShardId| self.leaving.get(shard).is_some_and(Option::is_some);
         if lost > 0 && to.iter().any(|(shard, _)| is_given_up(shard)) {
-            tracing::error!(stream = self.courier.name, records = lost, "records are given up with their deleted data stream");
+            tracing::error!(
+                stream = self.courier.name,
+                records = lost,
+                "records are given up with their deleted data stream"
+            );
             tally.discarded = lost;
         } else if lost > 0 {
             tracing::error!(stream = self.courier.name, records = lost, "records were read and are not there any more");

@@ -23,8 +23,10 @@ use crate::ledger::{Lane, Tally};
 use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANES_RAW_BYTES_MAX};
 use crate::record::{ShardId, Span};
 
-/// Bytes of raw rows that are encoded together; in tests few, so that lanes have chunks.
-const CHUNK_BYTES: usize = if cfg!(test) { 256 } else { LANE_CHUNK_BYTES };
+/// Bytes of raw rows of a lane's shard with which they are encoded together, after a batch; in tests few, so that lanes have chunks.
+/// Where chunks end follows from the batches alone, and an object has the same bytes on every attempt: so a version that changes
+/// this number may find objects of plans that it repeats of another length.
+pub(super) const CHUNK_BYTES: usize = if cfg!(test) { 256 } else { LANE_CHUNK_BYTES };
 
 /// A chunk without its bytes, and where those are; nothing when there was no room.
 pub(super) type Job = Encoded<Option<(Chunk, Held)>>;
@@ -68,9 +70,16 @@ pub(super) struct Content {
 pub(super) struct Run {
     /// Encoded, or being encoded.
     pub jobs: Vec<Job>,
+    /// Joined, behind those, and spilled since all lanes together held too much.
+    pub early: Vec<Early>,
+    /// How many bytes those are.
+    early_bytes: usize,
     /// Joined, behind those.
     pub raw: Vec<u8>,
 }
+
+/// Raw rows on disk; nothing when there was no room.
+pub(super) type Early = Encoded<Option<Slot>>;
 
 impl Filling {
     /// Its spans, in order of the shards.
@@ -163,17 +172,17 @@ impl Open {
         self.raw = self.raw + filling.raw() - before;
     }
 
-    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean.
+    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean is spilled.
     pub(super) async fn encode(&mut self, touched: &[Lane], recipe: &Recipe, room: &Capacity) {
+        for lane in touched {
+            if let Some(filling) = self.lanes.get_mut(lane) {
+                self.raw -= encode(filling, recipe, room).await;
+            }
+        }
         if self.raw > LANES_RAW_BYTES_MAX {
             let least = self.raw / self.lanes.len().max(1);
             for filling in self.lanes.values_mut() {
-                self.raw -= encode(filling, least.max(1), recipe, room).await;
-            }
-        }
-        for lane in touched {
-            if let Some(filling) = self.lanes.get_mut(lane) {
-                self.raw -= encode(filling, CHUNK_BYTES, recipe, room).await;
+                self.raw -= spill(filling, least.max(1), room).await;
             }
         }
     }
@@ -255,19 +264,47 @@ async fn refusals(refused: Vec<Refused>, room: &Capacity) -> Refusals {
     Refusals::Disk(room.encode(write).await)
 }
 
-/// Has the raw rows of a lane encoded where a shard's are at least so many bytes; says how many went.
-async fn encode(filling: &mut Filling, least: usize, recipe: &Recipe, room: &Capacity) -> usize {
+/// Has the rows of a lane encoded where a shard's are enough; says how many raw bytes went.
+async fn encode(filling: &mut Filling, recipe: &Recipe, room: &Capacity) -> usize {
     let mut gone = 0;
-    for run in filling.content.runs.values_mut().filter(|run| run.raw.len() >= least) {
-        let raw = std::mem::take(&mut run.raw);
+    for run in filling.content.runs.values_mut().filter(|run| run.early_bytes + run.raw.len() >= CHUNK_BYTES) {
+        let (raw, early) = (std::mem::take(&mut run.raw), std::mem::take(&mut run.early));
+        run.early_bytes = 0;
         gone += raw.capacity();
-        let (recipe, memory) = (recipe.clone(), room.clone());
+        let (recipe, room) = (recipe.clone(), room.clone());
+        let keeper = room.clone();
         let job = move || {
-            let mut chunk = recipe.encode_joined(&raw);
+            let mut chunk = recipe.encode_joined(&joined(early, raw)?);
             let bytes = std::mem::take(&mut chunk.bytes);
-            memory.keep(bytes).map(|held| (chunk, held))
+            keeper.keep(bytes).map(|held| (chunk, held))
         };
         run.jobs.push(room.encode(job).await);
+    }
+    gone
+}
+
+/// Rows that were spilled early and those behind them. It blocks.
+fn joined(early: Vec<Early>, raw: Vec<u8>) -> Option<Vec<u8>> {
+    if early.is_empty() {
+        return Some(raw);
+    }
+    let mut all = Vec::new();
+    for early in early {
+        all.extend(early.wait()??.read().ok()?);
+    }
+    all.extend(raw);
+    Some(all)
+}
+
+/// Spills the raw rows of a lane where a shard's are at least so many bytes; says how many went.
+async fn spill(filling: &mut Filling, least: usize, room: &Capacity) -> usize {
+    let mut gone = 0;
+    for run in filling.content.runs.values_mut().filter(|run| run.raw.capacity() >= least) {
+        let raw = std::mem::take(&mut run.raw);
+        gone += raw.capacity();
+        run.early_bytes += raw.len();
+        let spill = room.clone();
+        run.early.push(room.encode(move || spill.spill(&raw)).await);
     }
     gone
 }
@@ -303,7 +340,8 @@ mod tests {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
         for cold in 0..499 {
-            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), (now(&clock), MINUTE), &room).await;
+            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), (now(&clock), MINUTE), &room)
+                .await;
         }
         let mut objects = 0;
         for at in 500..1_500 {

@@ -17,13 +17,12 @@ use super::super::staged::{self, BatchId};
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
 use super::keep::rules_of;
-use super::open::{Content, Refusals};
+use super::open::{CHUNK_BYTES, Content, Refusals};
 use super::route::{Part, route};
 use crate::destination::{Body, BodySender, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Container};
 use crate::ledger::{Lane, Plan, Share, Tally};
-use crate::limits::{ENCODE_CHUNK_BYTES, LANE_CHUNK_BYTES};
 
 /// What there is of a share's object already.
 pub(in super::super) struct ShareLoad {
@@ -98,12 +97,17 @@ impl Courier {
             });
         }
         for mut run in runs.into_values() {
-            if !run.jobs.is_empty() || tail.len() >= LANE_CHUNK_BYTES {
+            if !run.jobs.is_empty() || tail.len() >= CHUNK_BYTES {
                 encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
             }
             for job in run.jobs {
                 let Some(chunk) = job.done().await? else { return Ok(None) };
                 encoded.chunks.push(chunk);
+            }
+            for early in run.early {
+                let Some(slot) = early.done().await? else { return Ok(None) };
+                let Ok(rows) = blocking(move || slot.read()).await else { return Ok(None) };
+                tail.extend(rows);
             }
             tail.append(&mut run.raw);
         }
@@ -289,7 +293,11 @@ struct Again<'a> {
 struct Making {
     container: Container,
     begun: bool,
+    /// What is left of shards before.
+    tail: Vec<u8>,
+    /// Rows of the shard that is being read, and whether chunks of it were sent.
     joined: Vec<u8>,
+    has_chunks: bool,
     tally: Tally,
     codes: Codes,
 }
@@ -298,8 +306,15 @@ impl Again<'_> {
     /// Sends the pieces of the object; nothing at all when nothing is in it.
     async fn send(&self, out: &BodySender) -> Result<(Tally, Codes)> {
         let container = Container::new(self.recipe.encoding(), entry_name(&self.plan.key));
-        let mut making =
-            Making { container, begun: false, joined: Vec::new(), tally: Tally::default(), codes: Codes::new() };
+        let mut making = Making {
+            container,
+            begun: false,
+            tail: Vec::new(),
+            joined: Vec::new(),
+            has_chunks: false,
+            tally: Tally::default(),
+            codes: Codes::new(),
+        };
         let mut spans = Spans::of(&self.courier.reader, self.plan);
         for span in &self.plan.spans {
             let (mut cutter, cuts) = (Cutter::default(), self.cuts.get(&span.shard));
@@ -320,6 +335,7 @@ impl Again<'_> {
                     self.take(batch, &mut making, out).await?;
                 }
             }
+            self.end_shard(&mut making, out).await?;
         }
         self.end(making, spans.discarded() > 0, out).await
     }
@@ -333,7 +349,28 @@ impl Again<'_> {
         }
         making.joined.extend_from_slice(&part.joined);
         making.begun |= part.tally.delivered + part.tally.unpacked > 0;
-        if making.joined.len() >= ENCODE_CHUNK_BYTES { self.flush(making, out).await } else { Ok(()) }
+        if making.joined.len() < CHUNK_BYTES {
+            return Ok(());
+        }
+        // Chunks end where those of a lane that gathers them do: see [`Courier::encoded`].
+        self.flush_tail(making, out).await?;
+        making.has_chunks = true;
+        let chunk = std::mem::take(&mut making.joined);
+        self.flush(chunk, making, out).await
+    }
+
+    async fn end_shard(&self, making: &mut Making, out: &BodySender) -> Result<()> {
+        if !making.has_chunks && making.tail.len() >= CHUNK_BYTES {
+            self.flush_tail(making, out).await?;
+        }
+        making.has_chunks = false;
+        making.tail.append(&mut making.joined);
+        Ok(())
+    }
+
+    async fn flush_tail(&self, making: &mut Making, out: &BodySender) -> Result<()> {
+        let tail = std::mem::take(&mut making.tail);
+        self.flush(tail, making, out).await
     }
 
     /// What the lane gets of a batch.
@@ -349,8 +386,8 @@ impl Again<'_> {
         self.courier.workshop.capacity.encode(job).await.done().await?
     }
 
-    async fn flush(&self, making: &mut Making, out: &BodySender) -> Result<()> {
-        if let Some((mut chunk, held)) = self.courier.finish(&mut making.joined, self.recipe).await? {
+    async fn flush(&self, mut rows: Vec<u8>, making: &mut Making, out: &BodySender) -> Result<()> {
+        if let Some((mut chunk, held)) = self.courier.finish(&mut rows, self.recipe).await? {
             chunk.bytes = held.bytes().await?;
             let is_first = making.tally.object_bytes == 0;
             let head = if is_first { making.container.head() } else { Bytes::new() };
@@ -364,7 +401,7 @@ impl Again<'_> {
     }
 
     async fn end(&self, mut making: Making, is_gone: bool, out: &BodySender) -> Result<(Tally, Codes)> {
-        self.flush(&mut making, out).await?;
+        self.flush_tail(&mut making, out).await?;
         let Making { container, begun, mut tally, codes, .. } = making;
         if begun {
             // Rows without any byte make a container without chunks.

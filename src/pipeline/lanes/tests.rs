@@ -163,8 +163,7 @@ impl Machine {
         let version = life.puts.start as u64 + 1;
         let first = Orders { stream: settings.clone(), version, until: Until::Forever };
         let (orders, receiver) = watch::channel(first);
-        let capacity =
-            Capacity::new(2).with_spill(Spill::open(Arc::new(self.spill.clone()), &clock, Some(&[7; 32]))?);
+        let capacity = Capacity::new(2).with_spill(Spill::open(Arc::new(self.spill.clone()), &clock, Some(&[7; 32]))?);
         // Every other life has no memory.
         let _memory = life.pause.is_zero().then(|| capacity.encoded(crate::limits::ENCODED_BYTES_MAX).unwrap());
         let parts = Parts {

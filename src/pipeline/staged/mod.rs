@@ -78,7 +78,14 @@ impl Staging {
     fn with_room(disk: Arc<dyn Disk>, clock: Clock, secret: Option<&[u8; 32]>, bytes_max: u64) -> Result<Self> {
         let made = disk.create_dirs(Path::new(DIR)).and_then(|()| disk.sync_dir(Path::new("")));
         made.map_err(|error| Error::unavailable(format!("the directory {DIR} cannot be made")).because(error))?;
-        let inner = Inner { disk, clock, master: secret.map(Master::new), bytes_max, held: Mutex::default(), batches: Mutex::default() };
+        let inner = Inner {
+            disk,
+            clock,
+            master: secret.map(Master::new),
+            bytes_max,
+            held: Mutex::default(),
+            batches: Mutex::default(),
+        };
         Ok(Staging(Arc::new(inner)))
     }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 mod builtin;
 mod columnar;
 mod data_streams;
+mod lanes;
 mod look;
 mod staged;
 
 pub use builtin::*;
 pub use columnar::*;
 pub use data_streams::*;
+pub use lanes::*;
 pub use look::*;
 pub use staged::*;
 
@@ -204,23 +206,6 @@ pub const ENCODED_BYTES_MAX: usize = 48 << 20;
 /// Bytes that the chunks of one pipeline may hold that are not whole yet, of all shards that it reads; beyond it a buffer is
 /// encoded when it is delivered. One shard never gets there.
 pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
-/// Bytes of joined rows that an open lane of a partitioned stream gathers before they are encoded.
-pub const LANE_CHUNK_BYTES: usize = 64 << 10;
-/// The same of all lanes of one stream; beyond it what is larger than the mean is encoded early.
-pub const LANES_RAW_BYTES_MAX: usize = 48 << 20;
-/// Bytes of failed records with which an error output object of a partitioned stream is large enough.
-pub const LANE_FAILURES_BYTES: u64 = 1 << 20;
-/// Lanes of one stream that may be open: what Firehose allows. Beyond it those nearest to their triggers are cut.
-pub const LANES_OPEN_MAX: usize = 500;
-/// Bytes of records of one partitioned stream, of all its shards, that wait for their batch to be whole; beyond it all batches
-/// are cut early.
-pub const LANE_BLOCKS_BYTES_MAX: usize = 32 << 20;
-/// Batches of one partitioned stream that are being routed.
-pub const LANE_BATCHES_MAX: usize = 8;
-/// Plans of one partitioned stream that are not committed; at so many nothing more is read until some are.
-pub const LANE_PLANS_MAX: usize = 1_024;
-/// How often the watermark of a partitioned stream advances.
-pub const LANES_ADVANCE_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
 /// one record more as input, a plugin would have to multiply it by dozens.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;

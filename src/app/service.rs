@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::local::{self as local_ledger, LocalLedger};
 use crate::ledger::{Ledger, Standing};
-use crate::pipeline::{self, Capacity, Staging};
+use crate::pipeline::{self, Capacity, Spill, Staging};
 use crate::stream::Streams;
 use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -79,7 +79,7 @@ impl Service {
         };
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
-        let (data_disk, staged_disk) = (disk.clone(), disk.clone());
+        let (data_disk, staged_disk, spill_disk) = (disk.clone(), disk.clone(), disk.clone());
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -106,6 +106,7 @@ impl Service {
         let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;
         forget_staged(&staging, &catalog, &*ledger).await?;
         forget_backups(&catalog, &*ledger).await?;
+        let spill = Spill::open(spill_disk, &clock, secret.as_deref())?;
         let shared = Shared {
             catalog: catalog.clone(),
             streams: streams.clone(),
@@ -113,7 +114,7 @@ impl Service {
             ledger: ledger.clone(),
             stores,
             clock: clock.clone(),
-            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)).with_spill(spill),
             registry,
             staging,
             account: account(config),
@@ -230,11 +231,14 @@ fn account(config: &Config) -> Account {
     Account { id: config.account_id.as_str().into(), region: config.region.as_str().into() }
 }
 
-/// Removes the staged files that no unfinished plan names. Before a pipeline makes new ones.
+/// Removes the staged files that no unfinished plan names, and those of batches that are past. Before a pipeline makes new ones.
 async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
-    let mut needed = BTreeMap::new();
+    let (mut needed, mut watermarks) = (BTreeMap::new(), BTreeMap::new());
     for entry in catalog.snapshot().values() {
-        for (_, plan) in ledger.standing(entry.id).await?.unfinished {
+        let standing = ledger.standing(entry.id).await?;
+        let marks = standing.shards.iter().map(|(shard, stands)| (*shard, stands.committed)).collect();
+        watermarks.insert(entry.id, marks);
+        for (_, plan) in standing.unfinished {
             match pipeline::staged_file(&plan) {
                 Ok(file) => needed.extend(file.map(|file| (file, entry.id))),
                 // Nobody knows what it needs.
@@ -242,7 +246,7 @@ async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger
             }
         }
     }
-    staging.retain(&needed)
+    staging.retain(&needed, &watermarks)
 }
 
 /// Forgets the backups that are no more. Before a pipeline begins one.

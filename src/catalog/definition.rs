@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     AwsCredentials, Backup, Buckets, Buffering, Builtin, Checksum, Compression, Config, Conversion, Delimiter,
-    DeliveryStream, Destination, Level, Processor, S3Connection, S3Store, Source, Sse, Store, check_partitioned,
+    DeliveryStream, Destination, Level, PartitionSettings, Processor, S3Connection, S3Store, Source, Sse, Store,
+    check_partitioned,
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +43,8 @@ pub(super) struct Definition {
     backup: Option<Box<Definition>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conversion: Option<Box<Conversion>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions_open: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,6 +150,7 @@ impl From<&DeliveryStream> for Definition {
             file_extension,
             delimiter,
             conversion,
+            partition,
         } = destination;
         Definition {
             source: source.into(),
@@ -163,6 +167,7 @@ impl From<&DeliveryStream> for Definition {
             delimiter: *delimiter,
             backup: stream.of_backup().as_ref().map(|backup| Box::new(Definition::from(backup))),
             conversion: conversion.clone(),
+            partitions_open: (*partition != PartitionSettings::default()).then_some(partition.max_open),
             bytes_max: *bytes_max,
             retention_ms: retention.map(milliseconds),
             drain: *drain,
@@ -233,6 +238,9 @@ impl Definition {
                 file_extension: self.file_extension,
                 delimiter: self.delimiter,
                 conversion: self.conversion,
+                partition: self
+                    .partitions_open
+                    .map_or_else(PartitionSettings::default, |max_open| PartitionSettings { max_open }),
             },
             backup: backup.map(|DeliveryStream { buffer, destination, .. }| Box::new(Backup { buffer, destination })),
             bytes_max: self.bytes_max,

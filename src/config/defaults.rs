@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::{
     Buckets, Buffering, Compression, Config, DataStream, Delimiter, DeliveryStream, Destination, DiskBudget,
-    JournalConfig, KinesisConfig, KinesisSource, Level, PluginLimits, Prefix, PrefixKind, S3Connection, S3Store,
-    ServerConfig, Source, StartAt, Store, check_prefixes,
+    JournalConfig, KinesisConfig, KinesisSource, Level, PartitionSettings, PluginLimits, Prefix, PrefixKind,
+    S3Connection, S3Store, ServerConfig, Source, StartAt, Store, check_prefixes,
 };
 use crate::error::{Error, Result};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX, DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN,
-    PLUGIN_BATCH_BYTES_DEFAULT, PLUGIN_BATCH_RECORDS_DEFAULT, PLUGIN_BYTE_FUEL_DEFAULT, PLUGIN_FUEL_DEFAULT,
-    PLUGIN_MEMORY_DEFAULT, PLUGIN_OUTPUT_RATIO_DEFAULT, POLL_DEFAULT, SHARDS_DEFAULT,
+    LANES_OPEN_DEFAULT, PLUGIN_BATCH_BYTES_DEFAULT, PLUGIN_BATCH_RECORDS_DEFAULT, PLUGIN_BYTE_FUEL_DEFAULT,
+    PLUGIN_FUEL_DEFAULT, PLUGIN_MEMORY_DEFAULT, PLUGIN_OUTPUT_RATIO_DEFAULT, POLL_DEFAULT, SHARDS_DEFAULT,
 };
 
 /// The account in ARNs.
@@ -164,6 +164,12 @@ impl Buffering {
     }
 }
 
+impl Default for PartitionSettings {
+    fn default() -> Self {
+        PartitionSettings { max_open: LANES_OPEN_DEFAULT }
+    }
+}
+
 impl Destination {
     /// Objects in `store` with every default: UTC, no compression, nothing between records, hours as prefix.
     pub fn new(store: Store) -> Self {
@@ -178,6 +184,7 @@ impl Destination {
             file_extension: None,
             delimiter: Delimiter::default(),
             conversion: None,
+            partition: PartitionSettings::default(),
         }
     }
 

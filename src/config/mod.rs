@@ -394,6 +394,15 @@ pub struct Destination {
     pub delimiter: Delimiter,
     /// Whether records are converted, and into what; then there is neither compression nor a delimiter.
     pub conversion: Option<Box<Conversion>>,
+    /// Of a stream whose prefix has partition keys.
+    pub partition: PartitionSettings,
+}
+
+/// How partitions are delivered. Which key a row has is said by the prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionSettings {
+    /// How many may be gathering rows at a time: 1 to 10,000. Beyond it those nearest to a trigger are delivered as they are.
+    pub max_open: usize,
 }
 
 /// A store of objects.

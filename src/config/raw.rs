@@ -272,7 +272,6 @@ pub(super) struct Buffer {
 /// Where and how objects are written.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-later" = ["partition"]))]
 pub(super) struct Destination {
     /// Kind of store: S3 (or what speaks its protocol), or a local directory.
     #[serde(rename = "type")]
@@ -321,6 +320,16 @@ pub(super) struct Destination {
     pub(super) delimiter: Option<At<Delimiter>>,
     /// Into what records are converted. Then there is no compression beside the format's own, and no delimiter.
     pub(super) format: Option<At<Format>>,
+    /// How partitions are delivered, where `prefix` has partition keys.
+    pub(super) partition: Option<At<Partition>>,
+}
+
+/// How partitions are delivered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Partition {
+    /// How many may gather records at a time: 1 to 10000. Beyond it those nearest to a trigger are delivered. Default: 500.
+    pub(super) max_open: Option<At<u64>>,
 }
 
 /// Encryption with a key of KMS.

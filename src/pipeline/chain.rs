@@ -66,12 +66,18 @@ impl Chained {
 
     /// What is to be kept of it, with at most `rows_bytes_max` bytes of rows: the records whose rows lie beyond fail.
     pub(super) fn part(self, rows_bytes_max: usize) -> Part {
+        let (taken, Outcome { rows, failed }) = self.outcome(rows_bytes_max);
+        let tally = taken.tally(&rows, &failed);
+        Part { rows, failed: Refused::of(&taken, failed), tally }
+    }
+
+    /// The same, with what it was made of.
+    pub(super) fn outcome(self, rows_bytes_max: usize) -> (Taken, Outcome) {
         let Chained { taken, rows, mut failed } = self;
         // Each step says its own in order; an origin that failed has no rows that could fail again.
         failed.sort_by_key(|failed| failed.origin);
         let rows = rows.unwrap_or_else(|| taken.rows.clone());
-        let Outcome { rows, failed } = steps::bounded(Outcome { rows, failed }, rows_bytes_max);
-        let tally = taken.tally(&rows, &failed);
-        Part { rows, failed: Refused::of(&taken, failed), tally }
+        let outcome = steps::bounded(Outcome { rows, failed }, rows_bytes_max);
+        (taken, outcome)
     }
 }

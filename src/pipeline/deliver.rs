@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::failed::{self, Codes, Kept};
 use super::lanes::ShareLoad;
@@ -41,6 +41,8 @@ pub(super) struct Courier {
     pub calls: Arc<Semaphore>,
     /// Whether what functions make cannot be kept.
     pub unstaged: Outage,
+    /// A batch of a partitioned stream found no room to be kept.
+    pub no_room: Notify,
     pub state: Arc<State>,
     pub orders: watch::Receiver<Orders>,
     /// Whether attempts fail; then one is made at a time.
@@ -113,6 +115,7 @@ impl Courier {
             staging,
             calls: Arc::new(Semaphore::new(limits::FUNCTION_CALLS_PER_STREAM_MAX)),
             unstaged: Outage::default(),
+            no_room: Notify::new(),
             state,
             orders,
             outage: Outage::default(),

@@ -48,6 +48,11 @@ impl Encoders {
 pub(super) struct Encoded<T>(oneshot::Receiver<T>);
 
 impl<T> Encoded<T> {
+    /// The same for a later job, on an encoder's thread: jobs are begun in their order.
+    pub(super) fn wait(self) -> Option<T> {
+        self.0.blocking_recv().ok()
+    }
+
     /// What became of it; an error when it panicked.
     pub(super) async fn done(self) -> Result<T> {
         self.0.await.map_err(|_| Error::new(Kind::Internal, "encoding a chunk panicked"))

@@ -25,6 +25,7 @@ mod outage;
 mod plain;
 mod prepare;
 mod rows;
+mod spill;
 mod stage;
 mod staged;
 mod state;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use capacity::Capacity;
+pub use spill::Spill;
 pub use staged::Staging;
 pub use state::{Seen, State};
 pub use target::{Written, modules, modules_of_lanes, staged_file, written};
@@ -122,6 +124,11 @@ pub async fn deliver(parts: Parts) -> Result<Ended> {
     let has_whole = standing.unfinished.iter().any(|(_, plan)| plan.share.is_none());
     if standing.has_lanes() || lanes::is_wanted(&parts.orders.borrow()) && !has_whole {
         return lanes::Partitioned::start(parts, standing).await?.run().await;
+    }
+    // What was kept of a time when the stream was partitioned, and never routed.
+    if parts.staging.has_batches(parts.feed.by()) {
+        let (staging, by) = (parts.staging.clone(), parts.feed.by());
+        let _ = tokio::task::spawn_blocking(move || staging.forget_batches(by)).await;
     }
     plain::Pipeline::start(parts, standing).await?.run().await
 }

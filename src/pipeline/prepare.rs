@@ -78,7 +78,7 @@ impl Recipe {
 
     /// Whether what it makes must be kept, since a function that is called might answer otherwise another time.
     pub(super) fn calls_functions(&self) -> bool {
-        self.tools.iter().any(|tool| matches!(tool, Tool::Function(_)))
+        self.tools.iter().any(Tool::is_called)
     }
 
     /// Whether there is any step.

@@ -155,20 +155,30 @@ impl Courier {
         }))
     }
 
-    fn staged(&self) {
+    pub(super) fn staged(&self) {
         if let Some(toll) = self.unstaged.over(self.workshop.clock.instant()) {
             let (attempts, seconds) = (toll.attempts, toll.lasted.as_secs());
             tracing::info!(stream = self.name, attempts, seconds, "what functions make can be kept again");
         }
     }
 
-    fn not_staged(&self, error: &Error) {
+    pub(super) fn not_staged(&self, error: &Error) {
         self.state.failed(error, self.workshop.clock.now_ms());
-        if let Some(toll) = self.unstaged.failed(self.workshop.clock.instant()) {
+        let Some(toll) = self.unstaged.failed(self.workshop.clock.instant()) else { return };
+        let (stream, attempts, seconds) = (&self.name, toll.attempts, toll.lasted.as_secs());
+        if error.kind() == Kind::Corrupt {
+            tracing::error!(
+                stream,
+                attempts,
+                seconds,
+                %error,
+                "what functions made is lost, the stream waits for it: to call them again might deliver something else twice"
+            );
+        } else {
             tracing::warn!(
-                stream = self.name,
-                attempts = toll.attempts,
-                seconds = toll.lasted.as_secs(),
+                stream,
+                attempts,
+                seconds,
                 %error,
                 "what functions make cannot be kept, records wait in the journal and it is tried again"
             );

@@ -23,6 +23,9 @@ pub(super) enum Tool {
     /// A test's own.
     #[cfg(test)]
     Fake(fn(&Rows, &Origins) -> Result<Outcome>),
+    /// A test's own that is taken for a function which is called.
+    #[cfg(test)]
+    FakeFunction(fn(&Rows, &Origins) -> Result<Outcome>),
 }
 
 /// Where the tools of a delivery stream come from. Cheap to clone.
@@ -55,6 +58,12 @@ impl Toolbox {
         {
             return Ok(Tool::Fake(fake));
         }
+        #[cfg(test)]
+        if let Step::Function(settings) = step
+            && let Some(fake) = super::lanes::tests::fake(&settings.url)
+        {
+            return Ok(Tool::FakeFunction(fake));
+        }
         match step {
             Step::RequireJson => Ok(Tool::RequireJson),
             Step::Builtin(settings) => Builtin::new(settings)
@@ -76,6 +85,17 @@ impl Toolbox {
                 })
             }
         }
+    }
+}
+
+impl Tool {
+    /// Whether it is called, and may answer otherwise another time.
+    pub(super) fn is_called(&self) -> bool {
+        #[cfg(test)]
+        if matches!(self, Tool::FakeFunction(_)) {
+            return true;
+        }
+        matches!(self, Tool::Function(_))
     }
 }
 
@@ -113,7 +133,7 @@ impl Tool {
             Tool::Builtin(builtin) => builtin.run(rows, origins),
             Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
-            Tool::Fake(fake) => fake(rows, origins)?,
+            Tool::Fake(fake) | Tool::FakeFunction(fake) => fake(rows, origins)?,
         };
         let Outcome { rows, failed } = bounded(outcome, STEP_OUTPUT_BYTES_MAX);
         Ok((Some(rows), failed))

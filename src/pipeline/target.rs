@@ -18,7 +18,7 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
-use super::staged::Staged;
+use super::staged::{Staged, digest_of};
 
 /// The part of the destination's settings that is written into a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,16 @@ impl Target {
     pub(super) fn routes_as(&self, other: &Target) -> bool {
         let rules = |target: &Target| target.partition.as_ref().map(|partition| partition.rules.clone());
         self.unpack == other.unpack && self.process == other.process && rules(self) == rules(other)
+    }
+
+    /// Whether a function is called for it: what that answers must be kept.
+    pub(super) fn calls_functions(&self) -> bool {
+        self.process.iter().any(|step| matches!(step, Step::Function(_)))
+    }
+
+    /// Stands for all that a batch's rows depend on beside its records.
+    pub(super) fn digest_of_steps(&self) -> String {
+        digest_of(&serde_json::to_vec(&(self.unpack, &self.process)).expect("steps are plain data"))
     }
 
     /// The same, put into another place.

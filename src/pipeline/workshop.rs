@@ -37,8 +37,13 @@ impl Workshop {
 
     /// Has steps done when a processor is free. An error says that they panicked.
     pub(super) async fn work<T: Send + 'static>(&self, steps: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.begin(steps).await.done().await
+    }
+
+    /// The same, once a processor is free: they are being done when this returns.
+    pub(super) async fn begin<T: Send + 'static>(&self, steps: impl FnOnce() -> T + Send + 'static) -> Encoded<T> {
         let workshop = self.clone();
-        self.capacity.encode(move || workshop.watched(steps)).await.done().await
+        self.capacity.encode(move || workshop.watched(steps)).await
     }
 
     fn watched<T>(&self, steps: impl FnOnce() -> T) -> T {

@@ -115,6 +115,8 @@ pub struct Feed {
     events: VecDeque<Event>,
     /// How far each shard may be read for now; one that is not in it not at all.
     halts: Option<BTreeMap<ShardId, u64>>,
+    /// Shards of what is not the source any more, and how far they are read all the same.
+    rests: BTreeMap<ShardId, u64>,
 }
 
 type Waiting = Pinned<Box<dyn Future<Output = Result<(ShardId, Result<()>), Aborted>> + Send>>;
@@ -189,6 +191,7 @@ impl Feed {
             work: None,
             events: VecDeque::new(),
             halts: None,
+            rests: BTreeMap::new(),
         }
     }
 
@@ -196,6 +199,24 @@ impl Feed {
     #[must_use]
     pub fn for_backup(self) -> Self {
         Feed { by: self.own.backup(), ..self }
+    }
+
+    /// Reads `from..to` of a shard of a data stream that is not the source any more, unless it is: something between is
+    /// delivered already, and the rest must be. `false` when the shard is gone. After it [resumed](Feed::resume).
+    pub async fn finish_reading(&mut self, shard: ShardId, from: u64, to: u64) -> Result<bool> {
+        let is_followed = |following: &Following| following.is_of(shard.stream);
+        if shard.stream == self.own || self.following.as_ref().is_some_and(is_followed) {
+            return Ok(true);
+        }
+        match self.reader.extent(shard).await {
+            Err(error) if self.is_foreign(shard, &error) => return Ok(false),
+            extent => drop(extent?),
+        }
+        self.rests.insert(shard, to);
+        let place = Place { position: from, closed: None, wanted: Some(to), leads_on: false, growth: None };
+        self.shards.insert(shard, place);
+        self.arm(shard);
+        Ok(true)
     }
 
     /// Has shards read up to these positions alone, others not at all, until it is told to [go on](Feed::go_on). Before it
@@ -215,7 +236,8 @@ impl Feed {
 
     /// How far `shard` may be read for now.
     fn halt_of(&self, shard: ShardId) -> u64 {
-        self.halts.as_ref().map_or(u64::MAX, |halts| halts.get(&shard).copied().unwrap_or(0))
+        let rest = self.rests.get(&shard).copied().unwrap_or(u64::MAX);
+        self.halts.as_ref().map_or(rest, |halts| halts.get(&shard).copied().unwrap_or(0).min(rest))
     }
 
     /// Who it is for, as the ledger knows it: a delivery stream, or its backup.
@@ -329,7 +351,7 @@ impl Feed {
             wanted.insert(shard, end);
         }
         for (shard, place) in self.shards.iter_mut().filter(|(shard, _)| shard.stream != self.own) {
-            place.wanted = Some(wanted.get(shard).copied().unwrap_or(0));
+            place.wanted = wanted.get(shard).copied().or(place.wanted).or(Some(0));
             if place.is_over() {
                 place.give_up();
             }

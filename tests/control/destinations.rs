@@ -106,7 +106,7 @@ async fn prefixes_and_time_zones_that_make_no_sense() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dynamic_partitioning_is_checked_and_refused() {
+async fn dynamic_partitioning_is_checked() {
     assert_refused([
         (
             partitioned(json!({ "Prefix": "a/" })),
@@ -129,6 +129,14 @@ async fn dynamic_partitioning_is_checked_and_refused() {
         (
             partitioned(json!({ "Prefix": "!{partitionKeyFromQuery:a}/" })),
             "the prefix has partitionKeyFromQuery:a, and no query gives \"a\"",
+        ),
+        (
+            with(json!({ "Prefix": "!{partitionKeyFromLambda:a}/" }), json!({ "ErrorOutputPrefix": "e/" })),
+            "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled.",
+        ),
+        (
+            partitioned(json!({ "Prefix": "!{partitionKeyFromLambda:a}/", "ErrorOutputPrefix": "" })),
+            "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions",
         ),
         (
             partitioned(json!({

@@ -203,7 +203,7 @@ async fn updates_that_are_refused() {
         (
             updating("s", "2", json!({ "DynamicPartitioningConfiguration": { "Enabled": true } })),
             "InvalidArgumentException",
-            "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled",
+            "Dynamic Partitioning can only be enabled when a Firehose is created, and cannot be disabled afterwards",
         ),
     ];
     for (body, code, message) in table {

@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    AwsCredentials, Buckets, Compression, Delimiter, Destination, Prefix, PrefixKind, S3Connection, S3Store, Sse,
-    Store, check_partitioned, check_prefixes, names, raw, time_zone,
+    AwsCredentials, Buckets, Compression, Delimiter, Destination, PartitionSettings, Prefix, PrefixKind, S3Connection,
+    S3Store, Sse, Store, check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
+use crate::limits::LANES_OPEN_MAX;
 
 /// The keys that say how S3 is reached; they stand in destinations, in `[buckets]` and with modules.
 pub(super) struct Connection {
@@ -68,6 +69,7 @@ impl Checker<'_> {
             self.no_encoding_beside(compression, delimiter.as_ref(), &format.span);
             self.conversion(format)
         });
+        let partition = raw.partition.take().map(|partition| self.partition(partition, &prefix)).unwrap_or_default();
         let store = self.store(raw, &span)?;
         let destination = Destination::new(store);
         Some(Destination {
@@ -79,6 +81,7 @@ impl Checker<'_> {
             file_extension: extension.filter(|extension| !extension.is_empty()),
             delimiter: delimiter.map_or(destination.delimiter, |delimiter| delimiter.value),
             conversion: conversion.map(Box::new),
+            partition,
             store: destination.store,
         })
     }
@@ -149,6 +152,14 @@ impl Checker<'_> {
                 self.findings.add(span.clone(), format!("key \"{key}\" does not belong to type = \"{kind}\""));
             }
         }
+    }
+
+    fn partition(&mut self, At { value: raw, span }: At<raw::Partition>, prefix: &Prefix) -> PartitionSettings {
+        if prefix.keys().is_empty() {
+            self.findings.add(span, "partition has no meaning where prefix has no partition keys");
+        }
+        let max_open = self.number("max_open", raw.max_open, 1..=LANES_OPEN_MAX as u64);
+        max_open.map_or_else(PartitionSettings::default, |max| PartitionSettings { max_open: max as usize })
     }
 
     /// Both prefixes; the faults are at the one that is meant.

@@ -142,9 +142,14 @@ impl Container {
 
     /// Takes note of the next chunk, in the order of the object; the caller writes its bytes.
     pub fn add(&mut self, chunk: &Chunk) {
+        self.add_kept(chunk, chunk.bytes.len());
+    }
+
+    /// The same of a chunk whose bytes, so many, are kept elsewhere.
+    pub fn add_kept(&mut self, chunk: &Chunk, bytes: usize) {
         self.sums.crc.combine(&chunk.crc);
         self.sums.raw_bytes += chunk.raw_bytes;
-        self.sums.encoded_bytes += chunk.bytes.len() as u64;
+        self.sums.encoded_bytes += bytes as u64;
     }
 
     /// What comes after the last chunk; often nothing, but an object without bytes is a valid container too.

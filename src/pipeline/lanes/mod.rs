@@ -22,23 +22,29 @@
 //!    What became nothing is counted when the watermark passes it. Positions that are counted above the watermark are `Standing::early`:
 //!    they are taken from the backlog. What is missing when the watermark passes was lost to damage, and is counted so.
 //!
-//! Objects of a lane hold the same rows in the same order on every attempt, shard by shard; where chunks of the encoding begin may differ.
+//! Objects of a lane have the same bytes on every attempt: rows stand shard by shard, and where chunks of the encoding end follows
+//! from the batches alone ([`open::CHUNK_BYTES`]).
+//!
+//! 6. **Functions** may answer otherwise another time: what a batch became is in a file before it is routed (see [`keep`]), and every
+//!    later reading takes it from there.
 //!
 //! # Bounds
-//! Beyond [`LANES_OPEN_MAX`] open lanes those nearest to their triggers are cut. No row is sent to the error output because too
-//! many are open, as Firehose does: that would depend on the moment, and a repeat would route otherwise. Reading waits while
-//! too many plans are unfinished. What does not fit into memory is made again from the journal.
+//! Beyond `max_open` open lanes those nearest to their triggers are cut, and nothing is routed meanwhile. No row is sent to the error
+//! output because too many are open, as Firehose does: that would depend on the moment, and a repeat would route otherwise. Reading
+//! waits while too many plans are unfinished. What is encoded and does not fit into memory is spilled to disk, and what does not fit
+//! there is made again from the journal. Lanes that hold the watermark are cut when too much stands above it: files of batches, or
+//! lanes of which something is planned.
 //!
-//! # Not done yet
-//! - What does not fit into `ENCODED_BYTES_MAX` is made again from the journal, once for each lane: correct, but slow with many lanes.
-//!   Spill files (unlinked when they are made) belong into [`open`], where a job finds no room.
-//! - The number of open lanes is no setting; the API refuses DynamicPartitioningConfiguration.
-//! - A step that cannot be done ends the pipeline with an error, and it starts again; it does not pause of itself.
-//! - Lanes above the watermark of a data stream that is not the source any more, though it exists, stay where they are: their
-//!   stream cannot become unpartitioned, nor change its steps, before the source is named again.
-//! - Functions over HTTP: what they made must be kept by batch before a row of it is planned.
+//! # What stops, and what does not
+//! - While the steps in force cannot be done nothing is taken in and nothing cut, as with the plain pipeline. While those cannot under
+//!   which something was read before a start ([`epoch`]), nothing is read; plans are carried out all the same.
+//! - A data stream that is not the source any more is read on up to where something of it was planned (`finish_others`), so that its
+//!   watermark gets there; what comes after stays where it is. One that was deleted is passed over, and what nobody can
+//!   read any more is counted as discarded.
 
 mod blocks;
+mod epoch;
+mod keep;
 mod open;
 mod put;
 mod route;
@@ -57,20 +63,19 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::chunk::Placed;
 use super::deliver::{Courier, Load, Outcome};
-use super::encoders::Encoded;
-use super::force::{Force, InForce};
-use super::prepare::Recipe;
+use super::force::Force;
 use super::target::{Settings, Target, named};
 use super::{Orders, Parts, Until};
 use crate::clock::Instant;
-use crate::config::{DeliveryStream, Prefix, PrefixKind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ledger::{Lane, Ledger, Plan, PlanId, Share, Standing, Tally};
 use crate::limits;
 use crate::record::ShardId;
 use crate::stream::Feed;
 
 use blocks::{Batch, Blocks};
+use epoch::{Before, Epoch, Kept};
+use keep::Keeping;
 use open::{Filling, Now, Open};
 use route::{Routed, route};
 
@@ -79,25 +84,6 @@ pub(super) use put::ShareLoad;
 /// Whether a stream is partitioned under these orders.
 pub(super) fn is_wanted(orders: &Orders) -> bool {
     !orders.stream.destination.prefix.keys().is_empty()
-}
-
-/// Under what rows are routed and lanes are cut.
-struct Epoch {
-    stream: Arc<DeliveryStream>,
-    version: u64,
-    target: Target,
-    prefix: Prefix,
-    recipe: Recipe,
-}
-
-impl Epoch {
-    /// What is in force, if it is partitioned.
-    fn of(now: &InForce) -> Option<Epoch> {
-        let target = Target::of(&now.stream, now.steps.clone());
-        let prefix = now.stream.destination.prefix.clone();
-        let (stream, recipe) = (now.stream.clone(), now.recipe.clone());
-        target.partition.is_some().then(|| Epoch { stream, version: now.version, target, prefix, recipe })
-    }
 }
 
 /// What was read and not taken in yet.
@@ -111,6 +97,8 @@ enum Unread {
 enum Applied {
     Batch(Batch, Result<Routed>),
     Hole(ShardId, u64),
+    /// The pipeline was told to leave what a function is called for.
+    Left,
 }
 
 type Routing = Pin<Box<dyn Future<Output = Result<Applied>> + Send>>;
@@ -133,8 +121,10 @@ pub(super) struct Partitioned {
     force: Force,
     standing: Standing,
     epoch: Option<Arc<Epoch>>,
-    /// While what is read is routed as before a start: up to where.
-    before: Option<BTreeMap<ShardId, u64>>,
+    /// While what is read is routed as before a start.
+    before: Option<Before>,
+    /// What batches are kept for whose steps call functions.
+    kept: Kept,
     unread: VecDeque<Unread>,
     blocks: Blocks,
     routing: FuturesOrdered<Routing>,
@@ -145,6 +135,8 @@ pub(super) struct Partitioned {
     dropped: BTreeMap<ShardId, BTreeMap<u64, u64>>,
     /// Nothing is taken in until what is on its way is routed and lanes are cut.
     holds: bool,
+    /// What holds the watermark is to be cut, since what is kept above it takes too much room.
+    is_short: bool,
     waiting: VecDeque<Planned>,
     under_way: FuturesUnordered<Delivery>,
     /// Oldest arrival and bytes of each plan that is not committed.
@@ -169,23 +161,22 @@ impl Partitioned {
         let first = orders.borrow().clone();
         force.follow(&first).await;
         let heads = standing.ends_of_plans();
-        let before = old_routing(&courier, &standing, force.now().map(|now| &**now), &first).await?;
-        let before = before.map(|epoch| {
-            let mut halts = heads.clone();
-            halts.extend(standing.lanes.furthest());
-            feed.halt(halts.clone());
-            (epoch, halts)
-        });
-        let (epoch, before) = before.unzip();
+        let before = Before::of(&standing, force.now().map(|now| &**now))?;
+        if let Some(before) = &before {
+            feed.halt(before.halts().clone());
+        }
         feed.resume(heads.clone()).await?;
+        let kept = (feed.by(), Arc::new(keep::planned(&standing.lanes)));
         let mut pipeline = Partitioned {
             courier,
             feed,
             ledger,
             orders,
             force,
-            epoch,
+            epoch: None,
             before,
+            kept,
+            is_short: false,
             unread: VecDeque::new(),
             blocks: Blocks::new(standing.lanes.cuts.clone()),
             routing: FuturesOrdered::new(),
@@ -203,10 +194,23 @@ impl Partitioned {
             standing,
         };
         pipeline.take_up();
+        pipeline.finish_others().await?;
         for (shard, stands) in &pipeline.standing.shards {
             pipeline.feed.delivered(*shard, stands.committed).await?;
         }
         Ok(pipeline)
+    }
+
+    /// Reads on in shards of a data stream that is not the source any more, up to where something of them was planned: the rows
+    /// between of other lanes are nobody's else. What comes after that stays where it is.
+    async fn finish_others(&mut self) -> Result<()> {
+        for (shard, to) in self.standing.lanes.furthest() {
+            let from = self.standing.end_of_plans(shard);
+            if to > from && !self.feed.finish_reading(shard, from, to).await? {
+                self.leaving.insert(shard, Some(to));
+            }
+        }
+        Ok(())
     }
 
     /// Sends the plans that an earlier process left.
@@ -219,39 +223,49 @@ impl Partitioned {
     }
 
     /// Has a batch find its lanes; waits while all processors are busy, which holds back reading.
-    async fn send_to_lanes(&mut self, epoch: &Epoch, batches: impl IntoIterator<Item = Batch>) -> Result<()> {
+    async fn send_to_lanes(&mut self, epoch: &Epoch, batches: impl IntoIterator<Item = Batch>) {
         for batch in batches {
-            let rules = epoch.target.partition.as_ref().map(|partition| partition.rules.clone());
-            let rules = rules.ok_or_else(|| Error::corrupt("the stream's newest plan has no partition keys"))?;
-            let (recipe, workshop) = (epoch.recipe.clone(), self.courier.workshop.clone());
-            let job: Encoded<_> = self
-                .courier
-                .workshop
-                .capacity
-                .encode(move || {
-                    let began = workshop.clock.instant();
-                    let routed = route(&recipe, &rules, &batch.records);
-                    let took = workshop.clock.instant() - began;
-                    workshop.metrics.transform_microseconds.inc_by(took.as_micros() as u64);
-                    Applied::Batch(batch, routed)
-                })
-                .await;
-            self.routing.push_back(Box::pin(job.done()));
+            let routing = match &epoch.keeping {
+                Some(keeping) => self.call_for(keeping.clone(), batch),
+                None => {
+                    let (recipe, rules) = (epoch.recipe.clone(), epoch.rules.clone());
+                    let steps = move || {
+                        let routed = route(&recipe, &rules, &batch.records);
+                        Applied::Batch(batch, routed)
+                    };
+                    Box::pin(self.courier.workshop.begin(steps).await.done())
+                }
+            };
+            self.routing.push_back(routing);
         }
-        Ok(())
     }
 
-    /// Takes in what became of the next batch.
-    async fn apply(&mut self, applied: Applied) -> Result<()> {
+    /// Has functions called for a batch, which takes seconds; it ends with the pipeline.
+    fn call_for(&self, keeping: Arc<Keeping>, batch: Batch) -> Routing {
+        let courier = self.courier.clone();
+        let call = AbortOnDropHandle::new(tokio::spawn(async move {
+            match courier.keep(&keeping, &batch).await {
+                Some(routed) => Applied::Batch(batch, Ok(routed)),
+                None => Applied::Left,
+            }
+        }));
+        Box::pin(async move {
+            call.await.map_err(|error| Error::new(Kind::Internal, "calling functions panicked").because(error))
+        })
+    }
+
+    /// Takes in what became of the next batch. `false` when it was left undone.
+    async fn apply(&mut self, applied: Applied) -> Result<bool> {
         let (batch, routed) = match applied {
             Applied::Hole(shard, end) => {
                 self.heads.insert(shard, end);
-                return Ok(());
+                return Ok(true);
             }
+            Applied::Left => return Ok(false),
             Applied::Batch(batch, routed) => (batch, routed?),
         };
         let Some(epoch) = self.epoch.clone() else {
-            return Err(Error::new(crate::error::Kind::Internal, "a batch was routed under no settings"));
+            return Err(Error::new(Kind::Internal, "a batch was routed under no settings"));
         };
         self.heads.insert(batch.shard, batch.end);
         if routed.dropped > 0 {
@@ -273,11 +287,11 @@ impl Partitioned {
                     batch.shard.index, batch.start, batch.end
                 )));
             }
-            self.open.add(lane.clone(), part, &batch, now, interval, &room);
+            self.open.add(lane.clone(), part, &batch, (now, interval), &room).await;
             touched.push(lane);
         }
         self.open.encode(&touched, &epoch.recipe, &room).await;
-        Ok(())
+        Ok(true)
     }
 
     /// Writes the plans for what these lanes hold, all together.
@@ -297,7 +311,7 @@ impl Partitioned {
             self.standing.unfinished.push((id, plan.clone()));
             self.carried.insert(id, (filling.oldest_ms, filling.bytes));
             let (newest_ms, tally) = (Some(filling.newest_ms), filling.tally);
-            let gathered = filling.into_content().map(|content| (content, tally));
+            let gathered = Some((filling.into_content(), tally));
             self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(gathered, cuts.clone()), newest_ms });
         }
         Ok(())
@@ -389,13 +403,27 @@ impl Partitioned {
         }
         let passed: u64 = to.iter().map(|(shard, mark)| mark - self.standing.end_of_plans(*shard)).sum();
         let counted = self.standing.total.positions() + tally.dropped;
-        tally.damaged = (self.standing.past() + passed).saturating_sub(counted);
-        if tally.damaged > 0 {
-            let records = tally.damaged;
-            tracing::error!(stream = self.courier.name, records, "records were read and are not there any more");
+        let lost = (self.standing.past() + passed).saturating_sub(counted);
+        let is_given_up = |shard: &ShardId| self.leaving.get(shard).is_some_and(Option::is_some);
+        if lost > 0 && to.iter().any(|(shard, _)| is_given_up(shard)) {
+            tracing::error!(
+                stream = self.courier.name,
+                records = lost,
+                "records are given up with their deleted data stream"
+            );
+            tally.discarded = lost;
+        } else if lost > 0 {
+            tracing::error!(stream = self.courier.name, records = lost, "records were read and are not there any more");
+            tally.damaged = lost;
         }
         self.ledger.advance(self.feed.by(), to.clone(), tally).await?;
         self.standing.advance(&to, &tally);
+        if self.courier.staging.has_batches(self.feed.by()) {
+            let (staging, by, to) = (self.courier.staging.clone(), self.feed.by(), to.clone());
+            let past = move || to.iter().for_each(|(shard, mark)| staging.past(by, *shard, *mark));
+            // A task that is not run is one at the end of the process.
+            let _ = tokio::task::spawn_blocking(past).await;
+        }
         for (shard, mark) in to {
             self.blocks.past(shard, mark);
             if let Some(dropped) = self.dropped.get_mut(&shard) {
@@ -410,23 +438,4 @@ impl Partitioned {
     fn until(&self) -> Until {
         self.orders.borrow().until
     }
-}
-
-/// How what stands above the watermark was routed, where the settings in force would route it otherwise.
-async fn old_routing(
-    courier: &Courier,
-    standing: &Standing,
-    now: Option<&InForce>,
-    orders: &Orders,
-) -> Result<Option<Arc<Epoch>>> {
-    let Some(written) = &standing.lanes.target else { return Ok(None) };
-    let target = Target::read(written)?;
-    let Some(partition) = &target.partition else { return Err(Error::corrupt("a lane's plan has no keys")) };
-    if now.and_then(Epoch::of).is_some_and(|now| now.target.routes_as(&target)) {
-        return Ok(None);
-    }
-    let prefix = Prefix::parse(&partition.prefix, PrefixKind::Partitioned)?;
-    let recipe = Recipe::load(&target, &courier.tools).await?;
-    let (stream, version) = (orders.stream.clone(), orders.version);
-    Ok(Some(Arc::new(Epoch { stream, version, target, prefix, recipe })))
 }

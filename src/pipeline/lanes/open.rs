@@ -1,17 +1,19 @@
 //! What open lanes hold, and when each is to be cut: every one has a size and a time trigger of its own.
 //!
-//! Rows are gathered joined and raw, a little of each lane, and then encoded. What does not fit into memory is forgotten: the
-//! plan says what its lane's rows are, and they are made again from the journal.
+//! Rows are gathered joined and raw, a little of each lane, and then encoded. What does not fit into memory is spilled to disk;
+//! where there is no room either it is forgotten: the plan says what its lane's rows are, and they are made again from the journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::capacity::Capacity;
+use super::super::capacity::{Capacity, Held};
 use super::super::encoders::Encoded;
 use super::super::failed::Refused;
 use super::super::prepare::Recipe;
+use super::super::spill::Slot;
+use super::super::staged;
 use super::blocks::Batch;
 use super::route::Part;
 use crate::clock::Instant;
@@ -21,8 +23,20 @@ use crate::ledger::{Lane, Tally};
 use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANES_RAW_BYTES_MAX};
 use crate::record::{ShardId, Span};
 
-/// A chunk and the memory it holds; nothing when there was no room.
-pub(super) type Job = Encoded<Option<(Chunk, OwnedSemaphorePermit)>>;
+/// Bytes of raw rows of a lane's shard with which they are encoded together, after a batch; in tests few, so that lanes have chunks.
+/// Where chunks end follows from the batches alone, and an object has the same bytes on every attempt: so a version that changes
+/// this number may find objects of plans that it repeats of another length.
+pub(super) const CHUNK_BYTES: usize = if cfg!(test) { 256 } else { LANE_CHUNK_BYTES };
+
+/// A chunk without its bytes, and where those are; nothing when there was no room.
+pub(super) type Job = Encoded<Option<(Chunk, Held)>>;
+
+/// Records that failed in one batch.
+pub(super) enum Refusals {
+    Memory(Vec<Refused>, OwnedSemaphorePermit),
+    /// Written as one part of a staged file; nothing when there was no room.
+    Disk(Encoded<Option<Slot>>),
+}
 
 /// What a lane has gathered.
 pub(super) struct Filling {
@@ -38,8 +52,8 @@ pub(super) struct Filling {
     pub newest_ms: u64,
     /// When it is to be cut for its age.
     deadline: Instant,
-    /// What it holds; `None` when memory was short, and it is to be made again.
-    content: Option<Content>,
+    /// What it holds.
+    content: Content,
 }
 
 /// The rows of a lane, or what failed.
@@ -47,8 +61,8 @@ pub(super) struct Filling {
 pub(super) struct Content {
     /// Of each shard, in their order.
     pub runs: BTreeMap<ShardId, Run>,
-    /// What failed, with the memory it holds.
-    pub refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
+    /// What failed.
+    pub refused: Vec<Refusals>,
 }
 
 /// A lane's rows of one shard.
@@ -56,9 +70,16 @@ pub(super) struct Content {
 pub(super) struct Run {
     /// Encoded, or being encoded.
     pub jobs: Vec<Job>,
+    /// Joined, behind those, and spilled since all lanes together held too much.
+    pub early: Vec<Early>,
+    /// How many bytes those are.
+    early_bytes: usize,
     /// Joined, behind those.
     pub raw: Vec<u8>,
 }
+
+/// Raw rows on disk; nothing when there was no room.
+pub(super) type Early = Encoded<Option<Slot>>;
 
 impl Filling {
     /// Its spans, in order of the shards.
@@ -66,13 +87,13 @@ impl Filling {
         self.spans.iter().map(|(shard, (start, end))| Span { shard: *shard, start: *start, end: *end }).collect()
     }
 
-    /// What it holds, if it does.
-    pub(super) fn into_content(self) -> Option<Content> {
+    /// What it holds.
+    pub(super) fn into_content(self) -> Content {
         self.content
     }
 
     fn raw(&self) -> usize {
-        self.content.as_ref().map_or(0, |content| content.runs.values().map(|run| run.raw.len()).sum())
+        self.content.runs.values().map(|run| run.raw.capacity()).sum()
     }
 
     /// How much of its size trigger is met, in thousandths.
@@ -110,8 +131,19 @@ impl Open {
         self.lanes.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Takes in what a lane gets of a batch.
-    pub(super) fn add(&mut self, lane: Lane, part: Part, batch: &Batch, now: Now, interval: Duration, room: &Capacity) {
+    pub(super) async fn add(
+        &mut self,
+        lane: Lane,
+        part: Part,
+        batch: &Batch,
+        (now, interval): (Now, Duration),
+        room: &Capacity,
+    ) {
         let bytes = part.bytes();
         let deadline = now.due(part.oldest_ms, interval);
         let filling = self.lanes.entry(lane).or_insert_with(|| Filling {
@@ -121,7 +153,7 @@ impl Open {
             oldest_ms: part.oldest_ms,
             newest_ms: 0,
             deadline,
-            content: Some(Content::default()),
+            content: Content::default(),
         });
         filling.spans.entry(batch.shard).or_insert((batch.start, batch.end)).1 = batch.end;
         filling.tally.add(&part.tally);
@@ -130,31 +162,27 @@ impl Open {
         filling.newest_ms = filling.newest_ms.max(part.newest_ms);
         filling.deadline = filling.deadline.min(deadline);
         let before = filling.raw();
-        if let Some(content) = &mut filling.content {
-            if !part.joined.is_empty() {
-                content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
-            }
-            if !part.refused.is_empty() {
-                match room.encoded(part.refused.iter().map(Refused::held).sum()) {
-                    Some(memory) => content.refused.push((part.refused, memory)),
-                    None => filling.content = None,
-                }
-            }
+        let content = &mut filling.content;
+        if !part.joined.is_empty() {
+            content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
+        }
+        if !part.refused.is_empty() {
+            content.refused.push(refusals(part.refused, room).await);
         }
         self.raw = self.raw + filling.raw() - before;
     }
 
-    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean.
+    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean is spilled.
     pub(super) async fn encode(&mut self, touched: &[Lane], recipe: &Recipe, room: &Capacity) {
+        for lane in touched {
+            if let Some(filling) = self.lanes.get_mut(lane) {
+                self.raw -= encode(filling, recipe, room).await;
+            }
+        }
         if self.raw > LANES_RAW_BYTES_MAX {
             let least = self.raw / self.lanes.len().max(1);
             for filling in self.lanes.values_mut() {
-                self.raw -= encode(filling, least.max(1), recipe, room).await;
-            }
-        }
-        for lane in touched {
-            if let Some(filling) = self.lanes.get_mut(lane) {
-                self.raw -= encode(filling, LANE_CHUNK_BYTES, recipe, room).await;
+                self.raw -= spill(filling, least.max(1), room).await;
             }
         }
     }
@@ -171,6 +199,14 @@ impl Open {
     /// The lanes whose time trigger is met.
     pub(super) fn late(&self, now: Instant) -> Vec<Lane> {
         self.lanes.iter().filter(|(_, filling)| filling.deadline <= now).map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// The half of them that began first: they hold the watermark.
+    pub(super) fn oldest(&self) -> Vec<Lane> {
+        let mut all: Vec<_> = self.lanes.iter().map(|(lane, filling)| (filling.oldest_ms, lane)).collect();
+        all.sort_unstable();
+        all.truncate(all.len().div_ceil(2));
+        all.into_iter().map(|(_, lane)| lane.clone()).collect()
     }
 
     /// All of them.
@@ -219,19 +255,56 @@ impl Open {
     }
 }
 
-/// Has the raw rows of a lane encoded where a shard's are at least so many bytes; says how many went.
-async fn encode(filling: &mut Filling, least: usize, recipe: &Recipe, room: &Capacity) -> usize {
-    let Some(content) = &mut filling.content else { return 0 };
+async fn refusals(refused: Vec<Refused>, room: &Capacity) -> Refusals {
+    if let Some(memory) = room.encoded(refused.iter().map(Refused::held).sum()) {
+        return Refusals::Memory(refused, memory);
+    }
+    let spill = room.clone();
+    let write = move || spill.spill(&staged::encode(&staged::Part { failed: refused, ..staged::Part::default() }));
+    Refusals::Disk(room.encode(write).await)
+}
+
+/// Has the rows of a lane encoded where a shard's are enough; says how many raw bytes went.
+async fn encode(filling: &mut Filling, recipe: &Recipe, room: &Capacity) -> usize {
     let mut gone = 0;
-    for run in content.runs.values_mut().filter(|run| run.raw.len() >= least) {
-        let raw = std::mem::take(&mut run.raw);
-        gone += raw.len();
-        let (recipe, memory) = (recipe.clone(), room.clone());
+    for run in filling.content.runs.values_mut().filter(|run| run.early_bytes + run.raw.len() >= CHUNK_BYTES) {
+        let (raw, early) = (std::mem::take(&mut run.raw), std::mem::take(&mut run.early));
+        run.early_bytes = 0;
+        gone += raw.capacity();
+        let (recipe, room) = (recipe.clone(), room.clone());
+        let keeper = room.clone();
         let job = move || {
-            let chunk = recipe.encode_joined(&raw);
-            memory.encoded(chunk.bytes.len()).map(|memory| (chunk, memory))
+            let mut chunk = recipe.encode_joined(&joined(early, raw)?);
+            let bytes = std::mem::take(&mut chunk.bytes);
+            keeper.keep(bytes).map(|held| (chunk, held))
         };
         run.jobs.push(room.encode(job).await);
+    }
+    gone
+}
+
+/// Rows that were spilled early and those behind them. It blocks.
+fn joined(early: Vec<Early>, raw: Vec<u8>) -> Option<Vec<u8>> {
+    if early.is_empty() {
+        return Some(raw);
+    }
+    let mut all = Vec::new();
+    for early in early {
+        all.extend(early.wait()??.read().ok()?);
+    }
+    all.extend(raw);
+    Some(all)
+}
+
+/// Spills the raw rows of a lane where a shard's are at least so many bytes; says how many went.
+async fn spill(filling: &mut Filling, least: usize, room: &Capacity) -> usize {
+    let mut gone = 0;
+    for run in filling.content.runs.values_mut().filter(|run| run.raw.capacity() >= least) {
+        let raw = std::mem::take(&mut run.raw);
+        gone += raw.capacity();
+        run.early_bytes += raw.len();
+        let spill = room.clone();
+        run.early.push(room.encode(move || spill.spill(&raw)).await);
     }
     gone
 }
@@ -267,11 +340,12 @@ mod tests {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
         for cold in 0..499 {
-            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), now(&clock), MINUTE, &room);
+            open.add(lane(&cold.to_string()), part(1, clock.now_ms()), &batch(cold), (now(&clock), MINUTE), &room)
+                .await;
         }
         let mut objects = 0;
         for at in 500..1_500 {
-            open.add(lane("hot"), part(100, clock.now_ms()), &batch(at), now(&clock), MINUTE, &room);
+            open.add(lane("hot"), part(100, clock.now_ms()), &batch(at), (now(&clock), MINUTE), &room).await;
             assert!(open.beyond(500, &buffering, clock.instant()).is_empty());
             for full in open.full(&buffering) {
                 assert_eq!(full, lane("hot"));
@@ -290,9 +364,9 @@ mod tests {
     async fn beyond_the_bound_the_nearest_to_a_trigger_go() {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 1_000, interval: MINUTE };
-        open.add(lane("old"), part(1, 1_000_000 - 40_000), &batch(0), now(&clock), MINUTE, &room);
-        open.add(lane("full"), part(700, 1_000_000), &batch(1), now(&clock), MINUTE, &room);
-        open.add(lane("half"), part(500, 1_000_000), &batch(2), now(&clock), MINUTE, &room);
+        open.add(lane("old"), part(1, 1_000_000 - 40_000), &batch(0), (now(&clock), MINUTE), &room).await;
+        open.add(lane("full"), part(700, 1_000_000), &batch(1), (now(&clock), MINUTE), &room).await;
+        open.add(lane("half"), part(500, 1_000_000), &batch(2), (now(&clock), MINUTE), &room).await;
         let nearest = |most| open.beyond(most, &buffering, clock.instant());
         assert_eq!(nearest(3), []);
         assert_eq!(nearest(2), [lane("full")]);
@@ -300,19 +374,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_have_a_size_of_their_own_and_no_memory_forgets_them() {
+    async fn failures_have_a_size_of_their_own_and_no_memory_spills_them() {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 128 << 20, interval: MINUTE };
         let failure = crate::transform::Failure { code: "A.B".into(), message: "m".into(), attempts: 1, by: None };
         let refused = Refused { record: vec![b'x'; 600 << 10].into(), arrived_ms: 1, failure };
         let failed = || Part { refused: vec![refused.clone()], ..Part::default() };
-        open.add(Lane::Failures, failed(), &batch(0), now(&clock), MINUTE, &room);
+        open.add(Lane::Failures, failed(), &batch(0), (now(&clock), MINUTE), &room).await;
         assert_eq!(open.full(&buffering), []);
         let _all = room.encoded(crate::limits::ENCODED_BYTES_MAX - (700 << 10)).unwrap();
-        open.add(Lane::Failures, failed(), &batch(1), now(&clock), MINUTE, &room);
+        open.add(Lane::Failures, failed(), &batch(1), (now(&clock), MINUTE), &room).await;
         assert_eq!(open.full(&buffering), [Lane::Failures]);
         let filling = open.take(&Lane::Failures).unwrap();
         assert_eq!(filling.spans()[0].len(), 2);
-        assert!(filling.into_content().is_none());
+        let mut refused = filling.into_content().refused;
+        let Some(Refusals::Disk(spilled)) = refused.pop() else { panic!("there was no memory") };
+        assert!(spilled.done().await.unwrap().is_none(), "and no disk is given");
+        assert!(matches!(refused[..], [Refusals::Memory(..)]));
     }
 }

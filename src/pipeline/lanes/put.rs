@@ -7,18 +7,22 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::again::Spans;
+use super::super::capacity::Held;
 use super::super::deliver::{Courier, entry_name, note_repeat, produce, send};
 use super::super::failed::{self, Codes, Refused};
 use super::super::prepare::Recipe;
+use super::super::spill::Slot;
+use super::super::stage::blocking;
+use super::super::staged::{self, BatchId};
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
-use super::open::Content;
+use super::keep::rules_of;
+use super::open::{CHUNK_BYTES, Content, Refusals};
 use super::route::{Part, route};
 use crate::destination::{Body, BodySender, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Container};
 use crate::ledger::{Lane, Plan, Share, Tally};
-use crate::limits::{ENCODE_CHUNK_BYTES, LANE_CHUNK_BYTES};
 
 /// What there is of a share's object already.
 pub(in super::super) struct ShareLoad {
@@ -30,11 +34,18 @@ pub(in super::super) struct ShareLoad {
     cuts: Arc<Cuts>,
 }
 
-/// An object's chunks, with the memory that they hold.
+/// What an object is made of, encoded.
+#[derive(Default)]
 struct Encoded {
-    chunks: Vec<Chunk>,
-    refused: Vec<(Vec<Refused>, OwnedSemaphorePermit)>,
-    memory: Vec<OwnedSemaphorePermit>,
+    /// Chunks without their bytes, and where those are.
+    chunks: Vec<(Chunk, Held)>,
+    refused: Vec<Known>,
+}
+
+/// Records that failed in one batch.
+enum Known {
+    Memory { refused: Vec<Refused>, _room: OwnedSemaphorePermit },
+    Disk(Arc<Slot>),
 }
 
 impl ShareLoad {
@@ -53,42 +64,66 @@ impl Courier {
         load: &mut ShareLoad,
     ) -> Result<(Tally, Codes)> {
         let share = plan.share.as_ref().ok_or_else(|| Error::new(Kind::Internal, "the plan holds no share"))?;
-        let recipe = Recipe::load(target, &self.tools).await?;
+        let recipe = Recipe::without_steps(target);
         if let Some((content, tally)) = load.gathered.take() {
             load.encoded = self.encoded(content, &recipe).await?.map(|encoded| (encoded, tally));
         }
-        match &load.encoded {
-            Some((encoded, tally)) => put_ready(destination, plan, share, encoded, *tally, &recipe).await,
-            None => self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await,
+        if let Some((encoded, tally)) = &load.encoded {
+            match put_ready(destination, plan, share, (encoded, *tally), &recipe).await {
+                Err(Unput::Unread(error)) => {
+                    tracing::warn!(stream = self.name, key = plan.key, %error, "rows are made again from the journal");
+                    load.encoded = None;
+                }
+                Err(Unput::Failed(error)) => return Err(error),
+                Ok(done) => return Ok(done),
+            }
         }
+        // What functions made is read, and no step is done again.
+        let recipe = if target.calls_functions() { recipe } else { Recipe::load(target, &self.tools).await? };
+        self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await
     }
 
-    /// Everything that a lane has gathered, encoded; nothing when memory was short.
+    /// Everything that a lane has gathered, encoded; nothing when there was no room for it.
     async fn encoded(&self, content: Content, recipe: &Recipe) -> Result<Option<Encoded>> {
         let Content { runs, refused } = content;
-        let mut encoded = Encoded { chunks: Vec::new(), refused, memory: Vec::new() };
-        let mut tail = Vec::new();
+        let (mut encoded, mut tail) = (Encoded::default(), Vec::new());
+        for refusals in refused {
+            encoded.refused.push(match refusals {
+                Refusals::Memory(refused, memory) => Known::Memory { refused, _room: memory },
+                Refusals::Disk(job) => match job.done().await? {
+                    Some(slot) => Known::Disk(Arc::new(slot)),
+                    None => return Ok(None),
+                },
+            });
+        }
         for mut run in runs.into_values() {
-            if !run.jobs.is_empty() || tail.len() >= LANE_CHUNK_BYTES {
-                self.finish(&mut tail, recipe, &mut encoded.chunks).await?;
+            if !run.jobs.is_empty() || tail.len() >= CHUNK_BYTES {
+                encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
             }
             for job in run.jobs {
-                let Some((chunk, memory)) = job.done().await? else { return Ok(None) };
+                let Some(chunk) = job.done().await? else { return Ok(None) };
                 encoded.chunks.push(chunk);
-                encoded.memory.push(memory);
+            }
+            for early in run.early {
+                let Some(slot) = early.done().await? else { return Ok(None) };
+                let Ok(rows) = blocking(move || slot.read()).await else { return Ok(None) };
+                tail.extend(rows);
             }
             tail.append(&mut run.raw);
         }
-        self.finish(&mut tail, recipe, &mut encoded.chunks).await?;
+        encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
         Ok(Some(encoded))
     }
 
-    async fn finish(&self, tail: &mut Vec<u8>, recipe: &Recipe, chunks: &mut Vec<Chunk>) -> Result<()> {
-        if !tail.is_empty() {
-            let (raw, recipe) = (std::mem::take(tail), recipe.clone());
-            chunks.push(self.workshop.capacity.encode(move || recipe.encode_joined(&raw)).await.done().await?);
+    /// The last chunk of what is to be encoded, if there is any.
+    async fn finish(&self, tail: &mut Vec<u8>, recipe: &Recipe) -> Result<Option<(Chunk, Held)>> {
+        if tail.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let (raw, recipe) = (std::mem::take(tail), recipe.clone());
+        let mut chunk = self.workshop.capacity.encode(move || recipe.encode_joined(&raw)).await.done().await?;
+        let bytes = std::mem::take(&mut chunk.bytes);
+        Ok(Some((chunk, Held::Memory { bytes, _room: None })))
     }
 
     /// Reads the spans from the journal and puts what its lane gets of them; memory is bound by a few chunks.
@@ -127,41 +162,132 @@ fn place<'a>(plan: &'a Plan, share: &Share, recipe: &Recipe) -> (&'a str, Object
     }
 }
 
+/// Why what is at hand was not put.
+enum Unput {
+    /// It cannot be read.
+    Unread(Error),
+    Failed(Error),
+}
+
 /// Puts what is at hand.
 async fn put_ready(
     destination: &dyn Destination,
     plan: &Plan,
     share: &Share,
-    encoded: &Encoded,
-    mut tally: Tally,
+    (encoded, mut tally): (&Encoded, Tally),
     recipe: &Recipe,
-) -> Result<(Tally, Codes)> {
-    let mut codes = Codes::new();
-    let mut pieces = Vec::new();
-    if share.lane == Lane::Failures {
-        for (refused, _) in &encoded.refused {
-            failed::count(&mut codes, refused);
-            pieces.push(failed::lines(refused, plan.planned_ms));
-        }
-    } else {
-        let mut container = Container::new(recipe.encoding(), entry_name(&plan.key));
-        pieces.push(container.head());
-        let separator = recipe.separator();
-        for (at, chunk) in encoded.chunks.iter().enumerate() {
-            if let Some(separator) = separator.as_ref().filter(|_| at > 0) {
-                container.add(separator);
-                pieces.push(separator.bytes.clone());
-            }
-            container.add(chunk);
-            pieces.push(chunk.bytes.clone());
-        }
-        pieces.push(container.tail());
-        tally.object_bytes = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
-    }
+) -> Result<(Tally, Codes), Unput> {
     let (key, facts) = place(plan, share, recipe);
-    note_repeat(plan, destination.create(key, Body::ready(pieces), facts).await?);
+    let is_failures = share.lane == Lane::Failures;
+    let mut pieces = Pieces::of(plan, encoded, is_failures, recipe);
+    let created = if encoded.is_in_memory() {
+        let mut ready = Vec::new();
+        while let Some(piece) = pieces.next().await.map_err(Unput::Unread)? {
+            ready.push(piece);
+        }
+        destination.create(key, Body::ready(ready), facts).await
+    } else {
+        let (sender, body) = Body::channel(1);
+        let mut unread = None;
+        let producer = produce(sender, async |sender| {
+            loop {
+                match pieces.next().await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(piece)) if piece.is_empty() => {}
+                    Ok(Some(piece)) => send(sender, piece).await?,
+                    Err(error) => {
+                        let said = Error::unavailable(error.to_string());
+                        unread = Some(error);
+                        return Err(said);
+                    }
+                }
+            }
+        });
+        let (produced, created) = tokio::join!(producer, destination.create(key, body, facts));
+        if let Some(error) = unread {
+            return Err(Unput::Unread(error));
+        }
+        // One that was there already need not be sent whole.
+        if created.is_ok() { created } else { produced.and(created) }
+    };
+    note_repeat(plan, created.map_err(Unput::Failed)?);
     tally.objects = 1;
-    Ok((tally, codes))
+    if !is_failures {
+        tally.object_bytes = pieces.bytes;
+    }
+    Ok((tally, pieces.codes))
+}
+
+impl Encoded {
+    fn is_in_memory(&self) -> bool {
+        self.chunks.iter().all(|(_, held)| matches!(held, Held::Memory { .. }))
+            && self.refused.iter().all(|known| matches!(known, Known::Memory { .. }))
+    }
+}
+
+/// The bytes of an object, piece by piece.
+struct Pieces<'a> {
+    plan: &'a Plan,
+    encoded: &'a Encoded,
+    /// Of an object of rows, until it is at its end.
+    container: Option<Container>,
+    /// What stands between two chunks.
+    separator: Option<Chunk>,
+    at: usize,
+    bytes: u64,
+    codes: Codes,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(plan: &'a Plan, encoded: &'a Encoded, is_failures: bool, recipe: &Recipe) -> Self {
+        let container = (!is_failures).then(|| Container::new(recipe.encoding(), entry_name(&plan.key)));
+        Pieces { plan, encoded, container, separator: recipe.separator(), at: 0, bytes: 0, codes: Codes::new() }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let at = self.at;
+        self.at += 1;
+        let piece = if let Some(known) = self.encoded.refused.get(at) {
+            self.lines(known).await?
+        } else if let Some(container) = &mut self.container {
+            match at.checked_sub(1).map(|at| self.encoded.chunks.get(at)) {
+                None => container.head(),
+                Some(Some((chunk, held))) => {
+                    let bytes = held.bytes().await?;
+                    match self.separator.as_ref().filter(|_| at > 1) {
+                        None => {
+                            container.add_kept(chunk, bytes.len());
+                            bytes
+                        }
+                        Some(separator) => {
+                            container.add(separator);
+                            container.add_kept(chunk, bytes.len());
+                            [&separator.bytes[..], &bytes].concat().into()
+                        }
+                    }
+                }
+                Some(None) => self.container.take().map_or_else(Bytes::new, Container::tail),
+            }
+        } else {
+            return Ok(None);
+        };
+        self.bytes += piece.len() as u64;
+        Ok(Some(piece))
+    }
+
+    async fn lines(&mut self, known: &Known) -> Result<Bytes> {
+        let slot = match known {
+            Known::Memory { refused, .. } => {
+                failed::count(&mut self.codes, refused);
+                return Ok(failed::lines(refused, self.plan.planned_ms));
+            }
+            Known::Disk(slot) => slot.clone(),
+        };
+        let read = blocking(move || Ok(staged::decode(&slot.read()?))).await?;
+        let part = read.ok_or_else(|| Error::unavailable("records that were spilled cannot be read"))?;
+        failed::count(&mut self.codes, &part.failed);
+        Ok(failed::lines(&part.failed, self.plan.planned_ms))
+    }
 }
 
 /// A share made again from the journal.
@@ -179,8 +305,12 @@ struct Making {
     container: Container,
     begun: bool,
     /// Whether any chunk was sent.
-    has_chunks: bool,
+    has_any: bool,
+    /// What is left of shards before.
+    tail: Vec<u8>,
+    /// Rows of the shard that is being read, and whether chunks of it were sent.
     joined: Vec<u8>,
+    has_chunks: bool,
     tally: Tally,
     codes: Codes,
 }
@@ -189,8 +319,16 @@ impl Again<'_> {
     /// Sends the pieces of the object; nothing at all when nothing is in it.
     async fn send(&self, out: &BodySender) -> Result<(Tally, Codes)> {
         let container = Container::new(self.recipe.encoding(), entry_name(&self.plan.key));
-        let (joined, tally, codes) = (Vec::new(), Tally::default(), Codes::new());
-        let mut making = Making { container, begun: false, has_chunks: false, joined, tally, codes };
+        let mut making = Making {
+            container,
+            begun: false,
+            has_any: false,
+            tail: Vec::new(),
+            joined: Vec::new(),
+            has_chunks: false,
+            tally: Tally::default(),
+            codes: Codes::new(),
+        };
         let mut spans = Spans::of(&self.courier.reader, self.plan);
         for span in &self.plan.spans {
             let (mut cutter, cuts) = (Cutter::default(), self.cuts.get(&span.shard));
@@ -211,6 +349,7 @@ impl Again<'_> {
                     self.take(batch, &mut making, out).await?;
                 }
             }
+            self.end_shard(&mut making, out).await?;
         }
         self.end(making, spans.discarded() > 0, out).await
     }
@@ -224,33 +363,55 @@ impl Again<'_> {
         }
         making.joined.extend_from_slice(&part.joined);
         making.begun |= part.tally.delivered + part.tally.unpacked > 0;
-        if making.joined.len() >= ENCODE_CHUNK_BYTES { self.flush(making, out).await } else { Ok(()) }
+        if making.joined.len() < CHUNK_BYTES {
+            return Ok(());
+        }
+        // Chunks end where those of a lane that gathers them do: see [`Courier::encoded`].
+        self.flush_tail(making, out).await?;
+        making.has_chunks = true;
+        let chunk = std::mem::take(&mut making.joined);
+        self.flush(chunk, making, out).await
+    }
+
+    async fn end_shard(&self, making: &mut Making, out: &BodySender) -> Result<()> {
+        if !making.has_chunks && making.tail.len() >= CHUNK_BYTES {
+            self.flush_tail(making, out).await?;
+        }
+        making.has_chunks = false;
+        making.tail.append(&mut making.joined);
+        Ok(())
+    }
+
+    async fn flush_tail(&self, making: &mut Making, out: &BodySender) -> Result<()> {
+        let tail = std::mem::take(&mut making.tail);
+        self.flush(tail, making, out).await
     }
 
     /// What the lane gets of a batch.
     async fn part(&self, batch: Batch) -> Result<Option<Part>> {
-        let partition = self.target.partition.as_ref();
-        let rules = partition.map(|partition| partition.rules.clone());
-        let rules = rules.ok_or_else(|| Error::corrupt(format!("the plan for {} has no keys", self.plan.key)))?;
-        let (recipe, lane) = (self.recipe.clone(), self.share.lane.clone());
+        let (recipe, lane, rules) = (self.recipe.clone(), self.share.lane.clone(), rules_of(self.target)?);
+        if self.target.calls_functions() {
+            // Its rows were planned, so it is there, and no function is called.
+            let id = BatchId { stream: self.plan.stream, shard: batch.shard, start: batch.start };
+            let mut routed = self.courier.kept(&recipe, &rules, (id, None), &batch).await?;
+            return Ok(routed.parts.remove(&lane));
+        }
         let job = move || route(&recipe, &rules, &batch.records).map(|mut routed| routed.parts.remove(&lane));
         self.courier.workshop.capacity.encode(job).await.done().await?
     }
 
-    async fn flush(&self, making: &mut Making, out: &BodySender) -> Result<()> {
-        let mut chunks = Vec::new();
-        self.courier.finish(&mut making.joined, self.recipe, &mut chunks).await?;
-        for chunk in chunks {
-            let is_first = !making.has_chunks;
+    async fn flush(&self, mut rows: Vec<u8>, making: &mut Making, out: &BodySender) -> Result<()> {
+        if let Some((mut chunk, held)) = self.courier.finish(&mut rows, self.recipe).await? {
+            chunk.bytes = held.bytes().await?;
             let head = match self.recipe.separator() {
-                Some(separator) if !is_first => {
+                Some(separator) if making.has_any => {
                     making.container.add(&separator);
                     separator.bytes
                 }
-                _ if is_first => making.container.head(),
-                _ => Bytes::new(),
+                _ if making.has_any => Bytes::new(),
+                _ => making.container.head(),
             };
-            making.has_chunks = true;
+            making.has_any = true;
             making.container.add(&chunk);
             for piece in [head, chunk.bytes].into_iter().filter(|piece| !piece.is_empty()) {
                 making.tally.object_bytes += piece.len() as u64;
@@ -261,11 +422,11 @@ impl Again<'_> {
     }
 
     async fn end(&self, mut making: Making, is_gone: bool, out: &BodySender) -> Result<(Tally, Codes)> {
-        self.flush(&mut making, out).await?;
-        let Making { container, begun, has_chunks, mut tally, codes, .. } = making;
+        self.flush_tail(&mut making, out).await?;
+        let Making { container, begun, has_any, mut tally, codes, .. } = making;
         if begun {
             // Rows without any byte make a container without chunks.
-            let head = if has_chunks { Bytes::new() } else { container.head() };
+            let head = if has_any { Bytes::new() } else { container.head() };
             for piece in [head, container.tail()] {
                 tally.object_bytes += piece.len() as u64;
                 // Also an empty one: it says that there is an object.

@@ -54,8 +54,18 @@ impl Part {
 
 /// Has a batch go through all steps and its rows find their lanes. An error is a fault of ours.
 pub(super) fn route(recipe: &Recipe, rules: &Partitioning, batch: &[Placed]) -> Result<Routed> {
-    let (taken, made, mut failed) = recipe.rows(batch)?;
+    let (taken, made, failed) = recipe.rows(batch)?;
     let rows = made.as_ref().unwrap_or(&taken.rows);
+    Ok(sort_out(recipe, rules, &taken, (rows, failed)))
+}
+
+/// Has the rows that the steps made of records find their lanes.
+pub(super) fn sort_out(
+    recipe: &Recipe,
+    rules: &Partitioning,
+    taken: &Taken,
+    (rows, mut failed): (&Rows, Vec<Failed>),
+) -> Routed {
     let lanes = Found::of(rows, rules);
     let refused: Vec<u32> = lanes.failed.iter().map(|failed| failed.origin).collect();
     failed.extend(lanes.failed);
@@ -86,9 +96,9 @@ pub(super) fn route(recipe: &Recipe, rules: &Partitioning, batch: &[Placed]) -> 
     routed.parts.retain(|_, part| part.tally.delivered + part.tally.unpacked > 0);
     routed.dropped = became.iter().filter(|became| **became == (0, 0)).count() as u64;
     if !failed.is_empty() {
-        routed.parts.insert(Lane::Failures, failures(&taken, failed, &became));
+        routed.parts.insert(Lane::Failures, failures(taken, failed, &became));
     }
-    Ok(routed)
+    routed
 }
 
 /// The part of what failed.

@@ -10,7 +10,7 @@ use futures_util::stream::StreamExt;
 use super::super::chunk::Placed;
 use super::super::deliver::Outcome;
 use super::super::{Ended, Until};
-use super::{Applied, Epoch, Partitioned, Unread};
+use super::{Applied, Before, Epoch, Partitioned, Unread};
 use crate::clock::Instant;
 use crate::config::Buffering;
 use crate::error::Result;
@@ -35,7 +35,7 @@ impl Partitioned {
             self.force.follow(&orders).await;
             let ending = until != Until::Forever;
             let changes = self.follow().await?;
-            self.fill().await?;
+            self.fill().await;
             self.publish();
             if ending {
                 self.feed.freeze().await?;
@@ -46,16 +46,20 @@ impl Partitioned {
             self.send_on();
             let is_idle = self.is_idle();
             if is_idle || !self.leaving.is_empty() || self.advances <= self.now().instant {
+                self.pass_over_gone();
                 self.advance().await?;
                 self.part().await?;
+                self.is_short |= self.standing.lanes.ends.len() > limits::LANES_PLANNED_MAX;
                 self.advances = self.now().instant + limits::LANES_ADVANCE_EVERY;
             }
             // What is not partitioned any more is another pipeline's.
             let is_over =
                 changes && self.force.now().is_some() && !super::is_wanted(&orders) && !self.standing.has_lanes();
-            let is_stuck = until == Until::Flushed && self.epoch.is_none();
-            let is_last = ending && (is_stuck || self.is_caught_up(true).await?);
-            if is_idle && (is_over || is_last) || !self.step().await? {
+            // What cannot be processed now stays in the journal when the service stops.
+            let is_stuck = until == Until::Flushed && (self.epoch.is_none() || self.is_blocked());
+            let is_settled = self.waiting.is_empty() && self.under_way.is_empty() && self.routing.is_empty();
+            let is_last = is_idle && ending && self.is_caught_up(true).await?;
+            if is_stuck && is_settled || is_idle && is_over || is_last || !self.step().await? {
                 break;
             }
         }
@@ -68,11 +72,15 @@ impl Partitioned {
     /// Has the epoch follow what is in force. While it cannot, since lanes are open under the one before, nothing is taken in, and
     /// all lanes are to be cut: then it says so.
     async fn follow(&mut self) -> Result<bool> {
-        if let Some(before) = &self.before {
+        if let Some(before) = &mut self.before {
+            if self.epoch.is_none() {
+                let orders = self.orders.borrow().clone();
+                self.epoch = before.epoch(&self.courier, &orders, &self.kept).await.map(Arc::new);
+            }
             let is_there = |(shard, halt): (&ShardId, &u64)| {
                 self.leaving.contains_key(shard) || self.heads.get(shard).is_some_and(|head| head >= halt)
             };
-            if !before.iter().all(is_there) {
+            if !before.halts().iter().all(is_there) {
                 return Ok(false);
             }
         }
@@ -95,7 +103,7 @@ impl Partitioned {
             return Ok(true);
         }
         let Some(now) = now else { return Ok(false) };
-        self.epoch = Epoch::of(&now).map(Arc::new);
+        self.epoch = Epoch::of(&now, &self.kept).map(Arc::new);
         self.holds = false;
         if self.epoch.is_some() && self.before.take().is_some() {
             self.feed.go_on();
@@ -105,38 +113,46 @@ impl Partitioned {
         Ok(self.epoch.is_none())
     }
 
+    /// Whether the steps in force cannot be done: nothing is planned while that is so.
+    fn is_blocked(&self) -> bool {
+        self.before.is_none() && self.force.now().is_none()
+    }
+
     /// Takes in what was read, as far as it may be.
-    async fn fill(&mut self) -> Result<()> {
-        let Some(epoch) = self.epoch.clone() else { return Ok(()) };
+    async fn fill(&mut self) {
+        let Some(epoch) = self.epoch.clone().filter(|_| !self.is_blocked()) else { return };
         while !self.holds && self.routing.len() < limits::LANE_BATCHES_MAX && self.has_room() {
             let batches = match self.unread.pop_front() {
                 None => break,
                 Some(Unread::Records(placed)) => self.blocks.push(placed),
                 Some(Unread::Hole(shard, end)) => {
                     let batch = self.blocks.end(shard);
-                    self.send_to_lanes(&epoch, batch).await?;
+                    self.send_to_lanes(&epoch, batch).await;
                     self.routing.push_back(Box::pin(future::ready(Ok(Applied::Hole(shard, end)))));
                     continue;
                 }
             };
-            self.send_to_lanes(&epoch, batches).await?;
+            self.send_to_lanes(&epoch, batches).await;
             if self.blocks.held() > limits::LANE_BLOCKS_BYTES_MAX {
                 let early = self.blocks.cut();
-                self.send_to_lanes(&epoch, early).await?;
+                self.send_to_lanes(&epoch, early).await;
             }
         }
-        Ok(())
     }
 
     /// Cuts what is due, or brings nearer that it can be; whether anything was done. All lanes are due when the stream is `ending`
     /// or its settings change.
     async fn cut_what_is_due(&mut self, changes: bool, ending: bool) -> Result<bool> {
         let all = changes || ending;
-        let (Some(epoch), true) = (self.epoch.clone(), self.has_room()) else { return Ok(false) };
+        let may = self.has_room() && !self.is_blocked();
+        let (Some(epoch), true) = (self.epoch.clone(), may) else { return Ok(false) };
         let (buffering, now) = (self.orders.borrow().stream.buffer, self.now());
         let mut due = self.open.full(&buffering);
         if due.is_empty() {
-            due = self.open.beyond(limits::LANES_OPEN_MAX, &buffering, now.instant);
+            due = self.open.beyond(self.open_max(), &buffering, now.instant);
+        }
+        if due.is_empty() && std::mem::take(&mut self.is_short) {
+            due = self.open.oldest();
         }
         if !due.is_empty() {
             return self.cut_some(due).await;
@@ -152,7 +168,7 @@ impl Partitioned {
         self.holds = true;
         if !self.blocks.is_empty() {
             let early = self.blocks.cut();
-            self.send_to_lanes(&epoch, early).await?;
+            self.send_to_lanes(&epoch, early).await;
             return Ok(true);
         }
         if !self.routing.is_empty() {
@@ -179,22 +195,30 @@ impl Partitioned {
 
     /// Waits for the next thing to happen and does it. `false` when a delivery was left undone.
     async fn step(&mut self) -> Result<bool> {
-        let reads = self.unread.is_empty() && !self.holds && self.epoch.is_some() && self.has_room();
+        let (has_room, is_blocked) = (self.has_room(), self.is_blocked());
+        let reads = self.unread.is_empty() && !self.holds && self.epoch.is_some() && has_room && !is_blocked;
+        // What is routed opens lanes: while too many are open, those that are cut come first.
+        let routes = !self.routing.is_empty() && (self.open.len() <= self.open_max() || is_blocked);
         let (buffering, now) = (self.orders.borrow().stream.buffer, self.now());
         // A trigger that is met and was seen already waits for something else: room, or the rest of a backlog.
-        let waits = self.holds || !self.has_room() || self.until() != Until::Forever;
+        let waits = self.holds || !has_room || is_blocked || self.until() != Until::Forever;
         let is_news = |deadline: &Instant| !waits && (*deadline > now.instant || self.tips.is_none());
         let trigger = self.deadline(&buffering, now).filter(is_news);
         let advance = (!self.is_idle()).then_some(self.advances);
-        let wake = [trigger, advance].into_iter().flatten().min();
+        let again = self.before.as_ref().and_then(Before::again);
+        let wake = [trigger, advance, again].into_iter().flatten().min();
         let clock = &self.courier.workshop.clock;
         tokio::select! {
             biased;
             Some(outcome) = self.under_way.next(), if !self.under_way.is_empty() => return self.finish(outcome).await,
-            Some(applied) = self.routing.next(), if !self.routing.is_empty() => self.apply(applied?).await?,
+            Some(applied) = self.routing.next(), if routes => return self.apply(applied?).await,
             // The sender is dropped only with the whole service: then the last orders stay.
-            Ok(()) = self.orders.changed() => self.force.hurry(),
-            () = self.force.due() => {}
+            Ok(()) = self.orders.changed() => {
+                self.force.hurry();
+                self.before.iter_mut().for_each(|before| before.hurry(now.instant));
+            }
+            () = self.force.due() => self.before.iter_mut().for_each(|before| before.hurry(now.instant)),
+            () = self.courier.no_room.notified() => self.is_short = true,
             () = async {
                 match wake {
                     Some(wake) => clock.sleep_until(wake).await,
@@ -303,17 +327,33 @@ impl Partitioned {
         Ok(())
     }
 
+    /// Takes what a deleted data stream held and was not read for read: nothing more of it will come.
+    fn pass_over_gone(&mut self) {
+        let furthest = self.standing.lanes.furthest();
+        let gone: Vec<_> = self.leaving.iter().filter_map(|(shard, end)| Some((*shard, (*end)?))).collect();
+        for (shard, end) in gone {
+            let planned = furthest.get(&shard).copied().unwrap_or(0);
+            // Of what no lane knows it is enough to say so once it is forgotten.
+            if planned > self.standing.end_of_plans(shard) && !self.is_taken_in(shard) {
+                self.heads.insert(shard, planned.max(end));
+            }
+        }
+    }
+
+    /// Whether anything of `shard` is taken in and not routed.
+    fn is_taken_in(&self, shard: ShardId) -> bool {
+        let is_unread = |unread: &Unread| match unread {
+            Unread::Records(placed) => placed.shard == shard,
+            Unread::Hole(of, _) => *of == shard,
+        };
+        self.blocks.holds(shard) || !self.routing.is_empty() || self.unread.iter().any(is_unread)
+    }
+
     /// Whether anything of `shard` is taken in, or not past.
     fn holds_of(&self, shard: &ShardId) -> bool {
-        let is_unread = |unread: &Unread| match unread {
-            Unread::Records(placed) => placed.shard == *shard,
-            Unread::Hole(of, _) => of == shard,
-        };
         let watermark = self.standing.end_of_plans(*shard);
-        self.blocks.holds(*shard)
-            || !self.routing.is_empty()
+        self.is_taken_in(*shard)
             || self.heads.get(shard).is_some_and(|head| *head > watermark)
-            || self.unread.iter().any(is_unread)
             || self.standing.is_under_way(*shard)
             || self.standing.lanes.holds(*shard)
     }
@@ -326,6 +366,11 @@ impl Partitioned {
             && self.open.is_empty()
             && self.waiting.is_empty()
             && self.under_way.is_empty()
+    }
+
+    /// How many lanes may be open.
+    fn open_max(&self) -> usize {
+        self.orders.borrow().stream.destination.partition.max_open
     }
 
     fn has_room(&self) -> bool {
@@ -365,7 +410,8 @@ impl Partitioned {
         let oldest = [open, carried, self.blocks.oldest_ms()].into_iter().flatten().min();
         let bytes = bytes + self.blocks.held() as u64 + self.carried.values().map(|(_, bytes)| bytes).sum::<u64>();
         self.courier.state.holds(oldest, bytes, self.standing.unfinished.len());
-        let fault = self.feed.fault().or_else(|| self.force.fault());
+        let fault = self.feed.fault().or_else(|| self.before.as_ref().and_then(Before::fault));
+        let fault = fault.or_else(|| self.force.fault());
         self.courier.state.reads(self.feed.ahead(), fault, self.courier.workshop.clock.now_ms());
     }
 }

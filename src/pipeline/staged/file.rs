@@ -174,7 +174,7 @@ fn unreadable(wanted: &Staged, error: io::Error) -> Error {
     Error::unavailable(format!("the staged file {} cannot be read", wanted.file)).because(error)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -2,8 +2,10 @@
 //! what a plan delivers must be there before the plan is.
 //!
 //! A file appears whole, and durable, or not at all; its name, length and digest stand in the plan. It is removed once the
-//! plan is committed, and at a start if no unfinished plan names it.
+//! plan is committed, and at a start if no unfinished plan names it. Of partitioned streams there is a file for each batch:
+//! see [`batch`].
 
+mod batch;
 mod file;
 mod part;
 mod seal;
@@ -22,13 +24,13 @@ use crate::disk::Disk;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Tally;
 use crate::limits::STAGED_BYTES_MAX;
-use crate::record::StreamId;
+use crate::record::{ShardId, StreamId};
 
-pub(super) use part::Part;
+pub(super) use batch::{BatchId, Label, digest_of};
+pub(super) use part::{Part, decode, encode};
+pub(super) use seal::{Master, Seal};
 
 use file::{Reader, Writer};
-use seal::Master;
-
 const DIR: &str = "staged";
 /// How the name of a file ends that is not whole yet.
 const UNFINISHED: &str = ".new";
@@ -56,6 +58,8 @@ struct Inner {
     master: Option<Master>,
     bytes_max: u64,
     held: Mutex<BTreeMap<String, Held>>,
+    /// The files of batches and their bytes: they have a bound of their own, since they go when a watermark advances.
+    batches: Mutex<BTreeMap<BatchId, u64>>,
 }
 
 /// What is known of a file, be it finished or not.
@@ -74,16 +78,33 @@ impl Staging {
     fn with_room(disk: Arc<dyn Disk>, clock: Clock, secret: Option<&[u8; 32]>, bytes_max: u64) -> Result<Self> {
         let made = disk.create_dirs(Path::new(DIR)).and_then(|()| disk.sync_dir(Path::new("")));
         made.map_err(|error| Error::unavailable(format!("the directory {DIR} cannot be made")).because(error))?;
-        let inner = Inner { disk, clock, master: secret.map(Master::new), bytes_max, held: Mutex::default() };
+        let inner = Inner {
+            disk,
+            clock,
+            master: secret.map(Master::new),
+            bytes_max,
+            held: Mutex::default(),
+            batches: Mutex::default(),
+        };
         Ok(Staging(Arc::new(inner)))
     }
 
-    /// Removes every file but those in `needed`: those that unfinished plans name, each with its delivery stream. At a
-    /// start.
-    pub fn retain(&self, needed: &BTreeMap<String, StreamId>) -> Result<()> {
+    /// Removes every file but those in `needed`: those that unfinished plans name, each with its delivery stream, and those of
+    /// batches above the `watermarks` of the delivery streams that there are. At a start.
+    pub fn retain(
+        &self,
+        needed: &BTreeMap<String, StreamId>,
+        watermarks: &BTreeMap<StreamId, BTreeMap<ShardId, u64>>,
+    ) -> Result<()> {
         let failed = |error| Error::unavailable(format!("the directory {DIR} cannot be cleared")).because(error);
+        let is_past = |id: &BatchId| {
+            let marks = watermarks.get(&id.stream);
+            marks.is_none_or(|marks| marks.get(&id.shard).is_some_and(|mark| id.start < *mark))
+        };
         for entry in self.0.disk.list(Path::new(DIR)).map_err(failed)? {
-            if let Some(stream) = needed.get(&entry.name) {
+            if let Some(id) = BatchId::of_file(&entry.name).filter(|id| !is_past(id)) {
+                self.batches().insert(id, entry.len);
+            } else if let Some(stream) = needed.get(&entry.name) {
                 self.held().insert(entry.name, Held { stream: *stream, bytes: entry.len });
             } else if !entry.is_dir {
                 tracing::info!(file = entry.name, "a staged file that no plan names is removed");
@@ -100,6 +121,9 @@ impl Staging {
         for file in files {
             self.remove(file).await;
         }
+        let staging = self.clone();
+        // A task that is not run is one at the end of the process.
+        let _ = tokio::task::spawn_blocking(move || staging.forget_batches(stream)).await;
     }
 
     /// Removes a file that is not needed any more. What cannot be removed is removed at the next start.
@@ -154,6 +178,10 @@ impl Staging {
         }
         held.insert(name.to_owned(), Held { stream, bytes });
         Ok(())
+    }
+
+    fn batches(&self) -> MutexGuard<'_, BTreeMap<BatchId, u64>> {
+        self.0.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {

@@ -17,7 +17,7 @@ use minicbor::{Decoder, Encoder};
 
 use super::super::failed::Refused;
 use crate::ledger::Tally;
-use crate::transform::{Failure, KeyColumn, Rows};
+use crate::transform::{Failed, Failure, KeyColumn, Outcome, Rows};
 
 /// What became of one chunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(in crate::pipeline) struct Part {
 }
 
 /// Writes a part.
-pub(super) fn encode(part: &Part) -> Vec<u8> {
+pub(in crate::pipeline) fn encode(part: &Part) -> Vec<u8> {
     let mut out = Vec::with_capacity(part.rows.data.len() + 8 * part.rows.len() + 256);
     write(part, &mut Encoder::new(&mut out)).expect("memory takes what is written to it");
     out
@@ -41,17 +41,34 @@ fn write(part: &Part, out: &mut Encoder<&mut Vec<u8>>) -> Result<(), Unwritten<I
     let Part { rows, failed, tally } = part;
     let tally = serde_json::to_vec(tally).expect("a tally is plain data");
     out.array(4)?.bytes(&tally)?;
+    write_rows(rows, out)?;
+    let known = write_failures(failed.iter().map(|refused| &refused.failure), out)?;
+    out.array(failed.len() as u64)?;
+    for Refused { record, arrived_ms, failure } in failed {
+        out.array(3)?.u32(known[failure])?.u64(*arrived_ms)?.bytes(record)?;
+    }
+    Ok(())
+}
+
+fn write_rows(rows: &Rows, out: &mut Encoder<&mut Vec<u8>>) -> Result<(), Unwritten<Infallible>> {
     out.array(4)?.bytes(&rows.data)?.bytes(&numbers(&rows.ends))?.bytes(&numbers(&rows.origins))?;
     out.array(rows.keys.len() as u64)?;
     for KeyColumn { name, data, ends } in &rows.keys {
         out.array(3)?.str(name)?.str(data)?.bytes(&numbers(ends))?;
     }
-    // Of a call that failed all records have the same failure.
+    Ok(())
+}
+
+/// Writes each failure once, for of a call that failed all records have the same; their numbers.
+fn write_failures<'a>(
+    all: impl Iterator<Item = &'a Failure>,
+    out: &mut Encoder<&mut Vec<u8>>,
+) -> Result<HashMap<&'a Failure, u32>, Unwritten<Infallible>> {
     let mut known: HashMap<&Failure, u32> = HashMap::new();
     let mut failures: Vec<&Failure> = Vec::new();
-    for refused in failed {
-        known.entry(&refused.failure).or_insert_with(|| {
-            failures.push(&refused.failure);
+    for failure in all {
+        known.entry(failure).or_insert_with(|| {
+            failures.push(failure);
             failures.len() as u32 - 1
         });
     }
@@ -63,15 +80,47 @@ fn write(part: &Part, out: &mut Encoder<&mut Vec<u8>>) -> Result<(), Unwritten<I
             None => out.null()?,
         };
     }
-    out.array(failed.len() as u64)?;
-    for Refused { record, arrived_ms, failure } in failed {
-        out.array(3)?.u32(known[failure])?.u64(*arrived_ms)?.bytes(record)?;
-    }
-    Ok(())
+    Ok(known)
+}
+
+/// Writes what became of a batch whose records are known by their numbers.
+pub(super) fn encode_outcome(outcome: &Outcome) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(outcome.rows.data.len() + 8 * outcome.rows.len() + 256);
+    let mut write = |Outcome { rows, failed }: &Outcome| {
+        let out = &mut Encoder::new(&mut bytes);
+        out.array(3)?;
+        write_rows(rows, out)?;
+        let known = write_failures(failed.iter().map(|failed| &failed.failure), out)?;
+        out.array(failed.len() as u64)?;
+        for Failed { origin, failure } in failed {
+            out.array(2)?.u32(*origin)?.u32(known[failure])?;
+        }
+        Ok::<(), Unwritten<Infallible>>(())
+    };
+    write(outcome).expect("memory takes what is written to it");
+    bytes
+}
+
+/// Reads it; nothing if it is none, or speaks of more than so many records.
+pub(super) fn decode_outcome(bytes: &[u8], origins: usize) -> Option<Outcome> {
+    let input = &mut Decoder::new(bytes);
+    array(input, 3)?;
+    let rows = rows(input)?;
+    let failures = list(input, failure)?;
+    let failed = list(input, |input| {
+        array(input, 2)?;
+        let (origin, failure) = (input.u32().ok()?, failures.get(input.u32().ok()? as usize)?.clone());
+        Some(Failed { origin, failure })
+    })?;
+    let last = rows.origins.last().into_iter().chain(failed.last().map(|failed: &Failed| &failed.origin));
+    let is_sound = last.max().is_none_or(|last| (*last as usize) < origins)
+        && rows.origins.is_sorted()
+        && failed.is_sorted_by(|one, next| one.origin < next.origin);
+    (input.position() == bytes.len() && is_sound).then_some(Outcome { rows, failed })
 }
 
 /// Reads a part; nothing if it is none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Part> {
+pub(in crate::pipeline) fn decode(bytes: &[u8]) -> Option<Part> {
     let input = &mut Decoder::new(bytes);
     array(input, 4)?;
     let tally = serde_json::from_slice(input.bytes().ok()?).ok()?;
@@ -174,6 +223,19 @@ pub(super) mod tests {
         fn what_was_written_is_read(texts in prop::collection::vec(".{0,9}", 0..9)) {
             let part = part(&texts);
             prop_assert_eq!(decode(&encode(&part)), Some(part));
+        }
+
+        #[test]
+        fn an_outcome_that_was_written_is_read_and_speaks_of_no_other_records(
+            texts in prop::collection::vec(".{0,9}", 0..9)
+        ) {
+            let Part { rows, failed, .. } = part(&texts);
+            let failed = failed.into_iter().enumerate();
+            let failed: Vec<_> = failed.map(|(at, refused)| Failed { origin: at as u32, failure: refused.failure }).collect();
+            let outcome = Outcome { rows, failed };
+            let bytes = encode_outcome(&outcome);
+            prop_assert_eq!(decode_outcome(&bytes, texts.len()), Some(outcome));
+            prop_assert_eq!(decode_outcome(&bytes, texts.len().saturating_sub(1)).is_some(), texts.is_empty());
         }
 
         #[test]

@@ -8,16 +8,16 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 /// What may be told about a key: it names it and says nothing about it.
-pub(super) type KeyId = [u8; 8];
+pub(in crate::pipeline) type KeyId = [u8; 8];
 
 /// The key from the configuration.
-pub(super) struct Master {
+pub(in crate::pipeline) struct Master {
     id: KeyId,
     key: hmac::Key,
 }
 
 impl Master {
-    pub(super) fn new(secret: &[u8; 32]) -> Self {
+    pub(in crate::pipeline) fn new(secret: &[u8; 32]) -> Self {
         let mut named = Zeroizing::new(b"standpipe staged master key id\0".to_vec());
         named.extend_from_slice(secret);
         let id = digest(&SHA256, &named).as_ref()[..8].try_into().expect("a SHA-256 has 32 bytes");
@@ -25,30 +25,30 @@ impl Master {
     }
 
     /// The key's public name.
-    pub(super) fn id(&self) -> KeyId {
+    pub(in crate::pipeline) fn id(&self) -> KeyId {
         self.id
     }
 
     /// The key of one file.
-    pub(super) fn of_file(&self, name: &str) -> Seal {
+    pub(in crate::pipeline) fn of_file(&self, name: &str) -> Seal {
         let tag = hmac::sign(&self.key, format!("standpipe staged file\0{name}").as_bytes());
         Seal(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, tag.as_ref()).expect("AES-256 takes 32 bytes")))
     }
 }
 
 /// The key of one file.
-pub(super) struct Seal(LessSafeKey);
+pub(in crate::pipeline) struct Seal(LessSafeKey);
 
 impl Seal {
     /// Encrypts part `number`.
-    pub(super) fn close(&self, number: u64, body: &mut Vec<u8>) {
+    pub(in crate::pipeline) fn close(&self, number: u64, body: &mut Vec<u8>) {
         self.0
             .seal_in_place_append_tag(nonce_of(number), Aad::empty(), body)
             .expect("a part is bounded far below AES-GCM's 64 GiB");
     }
 
     /// Decrypts it; nothing if it was changed.
-    pub(super) fn open(&self, number: u64, mut body: Vec<u8>) -> Option<Vec<u8>> {
+    pub(in crate::pipeline) fn open(&self, number: u64, mut body: Vec<u8>) -> Option<Vec<u8>> {
         let len = self.0.open_in_place(nonce_of(number), Aad::empty(), &mut body).ok()?.len();
         body.truncate(len);
         Some(body)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::part::tests::part;
 use super::*;
 use crate::disk::sim::{Op, SimDisk};
+use crate::transform::Outcome;
 
 const STREAM: StreamId = StreamId(7);
 
@@ -43,7 +44,7 @@ fn what_was_staged_is_there_after_a_crash_and_all_positions_are_counted() {
         assert_eq!(staged.tally.positions(), 1_000, "the rest is damaged");
         disk.crash();
         let staging = staging(&disk, secret);
-        staging.retain(&BTreeMap::from([(staged.file.clone(), STREAM)])).unwrap();
+        staging.retain(&BTreeMap::from([(staged.file.clone(), STREAM)]), &BTreeMap::new()).unwrap();
         let found = read(&staging, &staged).unwrap();
         assert_eq!(found[..2], parts);
         assert_eq!((found.len(), found[2].tally.discarded, found[2].tally.damaged), (3, 3, 890));
@@ -100,7 +101,7 @@ fn what_no_plan_names_goes_and_so_does_what_was_given_up() {
     drop(begun);
     assert_eq!(files(&disk).len(), 2);
     disk.put(&format!("{DIR}/half.new"), b"torn");
-    staging.retain(&BTreeMap::from([(needed.file.clone(), STREAM)])).unwrap();
+    staging.retain(&BTreeMap::from([(needed.file.clone(), STREAM)]), &BTreeMap::new()).unwrap();
     assert_eq!(files(&disk), [format!("{DIR}/{}", needed.file)]);
     assert_ne!(needed.file, orphan.file);
 }
@@ -133,4 +134,86 @@ async fn the_bound_is_said_and_holds_until_something_is_removed() {
     staging.forget(STREAM).await;
     assert!(read(&staging, &first).is_err(), "it went with its stream");
     second.push(&part(&texts(50))).unwrap();
+}
+
+const BATCH: BatchId = BatchId { stream: STREAM, shard: ShardId { stream: StreamId(9), index: 3 }, start: 20 };
+
+fn outcome() -> Outcome {
+    Outcome { rows: part(&texts(3)).rows, failed: Vec::new() }
+}
+
+fn label() -> Label {
+    Label { end: 25, steps: digest_of(b"steps") }
+}
+
+fn of_batch(staging: &Staging) -> Result<Outcome> {
+    staging.batch(BATCH, (25, Some(&label().steps)), 5)
+}
+
+#[test]
+fn a_batch_is_there_after_a_crash_until_its_watermark_has_passed() {
+    for secret in [None, Some(&[3; 32])] {
+        let disk = SimDisk::new(7);
+        let first = staging(&disk, secret);
+        assert_eq!(of_batch(&first).unwrap_err().kind(), Kind::Corrupt, "it is missing");
+        first.keep_batch(BATCH, &label(), &Outcome::default()).unwrap();
+        first.keep_batch(BATCH, &label(), &outcome()).unwrap();
+        disk.crash();
+        let marks = |mark| BTreeMap::from([(STREAM, BTreeMap::from([(BATCH.shard, mark)]))]);
+        let staging = staging(&disk, secret);
+        staging.retain(&BTreeMap::new(), &marks(20)).unwrap();
+        assert_eq!(of_batch(&staging).unwrap(), outcome());
+        let bytes = disk.read(&files(&disk)[0]).unwrap();
+        assert_eq!(bytes.windows(5).any(|window| window == b"row 1"), secret.is_none());
+        for (end, steps, origins) in [(24, None, 5), (25, Some("others"), 5), (25, None, 2)] {
+            assert_eq!(staging.batch(BATCH, (end, steps), origins).unwrap_err().kind(), Kind::Corrupt);
+        }
+        staging.past(STREAM, BATCH.shard, 20);
+        assert!(staging.has_batches(STREAM) && files(&disk).len() == 1);
+        staging.past(STREAM, BATCH.shard, 25);
+        assert!(!staging.has_batches(STREAM) && files(&disk).is_empty());
+        staging.keep_batch(BATCH, &label(), &outcome()).unwrap();
+        staging.retain(&BTreeMap::new(), &marks(25)).unwrap();
+        assert!(files(&disk).is_empty());
+        staging.keep_batch(BATCH, &label(), &outcome()).unwrap();
+        staging.retain(&BTreeMap::new(), &BTreeMap::new()).unwrap();
+        assert!(files(&disk).is_empty(), "its stream is gone");
+    }
+}
+
+#[test]
+fn every_bit_of_a_batch_that_is_damaged_is_found() {
+    for secret in [None, Some(&[3; 32])] {
+        let disk = SimDisk::new(8);
+        let staging = staging(&disk, secret);
+        staging.keep_batch(BATCH, &label(), &outcome()).unwrap();
+        let place = files(&disk)[0].clone();
+        let whole = disk.read(&place).unwrap();
+        // Of a file that is not encrypted the key and the salt say nothing.
+        for at in (0..whole.len()).filter(|at| secret.is_some() || !(9..40).contains(at)) {
+            if (9..16).contains(&at) {
+                continue;
+            }
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            disk.put(&place, &damaged);
+            let kind = of_batch(&staging).unwrap_err().kind();
+            assert!(matches!(kind, Kind::Corrupt | Kind::Invalid), "{at}: {kind:?}");
+        }
+        for len in 0..whole.len() {
+            disk.put(&place, &whole[..len]);
+            assert_eq!(of_batch(&staging).unwrap_err().kind(), Kind::Corrupt, "{len}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_without_batches_finds_room_for_one_and_others_wait() {
+    let staging = Staging::with_room(Arc::new(SimDisk::new(9)), Clock::simulated(1, 0), None, 1_000).unwrap();
+    assert!(staging.make_room(BATCH, 1 << 40));
+    assert!(!staging.make_room(BatchId { start: 30, ..BATCH }, 1), "it is full");
+    let other = BatchId { stream: StreamId(8), ..BATCH };
+    assert!(staging.make_room(other, 1) && !staging.make_room(BatchId { start: 30, ..other }, 1));
+    staging.forget_batches(STREAM);
+    assert!(staging.make_room(BatchId { start: 30, ..other }, 999));
 }

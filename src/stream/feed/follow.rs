@@ -92,6 +92,11 @@ impl Following {
         Some(now.shard(shard.index)?.closed?.end)
     }
 
+    /// Whether it is a stream's.
+    pub(super) fn is_of(&self, stream: StreamId) -> bool {
+        self.current.as_ref().is_some_and(|now| now.id == stream)
+    }
+
     pub(super) fn past(&self, shard: ShardId, position: u64) {
         if let (Some(pin), Some(now)) = (&self.pin, &self.current)
             && now.id == shard.stream

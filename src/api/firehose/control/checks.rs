@@ -47,7 +47,7 @@ pub(super) fn bucket(arn: &str) -> Result<&str> {
 pub(super) fn destination(given: &S3Destination) -> Result<()> {
     encryption(&given.encryption_configuration)?;
     logging(&given.cloud_watch_logging_options)?;
-    let partitioned = given.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true));
+    let partitioned = given.is_partitioned();
     if partitioned {
         dynamic_partitioning(given)?;
     }

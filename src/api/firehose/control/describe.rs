@@ -98,6 +98,9 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
     if let Some(steps) = processors::describe(stream, &account.region, &account.id, &role(context)) {
         shown.insert("ProcessingConfiguration".into(), steps);
     }
+    if !to.prefix.keys().is_empty() {
+        shown.insert("DynamicPartitioningConfiguration".into(), json!({ "Enabled": true }));
+    }
     if let Some(extension) = &to.file_extension {
         shown.insert("FileExtension".into(), extension.as_str().into());
     }

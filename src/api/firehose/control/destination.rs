@@ -195,6 +195,11 @@ fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: 
 }
 
 impl S3Destination {
+    /// Whether dynamic partitioning is enabled.
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true))
+    }
+
     fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
         checks::destination(&self)?;
         let store = store(&self.bucket_arn, &self.encryption_configuration, buckets)?;
@@ -204,8 +209,7 @@ impl S3Destination {
             }
             _ => None,
         };
-        let partitioned = self.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true));
-        let check = if partitioned { check_partitioned } else { check_prefixes };
+        let check = if self.is_partitioned() { check_partitioned } else { check_prefixes };
         let (prefix, error_prefix) = check(Some(&self.prefix), self.error_output_prefix.as_deref())?;
         let processing = self.processing_configuration.as_ref();
         let process = processing.map_or(Ok(Vec::new()), processors::steps)?;

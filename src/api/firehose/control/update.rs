@@ -1,7 +1,8 @@
 //! UpdateDestination: merges what is given into what is there.
 //!
 //! A member that is not given keeps its value; one that is given replaces it whole, `BufferingHints` too. Exceptions:
-//! `ProcessingConfiguration` without `Enabled` keeps that one, and without `Processors` loses them;
+//! `ProcessingConfiguration` without `Enabled` keeps that one, and without `Processors` loses them, and so does
+//! `DynamicPartitioningConfiguration`, which nobody can enable or disable after the stream was made;
 //! `DataFormatConversionConfiguration` merges member by member; `S3BackupUpdate` merges as an update of its own.
 
 use serde_json::{Map, Value, json};
@@ -11,6 +12,10 @@ use crate::error::Kind;
 
 use super::destination::{DESTINATION, complete};
 use super::{Input, changed_meanwhile, checks, describe::DESTINATION_ID, find_changeable, object};
+
+/// The developer guide has the rule; nobody has told us AWS's words.
+const PARTITIONED_AT_CREATION: &str =
+    "Dynamic Partitioning can only be enabled when a Firehose is created, and cannot be disabled afterwards";
 
 pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value, ApiError> {
     let name = input.name().to_owned();
@@ -26,7 +31,11 @@ pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value,
     let given = take_update(&mut input.0)?;
     let mut api = entry.api.as_deref().cloned().unwrap_or_default();
     if let Some(Value::Object(destination)) = api.get_mut(DESTINATION) {
+        let before = is_partitioned(destination);
         merge(destination, given);
+        if is_partitioned(destination) != before {
+            return Err(ApiError::invalid_argument(PARTITIONED_AT_CREATION));
+        }
         complete(destination);
     }
     match context.catalog.update(&name, entry.version, api).await {
@@ -64,7 +73,7 @@ fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
                 into.insert("S3BackupConfiguration".into(), backup.into());
             }
             "DataFormatConversionConfiguration" => merge_deep(into.entry(name).or_insert(Value::Null), given),
-            "ProcessingConfiguration" => {
+            "ProcessingConfiguration" | "DynamicPartitioningConfiguration" => {
                 inherit_enabled(&mut given, into.get(&name));
                 into.insert(name, given);
             }
@@ -73,6 +82,11 @@ fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
             }
         }
     }
+}
+
+fn is_partitioned(destination: &Map<String, Value>) -> bool {
+    let enabled = destination.get("DynamicPartitioningConfiguration").and_then(|on| on.get("Enabled"));
+    enabled == Some(&Value::Bool(true))
 }
 
 fn inherit_enabled(given: &mut Value, before: Option<&Value>) {

@@ -71,3 +71,5 @@ pub const STRIPE_BYTES_MAX: u64 = 1 << 30;
 pub const GLUE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Characters of a name of AWS Glue (Firehose: SchemaConfiguration).
 pub const GLUE_NAME_MAX: usize = 1_024;
+/// How often AWS Glue is asked for the latest version of a table, while something happens.
+pub const GLUE_ASKED_EVERY: std::time::Duration = std::time::Duration::from_mins(5);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
+use super::columns::Columns;
 use super::failed::{self, Codes, Kept};
 use super::lanes::ShareLoad;
 use super::outage::Outage;
@@ -215,10 +216,9 @@ impl Courier {
         target: &Target,
         ready: Option<Ready>,
     ) -> Result<(Tally, Codes)> {
-        let facts = ObjectFacts { content_encoding: target.encoding().content_encoding() };
         let Made { mut tally, codes, failed } = match ready {
-            Some(ready) => self.put_ready(destination, plan, target, facts, ready).await?,
-            None => self.put_again(destination, plan, target, facts).await?,
+            Some(ready) => self.put_ready(destination, plan, target, ready).await?,
+            None => self.put_again(destination, plan, target).await?,
         };
         if tally.failed + tally.unpacked_failed > 0 {
             let (sender, body) = Body::channel(1);
@@ -238,7 +238,6 @@ impl Courier {
         destination: &dyn Destination,
         plan: &Plan,
         target: &Target,
-        facts: ObjectFacts,
         ready: Ready,
     ) -> Result<Made> {
         let (mut made, mut failures) = (Made::nothing(), Vec::new());
@@ -265,38 +264,51 @@ impl Courier {
         tally.damaged = plan.positions() - tally.positions();
         if tally.delivered > 0 {
             let bytes: usize = pieces.iter().map(Bytes::len).sum();
-            let created = destination.create(&plan.key, Body::ready(pieces), facts).await?;
-            note_repeat(plan, created);
+            let converted = self.create_rows(destination, plan, target, Body::ready(pieces)).await?;
             tally.objects = 1;
-            tally.object_bytes = bytes as u64;
+            tally.object_bytes = converted.unwrap_or(bytes as u64);
         }
         made.failed = Kept::held(failures, ready.memory);
         Ok(made)
     }
 
     /// Reads the plan's chunks and puts what they become; memory is bound by a few of them.
-    async fn put_again(
-        &self,
-        destination: &dyn Destination,
-        plan: &Plan,
-        target: &Target,
-        facts: ObjectFacts,
-    ) -> Result<Made> {
+    async fn put_again(&self, destination: &dyn Destination, plan: &Plan, target: &Target) -> Result<Made> {
         let supply = Supply::of(self, plan, target).await?;
         let (sender, mut body) = Body::channel(1);
         let producer = produce(sender, async |sender| self.read_object(plan, target, supply, sender).await);
         let consumer = async {
             if body.is_void().await? {
-                return Ok(false);
+                return Ok(None);
             }
-            note_repeat(plan, destination.create(&plan.key, body, facts).await?);
-            Ok::<_, Error>(true)
+            self.create_rows(destination, plan, target, body).await.map(Some)
         };
         let (read, written) = tokio::join!(producer, consumer);
         let written = written?;
         let mut made = read?;
-        made.tally.objects = u64::from(written);
+        made.tally.objects = u64::from(written.is_some());
+        made.tally.object_bytes = written.flatten().unwrap_or(made.tally.object_bytes);
         Ok(made)
+    }
+
+    /// Puts the object of the rows in `body`, converted if they are to be: then it gives the bytes that it has.
+    pub(super) async fn create_rows(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        target: &Target,
+        body: Body,
+    ) -> Result<Option<u64>> {
+        let (created, bytes) = match target.columnar() {
+            None => (destination.create(&plan.key, body, target.facts()).await?, None),
+            Some(settings) => {
+                let columns = Columns::new(settings)?;
+                let (created, bytes) = columns.create(destination, &plan.key, body, &self.workshop.capacity).await?;
+                (created, Some(bytes))
+            }
+        };
+        note_repeat(plan, created);
+        Ok(bytes)
     }
 
     /// Sends the pieces of the plan's object; nothing at all when no record is in it.

@@ -11,9 +11,10 @@ use super::prepare::Recipe;
 use super::steps::Toolbox;
 use super::target::Target;
 use crate::clock::{Clock, Instant};
-use crate::config::DeliveryStream;
+use crate::config::{Columnar, Conversion, DeliveryStream, GlueTable, SchemaFrom, TableSchema};
 use crate::error::{Error, Kind, Result};
-use crate::limits::{RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
+use crate::format::columnar::glue_table;
+use crate::limits::{GLUE_ASKED_EVERY, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 use crate::transform::Step;
 
 /// Settings whose steps can be done.
@@ -42,6 +43,15 @@ pub(super) struct Force {
     now: Option<Arc<InForce>>,
     blocked: Option<Blocked>,
     outage: Outage,
+    glue: Option<Glue>,
+}
+
+/// A table of AWS Glue as it was last seen.
+struct Glue {
+    of: GlueTable,
+    table: TableSchema,
+    /// When it is asked for again.
+    again: Instant,
 }
 
 /// Why nothing can be planned, and when it is tried again.
@@ -54,7 +64,7 @@ struct Blocked {
 impl Force {
     pub(super) fn new(tools: Toolbox) -> Self {
         let clock = tools.clock.clone();
-        Force { tools, clock, now: None, blocked: None, outage: Outage::default() }
+        Force { tools, clock, now: None, blocked: None, outage: Outage::default(), glue: None }
     }
 
     /// What is in force, if its steps can be done.
@@ -87,9 +97,13 @@ impl Force {
     }
 
     /// What is new in force, if anything is.
-    async fn make(&self, orders: &Orders) -> Result<Option<InForce>> {
+    async fn make(&mut self, orders: &Orders) -> Result<Option<InForce>> {
         let (stream, version) = (orders.stream.clone(), orders.version);
-        let steps: Vec<_> = stream.process.iter().map(|step| self.tools.registry.step(step)).collect::<Result<_>>()?;
+        let mut steps: Vec<_> =
+            stream.process.iter().map(|step| self.tools.registry.step(step)).collect::<Result<_>>()?;
+        if let Some(conversion) = &stream.destination.conversion {
+            steps.push(Step::Convert(Box::new(self.resolved(conversion).await?)));
+        }
         let before = self.now.as_deref().filter(|now| now.steps == steps);
         if before.is_some_and(|now| now.version == version && Arc::ptr_eq(&now.stream, &stream)) {
             return Ok(None);
@@ -100,6 +114,27 @@ impl Force {
             None => Recipe::load(&target, &self.tools).await?,
         };
         Ok(Some(InForce { stream, version, steps, recipe }))
+    }
+
+    /// The conversion with its schema.
+    async fn resolved(&mut self, conversion: &Conversion) -> Result<Columnar> {
+        let SchemaFrom::Glue(wanted) = &conversion.schema else { return conversion.resolved(None) };
+        let now = self.clock.instant();
+        let known = self.glue.take_if(|known| known.of != **wanted);
+        drop(known);
+        if self.glue.as_ref().is_none_or(|known| known.again <= now) {
+            match (glue_table(wanted).await, &mut self.glue) {
+                (Ok(table), _) => {
+                    self.glue = Some(Glue { of: (**wanted).clone(), table, again: now + GLUE_ASKED_EVERY })
+                }
+                (Err(error), Some(known)) => {
+                    known.again = now + GLUE_ASKED_EVERY;
+                    tracing::warn!(table = wanted.table, %error, "AWS Glue cannot be asked, the schema stays as it was");
+                }
+                (Err(error), None) => return Err(error),
+            }
+        }
+        conversion.resolved(self.glue.as_ref().map(|known| known.table.clone()))
     }
 
     fn block(&mut self, stream: &str, error: &Error) {

@@ -14,6 +14,7 @@ mod buffer;
 mod capacity;
 mod chain;
 mod chunk;
+mod columns;
 mod deliver;
 mod encoders;
 mod encoding;

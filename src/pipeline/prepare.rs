@@ -2,6 +2,7 @@
 //! the other are the object.
 
 use super::chunk::Placed;
+use super::columns;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
@@ -21,6 +22,8 @@ pub(super) struct Recipe {
     tools: Vec<Tool>,
     delimiter: Delimiter,
     encoding: Encoding,
+    /// Whether rows are gathered to be converted.
+    converts: bool,
 }
 
 /// A chunk after its steps.
@@ -50,20 +53,23 @@ impl Prepared {
 impl Recipe {
     /// Makes the steps of a target ready. An error says which cannot be, and why; it is never that a store does not exist.
     pub(super) async fn load(target: &Target, tools: &Toolbox) -> Result<Self> {
-        let tools = tools.load(&target.process).await?;
-        Ok(Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() })
+        Ok(Recipe { tools: tools.load(&target.process).await?, ..Recipe::without_steps(target) })
     }
 
     /// The recipe of a target that has the same steps.
     pub(super) fn of(&self, target: &Target) -> Self {
-        let tools = self.tools.clone();
-        Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() }
+        Recipe { tools: self.tools.clone(), ..Recipe::without_steps(target) }
     }
 
     /// The recipe for what went through the steps of a target already.
     pub(super) fn without_steps(target: &Target) -> Self {
-        let encoding = target.encoding();
-        Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding }
+        Recipe {
+            unpack: target.unpack,
+            tools: Vec::new(),
+            delimiter: target.delimiter,
+            encoding: target.encoding(),
+            converts: target.columnar().is_some(),
+        }
     }
 
     /// Its steps.
@@ -108,17 +114,22 @@ impl Recipe {
 
     /// Appends one row to those of its object.
     pub(super) fn append(&self, joined: &mut Vec<u8>, row: &[u8]) {
-        lines::append_record(joined, row, self.delimiter);
+        if self.converts {
+            columns::append(joined, row);
+        } else {
+            lines::append_record(joined, row, self.delimiter);
+        }
     }
 
     /// Encodes rows that were joined.
     pub(super) fn encode_joined(&self, joined: &[u8]) -> Chunk {
-        self.encoding.encode_chunk(lines::without_last(joined, self.delimiter))
+        let joined = if self.converts { joined } else { lines::without_last(joined, self.delimiter) };
+        self.encoding.encode_chunk(joined)
     }
 
     /// What stands between two chunks of an object, encoded, if anything does.
     pub(super) fn separator(&self) -> Option<Chunk> {
-        (self.delimiter == Delimiter::Between).then(|| self.encoding.encode_chunk(lines::SEPARATOR))
+        (self.delimiter == Delimiter::Between && !self.converts).then(|| self.encoding.encode_chunk(lines::SEPARATOR))
     }
 
     /// How it encodes.
@@ -179,7 +190,7 @@ impl Recipe {
     fn join_rows(&self, rows: &Rows) -> Vec<u8> {
         let mut joined = Vec::with_capacity(rows.data.len() + rows.len());
         for row in 0..rows.len() {
-            lines::append_record(&mut joined, rows.get(row), self.delimiter);
+            self.append(&mut joined, rows.get(row));
         }
         joined
     }
@@ -195,7 +206,7 @@ mod tests {
 
     fn recipe(unpack: bool, tools: Vec<Tool>) -> Recipe {
         let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
-        Recipe { unpack, tools, delimiter, encoding }
+        Recipe { unpack, tools, delimiter, encoding, converts: false }
     }
 
     fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::columns::Columns;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::STEP_OUTPUT_BYTES_MAX;
@@ -18,6 +19,7 @@ pub(super) enum Tool {
     RequireJson,
     Plugin(Arc<Plugin>),
     Builtin(Arc<Builtin>),
+    Convert(Columns),
     /// It is called, and not run on a thread: see [`chain`](super::chain).
     Function(Function),
     /// A test's own.
@@ -69,6 +71,9 @@ impl Toolbox {
             Step::Builtin(settings) => Builtin::new(settings)
                 .map(|builtin| Tool::Builtin(Arc::new(builtin)))
                 .map_err(|error| Error::unavailable("a built-in processor cannot be used").because(error)),
+            Step::Convert(settings) => Columns::new(settings)
+                .map(Tool::Convert)
+                .map_err(|error| Error::unavailable("records cannot be converted").because(error)),
             Step::Wasm(step) => {
                 let plugin = async { self.registry.plugins()?.plugin(&self.stream, step).await }.await;
                 plugin.map(Tool::Plugin).map_err(|error| {
@@ -131,6 +136,7 @@ impl Tool {
             Tool::RequireJson => return Ok(require_json(rows)),
             Tool::Plugin(plugin) => plugin.run(rows, origins)?,
             Tool::Builtin(builtin) => builtin.run(rows, origins),
+            Tool::Convert(columns) => return Ok(columns.check(rows)),
             Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
             Tool::Fake(fake) | Tool::FakeFunction(fake) => fake(rows, origins)?,

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, S3Connection, S3Store,
-    Source, Sse, Store,
+    Checksum, Columnar, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, S3Connection,
+    S3Store, Source, Sse, Store,
 };
+use crate::destination::ObjectFacts;
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Encoding, lines};
 use crate::ledger::{Lanes, Plan};
@@ -18,10 +19,11 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
+use super::columns;
 use super::staged::{Staged, digest_of};
 
 /// The part of the destination's settings that is written into a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Target {
     /// Where to.
     pub place: Place,
@@ -187,14 +189,36 @@ impl Target {
         serde_json::to_value(self).expect("a target is plain data")
     }
 
-    /// How objects are encoded.
+    /// What rows are converted into, if they are.
+    pub(super) fn columnar(&self) -> Option<&Columnar> {
+        match self.process.last() {
+            Some(Step::Convert(settings)) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// How rows are encoded: in the object, or, where they are to be converted, until then.
     pub(super) fn encoding(&self) -> Encoding {
-        Encoding { compression: self.compression, level: self.level }
+        match self.columnar() {
+            None => Encoding { compression: self.compression, level: self.level },
+            Some(_) => columns::GATHERED,
+        }
+    }
+
+    /// What is said about an object of rows beside its bytes.
+    pub(super) fn facts(&self) -> ObjectFacts {
+        let content_encoding = if self.columnar().is_some() { None } else { self.encoding().content_encoding() };
+        ObjectFacts { content_encoding }
+    }
+
+    fn extension(&self) -> &'static str {
+        self.columnar().map_or_else(|| self.encoding().extension(), |settings| settings.format.extension())
     }
 
     /// What stands between two chunks of an object, encoded, if anything does.
     pub(super) fn separator(&self) -> Option<Chunk> {
-        (self.delimiter == Delimiter::Between).then(|| self.encoding().encode_chunk(lines::SEPARATOR))
+        (self.delimiter == Delimiter::Between && self.columnar().is_none())
+            .then(|| self.encoding().encode_chunk(lines::SEPARATOR))
     }
 
     /// The store to put into: the one in force when it is the same place (so that new credentials and storage settings
@@ -247,7 +271,7 @@ fn modules_of(target: Target) -> Vec<String> {
     let steps = target.process;
     let module = |step| match step {
         Step::Wasm(step) => Some(step.sha256),
-        Step::RequireJson | Step::Function(_) | Step::Builtin(_) => None,
+        Step::RequireJson | Step::Function(_) | Step::Builtin(_) | Step::Convert(_) => None,
     };
     steps.into_iter().filter_map(module).collect()
 }
@@ -285,7 +309,7 @@ pub struct Written {
 /// When the plan is of another version of this program: then it cannot be known.
 pub fn written(plan: &Plan, now: &Store) -> Result<Written> {
     let target = Target::of_plan(plan)?;
-    let is_joined = ["conversion", "format"].iter().all(|member| plan.target.get(member).is_none());
+    let is_joined = target.columnar().is_none();
     let (delimiter, compression) = (target.delimiter, target.compression);
     Ok(Written { store: target.store(now), delimiter, compression, is_joined })
 }
@@ -344,7 +368,7 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         error_type: super::failed::PROCESSING_FAILED,
         keys,
     };
-    let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
+    let extension = destination.file_extension.as_deref().unwrap_or(target.extension());
     let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
     Plan {
         planned_ms: clock.now_ms(),

@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 pub use rows::{Failed, Failure, KeyColumn, Origins, Outcome, Rows};
 
 /// One step with all that its outcomes depend on: what a plan remembers of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Records that are not one JSON value each go to the error output.
@@ -33,6 +33,9 @@ pub enum Step {
     Function(function::Settings),
     /// A built-in processor.
     Builtin(config::Builtin),
+    /// Conversion into a format of columns, the last step: what does not fit the schema goes to the error output. It is done when
+    /// the object is made.
+    Convert(Box<config::Columnar>),
 }
 
 /// What a name of the configuration stands for now.

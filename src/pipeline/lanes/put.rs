@@ -69,7 +69,7 @@ impl Courier {
             load.encoded = self.encoded(content, &recipe).await?.map(|encoded| (encoded, tally));
         }
         if let Some((encoded, tally)) = &load.encoded {
-            match put_ready(destination, plan, share, (encoded, *tally), &recipe).await {
+            match self.put_gathered(destination, (plan, share), (encoded, *tally), (target, &recipe)).await {
                 Err(Unput::Unread(error)) => {
                     tracing::warn!(stream = self.name, key = plan.key, %error, "rows are made again from the journal");
                     load.encoded = None;
@@ -140,25 +140,80 @@ impl Courier {
         let producer = produce(sender, async |sender| again.send(sender).await);
         let consumer = async {
             if body.is_void().await? {
-                return Ok(false);
+                return Ok(None);
             }
-            let (key, facts) = place(plan, share, recipe);
-            note_repeat(plan, destination.create(key, body, facts).await?);
-            Ok::<_, Error>(true)
+            self.create_share(destination, plan, share, target, body).await.map(Some)
         };
         let (read, written) = tokio::join!(producer, consumer);
         let written = written?;
         let (mut tally, codes) = read?;
-        tally.objects = u64::from(written);
+        tally.objects = u64::from(written.is_some());
+        tally.object_bytes = written.flatten().unwrap_or(tally.object_bytes);
         Ok((tally, codes))
     }
-}
 
-/// The key of a share's object, and what is said about it.
-fn place<'a>(plan: &'a Plan, share: &Share, recipe: &Recipe) -> (&'a str, ObjectFacts) {
-    match share.lane {
-        Lane::Failures => (&plan.error_key, ObjectFacts::default()),
-        Lane::Keys(_) => (&plan.key, ObjectFacts { content_encoding: recipe.encoding().content_encoding() }),
+    /// Puts the object of a share; gives the bytes that it has, if those are others than the body's.
+    async fn create_share(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        share: &Share,
+        target: &Target,
+        body: Body,
+    ) -> Result<Option<u64>> {
+        if let Lane::Keys(_) = share.lane {
+            return self.create_rows(destination, plan, target, body).await;
+        }
+        note_repeat(plan, destination.create(&plan.error_key, body, ObjectFacts::default()).await?);
+        Ok(None)
+    }
+
+    /// Puts what is at hand.
+    async fn put_gathered(
+        &self,
+        destination: &dyn Destination,
+        (plan, share): (&Plan, &Share),
+        (encoded, mut tally): (&Encoded, Tally),
+        (target, recipe): (&Target, &Recipe),
+    ) -> Result<(Tally, Codes), Unput> {
+        let is_failures = share.lane == Lane::Failures;
+        let mut pieces = Pieces::of(plan, encoded, is_failures, recipe);
+        let created = if encoded.is_in_memory() {
+            let mut ready = Vec::new();
+            while let Some(piece) = pieces.next().await.map_err(Unput::Unread)? {
+                ready.push(piece);
+            }
+            self.create_share(destination, plan, share, target, Body::ready(ready)).await
+        } else {
+            let (sender, body) = Body::channel(1);
+            let mut unread = None;
+            let producer = produce(sender, async |sender| {
+                loop {
+                    match pieces.next().await {
+                        Ok(None) => return Ok(()),
+                        Ok(Some(piece)) if piece.is_empty() => {}
+                        Ok(Some(piece)) => send(sender, piece).await?,
+                        Err(error) => {
+                            let said = Error::unavailable(error.to_string());
+                            unread = Some(error);
+                            return Err(said);
+                        }
+                    }
+                }
+            });
+            let (produced, created) = tokio::join!(producer, self.create_share(destination, plan, share, target, body));
+            if let Some(error) = unread {
+                return Err(Unput::Unread(error));
+            }
+            // One that was there already need not be sent whole.
+            if created.is_ok() { created } else { produced.and(created) }
+        };
+        let converted = created.map_err(Unput::Failed)?;
+        tally.objects = 1;
+        if !is_failures {
+            tally.object_bytes = converted.unwrap_or(pieces.bytes);
+        }
+        Ok((tally, pieces.codes))
     }
 }
 
@@ -167,55 +222,6 @@ enum Unput {
     /// It cannot be read.
     Unread(Error),
     Failed(Error),
-}
-
-/// Puts what is at hand.
-async fn put_ready(
-    destination: &dyn Destination,
-    plan: &Plan,
-    share: &Share,
-    (encoded, mut tally): (&Encoded, Tally),
-    recipe: &Recipe,
-) -> Result<(Tally, Codes), Unput> {
-    let (key, facts) = place(plan, share, recipe);
-    let is_failures = share.lane == Lane::Failures;
-    let mut pieces = Pieces::of(plan, encoded, is_failures, recipe);
-    let created = if encoded.is_in_memory() {
-        let mut ready = Vec::new();
-        while let Some(piece) = pieces.next().await.map_err(Unput::Unread)? {
-            ready.push(piece);
-        }
-        destination.create(key, Body::ready(ready), facts).await
-    } else {
-        let (sender, body) = Body::channel(1);
-        let mut unread = None;
-        let producer = produce(sender, async |sender| {
-            loop {
-                match pieces.next().await {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(piece)) if piece.is_empty() => {}
-                    Ok(Some(piece)) => send(sender, piece).await?,
-                    Err(error) => {
-                        let said = Error::unavailable(error.to_string());
-                        unread = Some(error);
-                        return Err(said);
-                    }
-                }
-            }
-        });
-        let (produced, created) = tokio::join!(producer, destination.create(key, body, facts));
-        if let Some(error) = unread {
-            return Err(Unput::Unread(error));
-        }
-        // One that was there already need not be sent whole.
-        if created.is_ok() { created } else { produced.and(created) }
-    };
-    note_repeat(plan, created.map_err(Unput::Failed)?);
-    tally.objects = 1;
-    if !is_failures {
-        tally.object_bytes = pieces.bytes;
-    }
-    Ok((tally, pieces.codes))
 }
 
 impl Encoded {

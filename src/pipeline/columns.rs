@@ -1,0 +1,178 @@
+//! Record format conversion on the way into an object.
+//!
+//! While rows are gathered they are what they were, each behind its length, in zstd frames: so buffers, lanes, spill and repeats
+//! know nothing of formats. Whether a row fits is a step of its own, the last one ([`Columns::check`]): what does not fit fails like
+//! everything else that fails. Converted they are when the object is put, frame by frame, and memory is bound by a row group.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::capacity::Capacity;
+use super::deliver::{produce, send};
+use crate::config::{Columnar, Compression, Conflicts, Level, Schema};
+use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts};
+use crate::error::{Error, Kind, Result};
+use crate::format::Encoding;
+use crate::format::columnar::{Converter, Inferrer, Misfit, Writer};
+use crate::transform::{Failed, Failure, Rows};
+
+/// How rows are kept until they are converted.
+pub(super) const GATHERED: Encoding = Encoding { compression: Compression::Zstd, level: Level::Fast };
+
+/// A conversion that is ready. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Columns {
+    settings: Arc<Columnar>,
+    /// Converts, unless the schema is that of each object: then it only tells what is JSON.
+    converter: Converter,
+}
+
+impl Columns {
+    /// Makes a conversion ready.
+    pub(super) fn new(settings: &Columnar) -> Result<Self> {
+        let settings = Arc::new(settings.clone());
+        let converter = match &settings.schema {
+            Schema::Table(_) => Converter::new(&settings)?,
+            // What was chosen for the first rows of an object would have to be known before the others are routed.
+            Schema::Infer(inference) if inference.conflicts == Conflicts::Fail => {
+                return Err(Error::invalid(
+                    "conflicts = \"fail\" cannot be done yet: rows are checked before their object is known",
+                ));
+            }
+            // A table that holds what no row has.
+            Schema::Infer(_) => Converter::into_table(&settings, Inferrer::new(&settings)?.table()?)?,
+        };
+        Ok(Columns { settings, converter })
+    }
+
+    /// The rows that fit, unless all do, and the origins of those that do not.
+    pub(super) fn check(&self, rows: &Rows) -> (Option<Rows>, Vec<Failed>) {
+        let mut failed: Vec<Failed> = Vec::new();
+        for (row, misfit) in self.converter.check((0..rows.len()).map(|row| rows.get(row))) {
+            let origin = rows.origins[row];
+            if failed.last().is_none_or(|last| last.origin != origin) {
+                let Misfit { code, message } = misfit;
+                failed.push(Failed {
+                    origin,
+                    failure: Failure { code: Cow::Borrowed(code), message, attempts: 1, by: None },
+                });
+            }
+        }
+        let fits = |origin| failed.binary_search_by_key(&origin, |failed| failed.origin).is_err();
+        let rest = (!failed.is_empty()).then(|| rows.filter(fits));
+        (rest, failed)
+    }
+
+    /// Puts the object that the rows in `body` make; gives its bytes, too.
+    pub(super) async fn create(
+        &self,
+        destination: &dyn Destination,
+        key: &str,
+        body: Body,
+        capacity: &Capacity,
+    ) -> Result<(Created, u64)> {
+        let (sender, converted) = Body::channel(1);
+        let producer = produce(sender, async |sender| self.convert(body, sender, capacity).await);
+        let (bytes, created) = tokio::join!(producer, destination.create(key, converted, ObjectFacts::default()));
+        // That a producer failed says more than that its body was not whole.
+        Ok((created?, bytes?))
+    }
+
+    async fn convert(&self, mut body: Body, out: &BodySender, capacity: &Capacity) -> Result<u64> {
+        let mut frames = VecDeque::new();
+        let converter = match self.settings.schema {
+            Schema::Table(_) => self.converter.clone(),
+            Schema::Infer(_) => {
+                while let Some(frame) = body.next().await {
+                    frames.push_back(frame?);
+                }
+                self.infer(frames.clone(), capacity).await?
+            }
+        };
+        let mut writer = converter.writer()?;
+        let mut bytes = 0;
+        loop {
+            let frame = match frames.pop_front() {
+                Some(frame) => frame,
+                None => match body.next().await {
+                    Some(frame) => frame?,
+                    None => break,
+                },
+            };
+            let converter = converter.clone();
+            let job = move || write(&converter, writer, &frame);
+            let (rest, ready) = capacity.encode(job).await.done().await??;
+            writer = rest;
+            bytes += pass_on(ready, out).await?;
+        }
+        let ready = capacity.encode(move || writer.finish()).await.done().await??;
+        Ok(bytes + pass_on(ready, out).await?)
+    }
+
+    /// The converter into the table that all rows of an object make.
+    async fn infer(&self, frames: VecDeque<Bytes>, capacity: &Capacity) -> Result<Converter> {
+        let settings = self.settings.clone();
+        let job = move || {
+            let mut inferrer = Inferrer::new(&settings)?;
+            for frame in frames {
+                let rows = gathered(&frame)?;
+                rows_of(&rows)?.into_iter().for_each(|row| inferrer.see(row));
+            }
+            Converter::into_table(&settings, inferrer.table()?)
+        };
+        capacity.encode(job).await.done().await?
+    }
+}
+
+/// Appends a row to those that are kept until they are converted.
+pub(super) fn append(joined: &mut Vec<u8>, row: &[u8]) {
+    let len = u32::try_from(row.len()).expect("offsets of rows have 32 bits");
+    joined.extend_from_slice(&len.to_le_bytes());
+    joined.extend_from_slice(row);
+}
+
+fn write(converter: &Converter, mut writer: Writer, frame: &[u8]) -> Result<(Writer, Vec<Bytes>)> {
+    let rows = gathered(frame)?;
+    let converted = converter.convert(rows_of(&rows)?)?;
+    if let Some((_, misfit)) = converted.misfits.first() {
+        let message = format!("a row that was found to fit does not: {}", misfit.message);
+        return Err(Error::new(Kind::Internal, message));
+    }
+    let mut ready = Vec::new();
+    for batch in converted.batches {
+        ready.extend(writer.push(batch)?);
+    }
+    Ok((writer, ready))
+}
+
+async fn pass_on(ready: Vec<Bytes>, out: &BodySender) -> Result<u64> {
+    let mut bytes = 0;
+    for piece in ready.into_iter().filter(|piece| !piece.is_empty()) {
+        bytes += piece.len() as u64;
+        send(out, piece).await?;
+    }
+    Ok(bytes)
+}
+
+/// The rows of a frame, each behind its length.
+fn gathered(frame: &[u8]) -> Result<Vec<u8>> {
+    if frame.is_empty() {
+        return Ok(Vec::new());
+    }
+    zstd::decode_all(frame).map_err(|error| Error::new(Kind::Internal, "gathered rows cannot be read").because(error))
+}
+
+fn rows_of(mut gathered: &[u8]) -> Result<Vec<&[u8]>> {
+    let mut rows = Vec::new();
+    while let Some((len, rest)) = gathered.split_first_chunk() {
+        let (row, rest) = rest
+            .split_at_checked(u32::from_le_bytes(*len) as usize)
+            .ok_or_else(|| Error::new(Kind::Internal, "gathered rows break off"))?;
+        rows.push(row);
+        gathered = rest;
+    }
+    if gathered.is_empty() { Ok(rows) } else { Err(Error::new(Kind::Internal, "gathered rows break off")) }
+}

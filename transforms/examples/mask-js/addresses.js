@@ -2,7 +2,10 @@
 // (`indexOf`, `replace` with a text) is many times as fast as a loop. A regular expression that begins with a plain sign
 // skips to that sign at once, so these do, and look at what stands before it only then.
 const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
-const IPV4 = RegExp(String.raw`\.(?<=(?<![\w.])${OCTET}\.)(${OCTET}\.${OCTET}\.)${OCTET}(?!\w|\.\w)`, "g");
+const IPV4 = RegExp(
+  String.raw`\.(?=\d{1,3}\.\d)(?<=(?<![\w.])${OCTET}\.)(${OCTET}\.${OCTET}\.)${OCTET}(?!\w|\.\w)`,
+  "g",
+);
 const IPV6 = /(?<![\w.:])[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}(?!\w|\.\w)/gi;
 // Every IPv6 address has this in it, and times do not.
 const PART_OF_IPV6 = /:(?::|[\da-fA-F]{1,4}:[\da-fA-F]{1,4}:)/;

@@ -413,7 +413,7 @@ pub const PLUGIN_FUEL_MIN: u64 = 1_000_000;
 pub const PLUGIN_FUEL_DEFAULT: u64 = 100_000_000;
 /// The most: some minutes.
 pub const PLUGIN_FUEL_MAX: u64 = 1_000_000_000_000;
-/// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, Python 3,700, JavaScript 5,000. A loop
+/// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, JavaScript 730, Python 900. A loop
 /// without end is over in seconds.
 pub const PLUGIN_BYTE_FUEL_DEFAULT: u64 = 10_000;
 /// The most.

@@ -1,8 +1,11 @@
 //! Plugins: what the border costs, masking beside the same work done natively, what the limits cost, a start from the
-//! cache: `cargo bench --bench transform`.
+//! cache, one poison record among 100,000: `cargo bench --bench transform`, or one group of it, `cargo bench --bench
+//! transform -- border`.
 //!
 //! Records are 300 bytes long, batches 500 of them where nothing else is said. With `STANDPIPE_BENCH_PLUGINS` set to a
-//! directory, every module in it is measured on the same records: the interpreted ones are built by a script.
+//! directory, every module in it is measured on the same records. Those with an interpreter are built by a script:
+//! `transforms/build mask-js mask-python`, then `STANDPIPE_BENCH_PLUGINS=transforms/target/plugins cargo bench --bench
+//! transform`. What came out stands in transforms/README.md.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -246,7 +246,7 @@ fn poisoned(rig: &Rig, path: &Path) -> (Arc<Plugin>, String) {
             let (_, usage) = rig.plugin(path, &[]).run_measured(&rows, &origins).expect("it runs");
             let each = usage.fuel / rows.data.len() as u64 + 1;
             let tight = |limits: &mut Limits| (limits.fuel, limits.fuel_per_byte) = (1_000_000, each);
-            let record = format!(r#"{{"level":"info","message":"{}"}}"#, "1.1.1.1 ".repeat(10_000));
+            let record = format!(r#"{{"level":"info","message":"{}"}}"#, "1.1.1.1 ".repeat(2_000));
             (rig.plugin_within(path, tight), record)
         }
     }

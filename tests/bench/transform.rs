@@ -1,8 +1,11 @@
 //! Plugins: what the border costs, masking beside the same work done natively, what the limits cost, a start from the
-//! cache: `cargo bench --bench transform`.
+//! cache, one poison record among 100,000: `cargo bench --bench transform`, or one group of it, `cargo bench --bench
+//! transform -- border`.
 //!
 //! Records are 300 bytes long, batches 500 of them where nothing else is said. With `STANDPIPE_BENCH_PLUGINS` set to a
-//! directory, every module in it is measured on the same records: the interpreted ones are built by a script.
+//! directory, every module in it is measured on the same records. Those with an interpreter are built by a script:
+//! `transforms/build mask-js mask-python`, then `STANDPIPE_BENCH_PLUGINS=transforms/target/plugins cargo bench --bench
+//! transform`. What came out stands in transforms/README.md.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -33,6 +36,7 @@ mod mask;
 mod support;
 
 use support::Random;
+use support::cpu::Cpu;
 
 const BATCH: usize = 500;
 const RECORD_BYTES: usize = 300;
@@ -49,6 +53,12 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let runtime = Runtime::new().expect("a runtime");
         Rig { runtime, plugins: open(dir.path()), dir }
+    }
+
+    fn plugin_within(&self, path: &Path, change: impl FnOnce(&mut Limits)) -> Arc<Plugin> {
+        let mut step = self.step(path, &[]);
+        change(&mut step.limits);
+        self.runtime.block_on(self.plugins.plugin("bench", &step)).expect("it starts")
     }
 
     fn step(&self, path: &Path, config: &[(&str, &str)]) -> Step {
@@ -157,7 +167,7 @@ fn work(criterion: &mut Criterion) {
     group.bench_function("rust", |bencher| bencher.iter(|| black_box(plugin.run(&rows, &origins).expect("it runs"))));
     for path in others() {
         let plugin = rig.plugin(&path, &[]);
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = stem(&path);
         let (_, usage) = plugin.run_measured(&rows, &origins).expect("it runs");
         said(&name, &format!("{} fuel a byte, {} bytes", usage.fuel / rows.data.len() as u64, usage.memory_bytes));
         group.bench_function(name, |bencher| bencher.iter(|| black_box(plugin.run(&rows, &origins).expect("it runs"))));
@@ -178,15 +188,93 @@ fn work(criterion: &mut Criterion) {
 }
 
 fn limits(criterion: &mut Criterion) {
-    let module = std::fs::read(masking()).expect("the module is there");
     let (rows, origins) = lines(BATCH);
     let mut group = criterion.benchmark_group("limits");
     group.throughput(Throughput::Bytes(rows.data.len() as u64));
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    for (name, mut bare) in engines::Bare::all(&module) {
-        group.bench_function(name, |bencher| bencher.iter(|| black_box(bare.run(&rows, &origins))));
+    for path in all() {
+        let module = std::fs::read(&path).expect("the module is there");
+        for (way, change) in engines::WAYS {
+            // Made when it is first asked for: large modules take seconds for each way.
+            let mut bare = None;
+            group.bench_function(BenchmarkId::new(stem(&path), way), |bencher| {
+                let bare = bare.get_or_insert_with(|| engines::Bare::new(&module, change));
+                bencher.iter(|| black_box(bare.run(&rows, &origins)));
+            });
+        }
     }
     group.finish();
+}
+
+/// What one record that fails its batch costs among 100,000.
+fn poison(_: &mut Criterion) {
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let rig = Rig::new();
+    let (clean, origins) = lines(200 * BATCH);
+    for path in all() {
+        let (plugin, record) = poisoned(&rig, &path);
+        let rows = replaced(&clean, 70_123, record.as_bytes());
+        let run = |rows: &Rows| {
+            let thread = Cpu::of_this_thread();
+            let began = thread.used();
+            let (outcome, usage) = plugin.run_measured(rows, &origins).expect("it runs");
+            ((thread.used() - began).as_secs_f64(), outcome.failed.len(), usage)
+        };
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            without.push(run(&clean).0);
+            let (seconds, failed, usage) = run(&rows);
+            assert_eq!(failed, 1, "{}: {usage:?}", path.display());
+            with.push(seconds);
+        }
+        let (without, with) = (median(without), median(with));
+        let percent = (with / without - 1.0) * 100.0;
+        let cost = (with - without) * 1e3;
+        said(&stem(&path), &format!("one poison record in 100,000 costs {cost:.2} ms, {percent:.2} % more"));
+    }
+}
+
+/// A plugin, and a record that fails it: by a trap, or where nothing makes the plugin trap by the fuel that it burns.
+fn poisoned(rig: &Rig, path: &Path) -> (Arc<Plugin>, String) {
+    match stem(path).as_str() {
+        "mask-js" => (rig.plugin(path, &[]), r#"{"level":"info","service":{"toString":1}}"#.to_owned()),
+        "mask-python" => (rig.plugin(path, &[]), r#"{"level":"info","service":"\ud800"}"#.to_owned()),
+        _ => {
+            let (rows, origins) = lines(BATCH);
+            let (_, usage) = rig.plugin(path, &[]).run_measured(&rows, &origins).expect("it runs");
+            let each = usage.fuel / rows.data.len() as u64 + 1;
+            let tight = |limits: &mut Limits| (limits.fuel, limits.fuel_per_byte) = (1_000_000, each);
+            let record = format!(r#"{{"level":"info","message":"{}"}}"#, "1.1.1.1 ".repeat(2_000));
+            (rig.plugin_within(path, tight), record)
+        }
+    }
+}
+
+fn replaced(rows: &Rows, row: usize, by: &[u8]) -> Rows {
+    let mut with = Rows { origins: rows.origins.clone(), ..Rows::default() };
+    for number in 0..rows.len() {
+        with.data.extend_from_slice(if number == row { by } else { rows.get(number) });
+        with.ends.push(u32::try_from(with.data.len()).expect("some megabytes"));
+    }
+    with
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The Rust example, and what STANDPIPE_BENCH_PLUGINS has.
+fn all() -> Vec<std::path::PathBuf> {
+    let mut paths = vec![masking().to_owned()];
+    paths.extend(others());
+    paths
 }
 
 fn others() -> Vec<std::path::PathBuf> {
@@ -233,14 +321,12 @@ fn resident_mib() -> f64 {
 
 fn start(criterion: &mut Criterion) {
     let rig = Rig::new();
-    let mut paths = vec![masking().to_owned()];
-    paths.extend(others());
     let mut group = criterion.benchmark_group("start from the cache");
     group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
     group.bench_function("an empty store", |bencher| bencher.iter(|| black_box(open(rig.dir.path()))));
-    for path in paths {
+    for path in all() {
         let step = rig.step(&path, &[]);
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = stem(&path);
         group.bench_function(name, |bencher| {
             bencher.iter_with_setup(
                 || open(rig.dir.path()),
@@ -254,5 +340,5 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, border, work, limits, resident, start);
+criterion_group!(benches, border, work, limits, resident, start, poison);
 criterion_main!(benches);

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::p2::bindings::{clocks, random};
 
 use super::bindings::standpipe::transform as contract;
@@ -18,7 +18,7 @@ use super::guest::Guest;
 use crate::error::Result;
 use crate::limits::{
     PLUGIN_CORE_INSTANCES_MAX, PLUGIN_INSTANCES_MAX, PLUGIN_MEMORIES_MAX, PLUGIN_MEMORY_BYTES_MAX,
-    PLUGIN_STACK_BYTES_MAX, PLUGIN_TABLE_ELEMENTS_MAX, PLUGIN_TABLES_MAX,
+    PLUGIN_RESIDENT_BYTES, PLUGIN_STACK_BYTES_MAX, PLUGIN_TABLE_ELEMENTS_MAX, PLUGIN_TABLES_MAX,
 };
 
 /// An engine with what it offers.
@@ -57,6 +57,7 @@ fn config() -> Config {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
+    let resident = PoolingAllocationConfig::is_pagemap_scan_available();
     pool.total_component_instances(PLUGIN_INSTANCES_MAX)
         .total_core_instances(PLUGIN_INSTANCES_MAX * PLUGIN_CORE_INSTANCES_MAX)
         .max_core_instances_per_component(PLUGIN_CORE_INSTANCES_MAX)
@@ -68,7 +69,11 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(PLUGIN_TABLE_ELEMENTS_MAX)
         .max_memory_size(usize::try_from(PLUGIN_MEMORY_BYTES_MAX).unwrap_or(usize::MAX))
         .max_core_instance_size(4 << 20)
-        .max_component_instance_size(4 << 20);
+        .max_component_instance_size(4 << 20)
+        // A fresh instance finds the pages of the one before, made clean again, and has no page fault for each. Where the
+        // kernel cannot tell which pages were written (Linux before 6.7) this would cost more than it brings.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(if resident { PLUGIN_RESIDENT_BYTES } else { 0 });
     pool
 }
 

@@ -2,7 +2,7 @@
 
 use ::standpipe::transform::{Origins, Rows};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, Store};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 wasmtime::component::bindgen!({
     path: "transforms/wit",
@@ -16,25 +16,31 @@ pub(crate) struct Bare {
     calls: Transform,
 }
 
-impl Bare {
-    /// Every way to limit that there is, by name.
-    pub(crate) fn all(module: &[u8]) -> Vec<(&'static str, Bare)> {
-        type Change = fn(&mut Config);
-        let ways: [(&str, Change); 5] = [
-            ("no limits", |_| ()),
-            ("fuel", |config| _ = config.consume_fuel(true)),
-            ("epochs", |config| _ = config.epoch_interruption(true)),
-            ("canonical NaN", |config| _ = config.cranelift_nan_canonicalization(true)),
-            ("fuel, canonical NaN, as in the service", |config| {
-                config.consume_fuel(true).cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-            }),
-        ];
-        ways.map(|(name, change)| (name, Bare::new(module, change))).into()
-    }
+/// What is set of an engine.
+pub(crate) type Change = fn(&mut Config);
 
-    fn new(module: &[u8], change: fn(&mut Config)) -> Self {
+/// Every way to limit that there is, by name.
+pub(crate) const WAYS: [(&str, Change); 5] = [
+    ("no limits", |_| ()),
+    ("fuel", |config| _ = config.consume_fuel(true)),
+    ("epochs", |config| _ = config.epoch_interruption(true)),
+    ("canonical NaN", |config| _ = config.cranelift_nan_canonicalization(true)),
+    ("fuel, canonical NaN, as in the service", |config| {
+        config.consume_fuel(true).cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }),
+];
+
+impl Bare {
+    /// The plugin with `change` to the engine.
+    pub(crate) fn new(module: &[u8], change: Change) -> Self {
         let mut config = Config::new();
-        config.allocation_strategy(InstanceAllocationStrategy::pooling());
+        let mut pool = PoolingAllocationConfig::new();
+        // As large as interpreted plugins need it.
+        pool.max_core_instances_per_component(96).total_core_instances(960).max_memories_per_component(2);
+        pool.max_tables_per_component(48).total_tables(480).table_elements(100_000).max_memory_size(1 << 30);
+        pool.max_core_instance_size(4 << 20).max_component_instance_size(4 << 20).total_component_instances(10);
+        pool.total_memories(20).max_tables_per_module(48);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         change(&mut config);
         let engine = Engine::new(&config).expect("the engine starts");
         let component = Component::new(&engine, module).expect("it is a component");

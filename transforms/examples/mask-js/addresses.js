@@ -1,78 +1,58 @@
-// Masking in the text of a JSON document as it stands. The engine has no just-in-time compiler: searching for the sign that
-// every address has (`indexOf` is native) is ten times as fast as a regular expression that looks at every character.
-const DIGITS = "0123456789";
-const HEX_OR_COLON = "0123456789abcdefABCDEF:";
-const NO_NAME = ' \t\n\r"\\(),:;<>@[]';
-const WORD = /[\w.]/;
-const IPV4 = /(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\w|\.\w)/y;
-const IPV6 = /[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}(?!\w|\.\w)/iy;
+// Masking in the text of a JSON document as it stands. The engine has no just-in-time compiler: what is native in it
+// (`indexOf`, `replace` with a text) is many times as fast as a loop. A regular expression that begins with a plain sign
+// skips to that sign at once, so these do, and look at what stands before it only then.
+const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
+const IPV4 = RegExp(
+  String.raw`\.(?=\d{1,3}\.\d)(?<=(?<![\w.])${OCTET}\.)(${OCTET}\.${OCTET}\.)${OCTET}(?!\w|\.\w)`,
+  "g",
+);
+const IPV6 = /(?<![\w.:])[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}(?!\w|\.\w)/gi;
+// Every IPv6 address has this in it, and times do not.
+const PART_OF_IPV6 = /:(?::|[\da-fA-F]{1,4}:[\da-fA-F]{1,4}:)/;
+const IS_NAME = table((character) => !' \t\n\r"\\(),:;<>@[]'.includes(character));
+const IS_ALPHANUMERIC = table((character) => /[\da-z]/i.test(character));
+const BACKSLASH = "\\".charCodeAt(0);
 
 /// Masks the last number of IPv4 addresses, the last five groups of IPv6 addresses, and what stands before the @ of e-mail
 /// addresses.
 export function mask(text) {
-  text = around(text, "@", undefined, maskName);
-  text = around(text, ".", DIGITS, maskIpv4);
-  return around(text, ":", HEX_OR_COLON, maskIpv6);
+  const at = text.indexOf("@");
+  if (at !== -1) text = maskNames(text, at);
+  // `$1`, and a zero.
+  text = text.replace(IPV4, ".$10");
+  return PART_OF_IPV6.test(text) ? text.replace(IPV6, maskIpv6) : text;
 }
 
-/// Replaces what `find` finds at each `sign` that has one of the characters `before` it.
-function around(text, sign, before, find) {
+/// Masks the names before each @ from the first one on.
+function maskNames(text, at) {
   let out = "";
   let copied = 0;
-  for (let at = text.indexOf(sign); at !== -1; at = text.indexOf(sign, at + 1)) {
-    if (before !== undefined && !before.includes(text[at - 1])) continue;
-    const found = find(text, at);
-    if (found === undefined || found.start < copied) continue;
-    out += text.slice(copied, found.start) + found.masked;
-    copied = found.end;
-    at = Math.max(at, copied - 1);
+  for (; at !== -1; at = text.indexOf("@", at + 1)) {
+    if (IS_ALPHANUMERIC[text.charCodeAt(at + 1)] !== 1) continue;
+    let start = at;
+    while (start > copied && IS_NAME[text.charCodeAt(start - 1)] !== 0) start--;
+    // The letters of an escape (`\n`, `\u0041`) belong to no name.
+    if (isEscaped(text, start)) start += text[start] === "u" ? 5 : 1;
+    if (start >= at) continue;
+    out += text.slice(copied, start) + "***";
+    copied = at;
   }
-  return copied === 0 ? text : out + text.slice(copied);
-}
-
-function maskName(text, at) {
-  let start = at;
-  while (start > 0 && !NO_NAME.includes(text[start - 1])) start--;
-  // The letters of an escape (`\n`, `\u0041`) belong to no name.
-  if (isEscaped(text, start)) start += text[start] === "u" ? 5 : 1;
-  return start < at && isWord(text[at + 1]) ? { start, end: at, masked: "***" } : undefined;
+  return out + text.slice(copied);
 }
 
 /// Whether an odd number of backslashes stands before `at`.
 function isEscaped(text, at) {
   let start = at;
-  while (text[start - 1] === "\\") start--;
+  while (text.charCodeAt(start - 1) === BACKSLASH) start--;
   return (at - start) % 2 === 1;
 }
 
-function maskIpv4(text, at) {
-  const next = text.indexOf(".", at + 1);
-  if (next === -1 || next > at + 4) return undefined;
-  const start = startOf(DIGITS, text, at);
-  if (isWord(text[start - 1])) return undefined;
-  IPV4.lastIndex = start;
-  const found = IPV4.exec(text);
-  if (found === null) return undefined;
-  const [, a, b, c, d] = found;
-  return Math.max(a, b, c, d) <= 255 ? { start, end: IPV4.lastIndex, masked: `${a}.${b}.${c}.0` } : undefined;
+function maskIpv6(address) {
+  if (address.split(":").length !== 8 && !address.includes("::")) return address;
+  return `${address.split("::")[0].split(":").slice(0, 3).join(":")}::`;
 }
 
-function maskIpv6(text, at) {
-  const start = startOf(HEX_OR_COLON, text, at);
-  if (isWord(text[start - 1])) return undefined;
-  IPV6.lastIndex = start;
-  const found = IPV6.exec(text)?.[0];
-  if (found === undefined || (found.split(":").length !== 8 && !found.includes("::"))) return undefined;
-  const groups = found.split("::")[0].split(":").slice(0, 3);
-  return { start, end: IPV6.lastIndex, masked: `${groups.join(":")}::` };
-}
-
-/// Where the run of `characters` begins that ends at `at`.
-function startOf(characters, text, at) {
-  while (at > 0 && characters.includes(text[at - 1])) at--;
-  return at;
-}
-
-function isWord(character) {
-  return character !== undefined && WORD.test(character);
+/// For each ASCII code 1 or 0: characters beyond are undefined.
+function table(has) {
+  return Uint8Array.from({ length: 128 }, (_, code) => has(String.fromCharCode(code)));
 }

@@ -25,7 +25,7 @@ export const { init, transform } = plugin(Mask);
 function parse(text) {
   try {
     const line = JSON.parse(text);
-    return line instanceof Object && !Array.isArray(line) ? line : undefined;
+    return typeof line === "object" && line !== null && !Array.isArray(line) ? line : undefined;
   } catch {
     return undefined;
   }

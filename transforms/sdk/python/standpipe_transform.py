@@ -165,27 +165,32 @@ class Outcome:
 
     def emit(self, record, data):
         """Delivers `data`, str or bytes, for `record`; may be called several times for one record."""
-        self._add(record, OK, data)
+        self.rows.append(data.encode() if isinstance(data, str) else data)
+        self.inputs.append(record.index)
+        self.statuses.append(OK)
         return self
 
     def key(self, name, value):
         """Gives the row that was just emitted a partition key, for `!{partitionKeyFromLambda:name}` in a prefix. An empty
         value is as good as none."""
-        column = self.keys.setdefault(name, [])
-        _fill(column, len(self.rows) - 1)
+        column = self.keys.get(name)
+        if column is None:
+            column = self.keys[name] = []
+        if len(column) < len(self.rows) - 1:
+            _fill(column, len(self.rows) - 1)
         column.append(str(value).encode())
         return self
 
     def drop(self, record):
         """Leaves `record` out, on purpose: it is counted as dropped."""
-        self._add(record, DROPPED, b"")
+        self._refuse(record, DROPPED, b"")
 
     def fail(self, record, message):
         """Sends `record` to the error output as it came, with a message for a person; nothing else of it is delivered."""
-        self._add(record, FAILED, str(message))
+        self._refuse(record, FAILED, str(message).encode())
 
-    def _add(self, record, status, data):
-        self.rows.append(data.encode() if isinstance(data, str) else data)
+    def _refuse(self, record, status, data):
+        self.rows.append(data)
         self.inputs.append(record.index)
         self.statuses.append(status)
 

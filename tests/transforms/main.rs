@@ -4,6 +4,7 @@
 mod builtin;
 mod counts;
 mod faults;
+mod formats;
 mod functions;
 mod lambda;
 mod partitions;

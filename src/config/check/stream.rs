@@ -89,6 +89,10 @@ impl Checker<'_> {
             self.findings.add(place, message);
             return None;
         }
+        if destination.conversion.is_some() {
+            self.findings.add(place, "a backup cannot have a format: its records are kept as they came");
+            return None;
+        }
         Some(Box::new(Backup { buffer, destination }))
     }
 

@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
+use super::cloud::{StoredAzure, StoredGcs};
 use super::source::StoredSource;
 
 /// A [`DeliveryStream`] without its name and its secrets.
@@ -78,6 +79,8 @@ impl From<StoredProcessor> for Processor {
 #[serde(rename_all = "kebab-case")]
 enum StoredStore {
     S3(Box<StoredS3>),
+    Gcs(StoredGcs),
+    Azure(StoredAzure),
     Local(PathBuf),
 }
 
@@ -147,6 +150,8 @@ impl From<&Store> for StoredStore {
         match store {
             Store::Local { path } => StoredStore::Local(path.clone()),
             Store::S3(s3) => StoredStore::S3(Box::new(s3.as_ref().into())),
+            Store::Gcs(gcs) => StoredStore::Gcs(gcs.as_ref().into()),
+            Store::Azure(azure) => StoredStore::Azure(azure.as_ref().into()),
         }
     }
 }
@@ -216,6 +221,8 @@ impl StoredStore {
         match self {
             StoredStore::Local(path) => Store::Local { path },
             StoredStore::S3(s3) => Store::S3(Box::new(s3.restore(name, config))),
+            StoredStore::Gcs(gcs) => Store::Gcs(Box::new(gcs.restore(config))),
+            StoredStore::Azure(azure) => Store::Azure(Box::new(azure.restore(config))),
         }
     }
 }
@@ -272,7 +279,7 @@ fn credentials(config: &Config) -> impl Iterator<Item = &AwsCredentials> {
     };
     let stores = config.delivery_streams.iter().filter_map(|stream| match &stream.destination.store {
         Store::S3(s3) => s3.connection.credentials.as_ref(),
-        Store::Local { .. } => None,
+        Store::Gcs(_) | Store::Azure(_) | Store::Local { .. } => None,
     });
     let sources = config.delivery_streams.iter().filter_map(|stream| match &stream.source {
         Source::Kinesis(from) => from.credentials.as_ref(),

@@ -5,6 +5,7 @@
 
 mod at;
 mod check;
+mod cloud;
 mod date_pattern;
 mod defaults;
 mod excerpt;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use cloud::{AzureCredentials, AzureStore, GcsCredentials, GcsStore};
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
@@ -362,6 +364,10 @@ pub struct Destination {
 pub enum Store {
     /// S3 or what speaks its protocol.
     S3(Box<S3Store>),
+    /// Google Cloud Storage.
+    Gcs(Box<GcsStore>),
+    /// Azure Blob Storage.
+    Azure(Box<AzureStore>),
     /// A directory.
     Local {
         /// Its path.

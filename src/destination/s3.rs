@@ -23,7 +23,6 @@ mod checksum;
 mod connection;
 mod fault;
 mod fetch;
-mod parts;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -46,8 +45,8 @@ use self::connection::Connection;
 pub use self::connection::{Connections, TimeLimits};
 use self::fault::Fault;
 pub use self::fetch::fetch;
-use self::parts::Parts;
 use self::probe::{Habits, Headers};
+use super::parts::Parts;
 use super::{Body, Created, Destination, ObjectFacts};
 use crate::config::{S3Store, Sse};
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::Destination;
+use super::cloud::{CloudDestination, azure_place, gcs_place};
 use super::local::LocalDirectory;
 use super::s3::{self, Connections, S3Destination};
 use crate::config::{S3Connection, Store};
@@ -87,6 +88,8 @@ impl Stores {
         let mut directory = None;
         let destination: Arc<dyn Destination> = match store {
             Store::S3(s3) => Arc::new(S3Destination::connect(&self.connections, s3, probe_prefix).await?),
+            Store::Gcs(gcs) => Arc::new(CloudDestination::gcs(gcs, probe_prefix)?),
+            Store::Azure(azure) => Arc::new(CloudDestination::azure(azure, probe_prefix)?),
             Store::Local { path } => {
                 let disk = RealDisk::open_shared(path).map_err(|error| {
                     Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
@@ -123,10 +126,12 @@ impl Stores {
     }
 }
 
-/// A store in a few words, for the log.
-fn place(store: &Store) -> String {
+/// A store in a few words: `s3://BUCKET`, a directory's path.
+pub fn place(store: &Store) -> String {
     match store {
         Store::S3(s3) => format!("s3://{}", s3.bucket),
+        Store::Gcs(gcs) => gcs_place(gcs),
+        Store::Azure(azure) => azure_place(azure),
         Store::Local { path } => path.display().to_string(),
     }
 }

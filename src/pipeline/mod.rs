@@ -22,6 +22,7 @@ mod force;
 mod lanes;
 mod loss;
 mod outage;
+mod place;
 mod plain;
 mod prepare;
 mod rows;

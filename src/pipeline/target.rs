@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, S3Connection, S3Store,
-    Source, Sse, Store,
+    Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, Source, Store,
 };
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
@@ -18,6 +17,7 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
+use super::place::{Place, Stored};
 use super::staged::Staged;
 
 /// The part of the destination's settings that is written into a plan.
@@ -56,73 +56,6 @@ pub(super) struct Partition {
     pub rules: Partitioning,
     /// The prefix that has them, as it was written.
     pub prefix: String,
-}
-
-/// A store, as a plan names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Place {
-    S3 {
-        bucket: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        region: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        endpoint: Option<String>,
-        #[serde(default)]
-        path_style: bool,
-    },
-    Local {
-        path: std::path::PathBuf,
-    },
-}
-
-/// How S3 is to store objects: what was encrypted under a key yesterday must not be put in the clear because its stream
-/// goes elsewhere today.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Stored {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sse: Option<Sse>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    storage_class: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acl: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<(String, String)>,
-    checksum: Checksum,
-}
-
-impl Stored {
-    fn of(store: &Store) -> Self {
-        match store {
-            Store::Local { .. } => Stored::default(),
-            Store::S3(s3) => Stored {
-                sse: s3.sse.clone(),
-                storage_class: s3.storage_class.clone(),
-                acl: s3.acl.clone(),
-                tags: s3.tags.clone(),
-                checksum: s3.checksum,
-            },
-        }
-    }
-
-    fn is_plain(&self) -> bool {
-        *self == Stored::default()
-    }
-}
-
-impl Place {
-    pub(super) fn of(store: &Store) -> Self {
-        match store {
-            Store::Local { path } => Place::Local { path: path.clone() },
-            Store::S3(s3) => Place::S3 {
-                bucket: s3.bucket.clone(),
-                region: s3.connection.region.clone(),
-                endpoint: s3.connection.endpoint.clone(),
-                path_style: s3.connection.path_style,
-            },
-        }
-    }
 }
 
 impl Target {
@@ -185,30 +118,7 @@ impl Target {
     /// The store to put into: the one in force when it is the same place (so that new credentials and storage settings
     /// count), else the planned one, reached with the credentials in force.
     pub(super) fn store(&self, now: &Store) -> Store {
-        if Place::of(now) == self.place {
-            return now.clone();
-        }
-        match &self.place {
-            Place::Local { path } => Store::Local { path: path.clone() },
-            Place::S3 { bucket, region, endpoint, path_style } => {
-                let (credentials, profile) = match now {
-                    Store::S3(s3) => (s3.connection.credentials.clone(), s3.connection.profile.clone()),
-                    Store::Local { .. } => (None, None),
-                };
-                let connection = S3Connection {
-                    region: region.clone(),
-                    endpoint: endpoint.clone(),
-                    path_style: *path_style,
-                    credentials,
-                    profile,
-                };
-                let Stored { sse, storage_class, acl, tags, checksum } = self.stored.clone();
-                let mut store = S3Store::new(bucket.clone(), connection);
-                (store.sse, store.storage_class, store.acl) = (sse, storage_class, acl);
-                (store.tags, store.checksum) = (tags, checksum);
-                Store::S3(Box::new(store))
-            }
-        }
+        self.place.store(&self.stored, now)
     }
 }
 
@@ -321,7 +231,7 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Destination;
+    use crate::config::{Checksum, Destination, S3Connection, S3Store, Sse};
 
     fn stream(store: S3Store) -> DeliveryStream {
         DeliveryStream::new("web", Destination::new(Store::S3(Box::new(store))))

@@ -124,6 +124,8 @@ pub(super) fn role(context: &Context) -> String {
 fn bucket(store: &Store) -> String {
     match store {
         Store::S3(s3) => s3.bucket.clone(),
+        Store::Gcs(gcs) => gcs.bucket.clone(),
+        Store::Azure(azure) => azure.container.clone(),
         Store::Local { path } => {
             let name = path.file_name().map_or_else(|| "local".into(), |name| name.to_string_lossy());
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -138,7 +140,7 @@ fn sse(store: &Store) -> Value {
             Some(Sse::Kms { key: Some(key) }) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
             _ => json!({ "NoEncryptionConfig": "NoEncryption" }),
         },
-        Store::Local { .. } => json!({ "NoEncryptionConfig": "NoEncryption" }),
+        Store::Gcs(_) | Store::Azure(_) | Store::Local { .. } => json!({ "NoEncryptionConfig": "NoEncryption" }),
     }
 }
 

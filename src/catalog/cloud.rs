@@ -1,9 +1,13 @@
-//! The stored form of Google's and Azure's stores: without their secrets, which are taken from where the configuration still
-//! names the same bucket or account. Where it does not, the stream drains with the credentials of the machine.
+//! The stored form of Google's and Azure's stores and of HTTP endpoints: without their secrets, which are taken from where the configuration still
+//! names the same bucket, account or URL. Where it does not, the stream drains with the credentials of the machine, or without.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AzureStore, Config, GcsStore, Store};
+use crate::config::{AzureStore, Config, GcsStore, HttpEndpoint, Store};
+
+use super::definition::milliseconds;
 
 /// A [`GcsStore`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,34 @@ pub(super) struct StoredAzure {
     endpoint: Option<String>,
     storage_class: Option<String>,
     tags: Vec<(String, String)>,
+}
+
+/// An [`HttpEndpoint`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredEndpoint {
+    url: String,
+    name: Option<String>,
+    gzip: bool,
+    attributes: Vec<(String, String)>,
+    retry_ms: u64,
+}
+
+impl From<&HttpEndpoint> for StoredEndpoint {
+    fn from(endpoint: &HttpEndpoint) -> Self {
+        let HttpEndpoint { url, name, access_key: _, gzip, attributes, retry } = endpoint.clone();
+        StoredEndpoint { url, name, gzip, attributes, retry_ms: milliseconds(retry) }
+    }
+}
+
+impl StoredEndpoint {
+    /// The endpoint again, with its access key from `config`.
+    pub(super) fn restore(self, config: &Config) -> HttpEndpoint {
+        let StoredEndpoint { url, name, gzip, attributes, retry_ms } = self;
+        let known = config.delivery_streams.iter().filter_map(|stream| stream.destination.http.as_deref());
+        let access_key = known.filter(|known| known.url == url).find_map(|known| known.access_key.clone());
+        HttpEndpoint { url, name, access_key, gzip, attributes, retry: Duration::from_millis(retry_ms) }
+    }
 }
 
 impl From<&GcsStore> for StoredGcs {

@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
-use super::cloud::{StoredAzure, StoredGcs};
+use super::cloud::{StoredAzure, StoredEndpoint, StoredGcs};
 use super::source::StoredSource;
 
 /// A [`DeliveryStream`] without its name and its secrets.
@@ -30,6 +30,8 @@ pub(super) struct Definition {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     process: Vec<StoredProcessor>,
     store: StoredStore,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<StoredEndpoint>,
     prefix: String,
     error_prefix: String,
     time_zone: String,
@@ -122,7 +124,7 @@ impl From<&DeliveryStream> for Definition {
         // Taken apart completely, so that a new field cannot be forgotten here.
         let DeliveryStream { name: _, buffer, source, process, destination, bytes_max, retention, drain, encrypted } =
             stream;
-        let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter } =
+        let Destination { store, prefix, error_prefix, time_zone, compression, level, file_extension, delimiter, http } =
             destination;
         Definition {
             source: source.into(),
@@ -130,6 +132,7 @@ impl From<&DeliveryStream> for Definition {
             interval_ms: milliseconds(buffer.interval),
             process: process.iter().map(StoredProcessor::from).collect(),
             store: store.into(),
+            http: http.as_deref().map(StoredEndpoint::from),
             prefix: prefix.text().into(),
             error_prefix: error_prefix.text().into(),
             time_zone: time_zone.name().into(),
@@ -200,6 +203,7 @@ impl Definition {
             process: self.process.into_iter().map(Processor::from).collect(),
             destination: Destination {
                 store: self.store.restore(name, config),
+                http: self.http.map(|http| Box::new(http.restore(config))),
                 prefix,
                 error_prefix,
                 time_zone,

@@ -17,10 +17,12 @@ use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 
 mod data_stream;
 mod destination;
+mod endpoint;
 mod files;
 mod plugin;
 mod process;
 mod source;
+mod store;
 mod stream;
 
 /// What is gathered while a file is checked.

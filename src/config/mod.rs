@@ -8,6 +8,7 @@ mod check;
 mod cloud;
 mod date_pattern;
 mod defaults;
+pub mod endpoint;
 mod excerpt;
 mod fault;
 mod load;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use cloud::{AzureCredentials, AzureStore, GcsCredentials, GcsStore};
+pub use endpoint::HttpEndpoint;
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
@@ -341,8 +343,10 @@ pub struct PluginLimits {
 /// Where and how objects are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Destination {
-    /// The store.
+    /// The store; of an HTTP endpoint, that of what could not be sent.
     pub store: Store,
+    /// Where records are sent instead.
+    pub http: Option<Box<HttpEndpoint>>,
     /// Prefix of delivered objects.
     pub prefix: Prefix,
     /// Prefix of error output objects.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Kind, Result};
 
 pub mod cloud;
+pub mod http;
 pub mod local;
 mod parts;
 pub mod s3;

@@ -17,6 +17,7 @@ mod chunk;
 mod deliver;
 mod encoders;
 mod encoding;
+mod endpoint;
 mod failed;
 mod force;
 mod lanes;

@@ -55,11 +55,9 @@ impl Stored {
         match store {
             Store::Local { .. } => Stored::default(),
             Store::Gcs(gcs) => Stored { storage_class: gcs.storage_class.clone(), ..Stored::default() },
-            Store::Azure(azure) => Stored {
-                storage_class: azure.storage_class.clone(),
-                tags: azure.tags.clone(),
-                ..Stored::default()
-            },
+            Store::Azure(azure) => {
+                Stored { storage_class: azure.storage_class.clone(), tags: azure.tags.clone(), ..Stored::default() }
+            }
             Store::S3(s3) => Stored {
                 sse: s3.sse.clone(),
                 storage_class: s3.storage_class.clone(),

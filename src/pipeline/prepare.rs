@@ -2,6 +2,7 @@
 //! the other are the object.
 
 use super::chunk::Placed;
+use super::endpoint;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
@@ -21,6 +22,8 @@ pub(super) struct Recipe {
     tools: Vec<Tool>,
     delimiter: Delimiter,
     encoding: Encoding,
+    /// Whether rows go to an HTTP endpoint: then they are lines for it.
+    to_endpoint: bool,
 }
 
 /// A chunk after its steps.
@@ -51,19 +54,18 @@ impl Recipe {
     /// Makes the steps of a target ready. An error says which cannot be, and why; it is never that a store does not exist.
     pub(super) async fn load(target: &Target, tools: &Toolbox) -> Result<Self> {
         let tools = tools.load(&target.process).await?;
-        Ok(Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() })
+        Ok(Recipe { tools, ..Recipe::without_steps(target) })
     }
 
     /// The recipe of a target that has the same steps.
     pub(super) fn of(&self, target: &Target) -> Self {
-        let tools = self.tools.clone();
-        Recipe { unpack: target.unpack, tools, delimiter: target.delimiter, encoding: target.encoding() }
+        Recipe { tools: self.tools.clone(), ..Recipe::without_steps(target) }
     }
 
     /// The recipe for what went through the steps of a target already.
     pub(super) fn without_steps(target: &Target) -> Self {
-        let encoding = target.encoding();
-        Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding }
+        let (encoding, to_endpoint) = (target.encoding(), target.http.is_some());
+        Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding, to_endpoint }
     }
 
     /// Its steps.
@@ -95,7 +97,7 @@ impl Recipe {
         let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
         let rows = made.rows.as_ref().unwrap_or(&taken.rows);
         let tally = taken.tally(rows, &made.failed);
-        let joined = self.join_rows(rows);
+        let joined = self.join_rows(rows, &taken.origins.arrived_ms);
         Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
     }
 
@@ -108,7 +110,7 @@ impl Recipe {
 
     /// Appends one row to those of its object.
     pub(super) fn append(&self, joined: &mut Vec<u8>, row: &[u8]) {
-        lines::append_record(joined, row, self.delimiter);
+        self.append_row(joined, None, row);
     }
 
     /// Encodes rows that were joined.
@@ -130,7 +132,7 @@ impl Recipe {
     /// Joins and encodes what became of a chunk.
     pub(super) fn finish(&self, part: Part) -> Prepared {
         let Part { rows, failed, tally } = part;
-        self.encode(Processed { joined: self.join_rows(&rows), failed, tally })
+        self.encode(Processed { joined: self.join_rows(&rows, &[]), failed, tally })
     }
 
     /// Where there are no steps, records are joined as they are, and user records of aggregates one by one.
@@ -152,7 +154,7 @@ impl Recipe {
 
     /// Whether all records are delivered just as they are.
     fn is_untouched(&self, records: &Records) -> bool {
-        !(self.unpack && records.iter().any(kpl::may_be_aggregate))
+        !self.to_endpoint && !(self.unpack && records.iter().any(kpl::may_be_aggregate))
     }
 
     fn unpack(&self, records: &Records, joined: &mut Vec<u8>, tally: &mut Tally) {
@@ -161,9 +163,9 @@ impl Recipe {
             let mut one = |record: &[u8]| {
                 count += 1;
                 tally.delivered_bytes += record.len() as u64;
-                lines::append_record(joined, record, self.delimiter);
+                self.append_row(joined, Some(records.arrived_ms), record);
             };
-            match kpl::user_records(record) {
+            match if self.unpack { kpl::user_records(record) } else { None } {
                 Some(records) => records.for_each(one),
                 None => one(record),
             }
@@ -171,10 +173,20 @@ impl Recipe {
         }
     }
 
-    fn join_rows(&self, rows: &Rows) -> Vec<u8> {
+    fn append_row(&self, joined: &mut Vec<u8>, arrived_ms: Option<u64>, row: &[u8]) {
+        if self.to_endpoint {
+            endpoint::append(joined, arrived_ms, row);
+        } else {
+            lines::append_record(joined, row, self.delimiter);
+        }
+    }
+
+    /// Rows one after the other; `arrived_ms` of their origins, as far as that is known.
+    fn join_rows(&self, rows: &Rows, arrived_ms: &[u64]) -> Vec<u8> {
         let mut joined = Vec::with_capacity(rows.data.len() + rows.len());
         for row in 0..rows.len() {
-            lines::append_record(&mut joined, rows.get(row), self.delimiter);
+            let arrived_ms = rows.origins.get(row).and_then(|origin| arrived_ms.get(*origin as usize)).copied();
+            self.append_row(&mut joined, arrived_ms, rows.get(row));
         }
         joined
     }
@@ -190,7 +202,7 @@ mod tests {
 
     fn recipe(unpack: bool, tools: Vec<Tool>) -> Recipe {
         let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
-        Recipe { unpack, tools, delimiter, encoding }
+        Recipe { unpack, tools, delimiter, encoding, to_endpoint: false }
     }
 
     fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
-use crate::config::{
-    Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, Source, Store,
-};
+use crate::config::{Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, Source, Store};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
 use crate::ledger::{Lanes, Plan};
@@ -17,6 +15,7 @@ use crate::record::StreamId;
 use crate::transform::Step;
 
 use super::buffer::Buffer;
+use super::endpoint::{self, HttpTarget};
 use super::place::{Place, Stored};
 use super::staged::Staged;
 
@@ -37,6 +36,9 @@ pub(super) struct Target {
     /// What became of them, where a function was called: it is delivered, and the steps are not done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Staged>,
+    /// The HTTP endpoint that rows are sent to; what it does not take, and what fails, goes to the place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTarget>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -69,6 +71,7 @@ impl Target {
             unpack: stream.source != Source::Direct,
             process: steps,
             staged: None,
+            http: destination.http.as_deref().map(HttpTarget::of),
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -212,15 +215,22 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         object_ms: plan.object_ms,
         time_zone,
         random: &random[..RANDOM_CHARS],
-        error_type: super::failed::PROCESSING_FAILED,
+        error_type: endpoint::error_type(false),
         keys,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.encoding().extension());
     let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
+    let key = if target.http.is_some() {
+        // Rows have no object; the key is that of what the endpoint does not take.
+        let error_type = endpoint::error_type(true);
+        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &name("")
+    } else {
+        prefix.evaluate(facts) + &name(extension)
+    };
     Plan {
         planned_ms: clock.now_ms(),
         version,
-        key: prefix.evaluate(facts) + &name(extension),
+        key,
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
         target: target.to_value(),

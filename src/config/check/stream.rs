@@ -44,6 +44,9 @@ impl Checker<'_> {
         {
             self.findings.add(place.clone(), error.message());
         }
+        if destination.http.is_some() {
+            self.endpoint_buffer(buffer.size_bytes, &place);
+        }
         if let Store::Local { path } = &destination.store {
             self.apart(&place, path, &config.data_dir);
         }

@@ -102,12 +102,28 @@ mod tests {
         let body = |code: &str| format!("<?xml?><Error><Code>{code}</Code><Message>Their\nwords</Message></Error>");
         let cases = [
             (format!("{SAID}404 Not Found: {}", body("ContainerNotFound")), Kind::NotFound, "create az://a/c"),
-            (format!("{SAID}404 Not Found: {}", body("NoSuchBucket")), Kind::NotFound, "NoSuchBucket (404), Their words"),
+            (
+                format!("{SAID}404 Not Found: {}", body("NoSuchBucket")),
+                Kind::NotFound,
+                "NoSuchBucket (404), Their words",
+            ),
             (format!("{SAID}404 Not Found: <html>"), Kind::Unavailable, "status 404; check that az://a/c exists"),
-            (format!("{SAID}403 Forbidden: {}", body("AuthorizationFailure")), Kind::Unavailable, "Blob Data Contributor"),
-            (format!("{SAID}403 Forbidden: {}", body("AuthenticationFailed")), Kind::Unavailable, "check the credentials"),
+            (
+                format!("{SAID}403 Forbidden: {}", body("AuthorizationFailure")),
+                Kind::Unavailable,
+                "Blob Data Contributor",
+            ),
+            (
+                format!("{SAID}403 Forbidden: {}", body("AuthenticationFailed")),
+                Kind::Unavailable,
+                "check the credentials",
+            ),
             (format!("{SAID}503 Busy: {}", body("ServerBusy")), Kind::Throttled, "ServerBusy (503)"),
-            ("Error performing PUT http://h/c/k in 1ms - HTTP error: refused".to_owned(), Kind::Unavailable, "HTTP error: refused"),
+            (
+                "Error performing PUT http://h/c/k in 1ms - HTTP error: refused".to_owned(),
+                Kind::Unavailable,
+                "HTTP error: refused",
+            ),
         ];
         for (said, kind, expected) in cases {
             let error = Fault::read(&said).into_error("put of az://a/c/k", "az://a/c");

@@ -176,7 +176,8 @@ impl Root {
         if ours == found {
             return Ok(Created::AlreadyThere);
         }
-        let message = format!("object {}/{path} is there with {found} bytes, ours has {ours}: it is not ours", self.place);
+        let message =
+            format!("object {}/{path} is there with {found} bytes, ours has {ours}: it is not ours", self.place);
         Err(Error::new(Kind::Conflict, message))
     }
 

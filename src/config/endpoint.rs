@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Secret, names};
+use super::Secret;
 use crate::error::{Error, Result};
 use crate::limits::{
     ENDPOINT_ACCESS_KEY_MAX, ENDPOINT_ATTRIBUTE_NAME_MAX, ENDPOINT_ATTRIBUTE_VALUE_MAX, ENDPOINT_ATTRIBUTES_MAX,
@@ -46,7 +46,19 @@ pub fn endpoint_url(url: &str) -> Result<()> {
         let count = url.chars().count();
         return Err(Error::invalid(format!("url has {count} characters, more than {ENDPOINT_URL_MAX}")));
     }
-    names::function_url(url)
+    let fault =
+        |why: &str| Err(Error::invalid(format!("url {why}, as \"https://collector.example.com/firehose\" does")));
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return fault("must be a URL");
+    };
+    match (uri.scheme_str(), uri.authority()) {
+        // It is not shown: it holds a secret.
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            Err(Error::invalid("url must not contain credentials: an endpoint is shown an access key"))
+        }
+        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => Ok(()),
+        _ => fault("must begin with \"https://\" or \"http://\" and name a host"),
+    }
 }
 
 /// An access key: what can stand in a header.

@@ -161,7 +161,7 @@ async fn answer(reply: Reply, id: &str) -> Result<Answer, std::io::Error> {
         body.to_string()
     };
     let json = "application/json";
-    let (status, media, body) = match reply {
+    let (status, media, body) = match reply.clone() {
         Reply::Taken | Reply::Chunked | Reply::Gzipped => (200, json, right(200)),
         Reply::Status(status) => (status, json, right(status)),
         Reply::Body(body) => (200, json, body),

@@ -89,7 +89,7 @@ async fn make_container(store: &AzureStore) {
     let request = http::Request::put(uri).header("content-length", "0").body(HttpRequestBody::empty());
     let mut request = request.unwrap();
     let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(KEY).unwrap());
-    AzureAuthorizer::new(&credential, ACCOUNT).authorize(&mut request);
+    AzureAuthorizer::new(&credential, ACCOUNT).try_authorize(&mut request).unwrap();
     let (head, _) = request.into_parts();
     let request = http::Request::from_parts(head, http_body_util::Empty::<Bytes>::new());
     let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();

@@ -91,7 +91,8 @@ async fn who_is_not_there_or_speaks_no_tls_is_told_apart() {
 #[tokio::test]
 async fn a_client_can_be_dropped_while_it_waits() {
     let receiver = Receiver::start(|_, _| Reply::Never).await;
-    let waiting = post(&receiver.url(), false);
+    let url = receiver.url();
+    let waiting = post(&url, false);
     assert!(Clock::real().within(Duration::from_millis(200), waiting).await.is_none());
     assert!(ENDPOINT_TIME_MAX == Duration::from_mins(3));
 }

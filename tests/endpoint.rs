@@ -18,7 +18,6 @@ use standpipe::record::Records;
 use standpipe::telemetry::status::StreamStatus;
 
 #[path = "support/endpoint.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod receiver;
 
 use receiver::{Receiver, Reply};

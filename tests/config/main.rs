@@ -13,6 +13,7 @@ use standpipe::config::{
 mod mistakes;
 mod plugins;
 mod sources;
+mod stores;
 
 /// 32 zero bytes.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -1,4 +1,5 @@
 //! A receiver of what is sent to HTTP endpoints, which answers as it is told: rightly, or with each wrong thing that there is.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test takes a part of it")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

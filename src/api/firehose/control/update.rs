@@ -20,7 +20,7 @@ pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value,
     if asked != entry.version.to_string() {
         return Err(outdated(&name, entry.version, &asked));
     }
-    let id = input.text("DestinationId").unwrap_or_default();
+    let id = input.text("DestinationId").unwrap_or_default().to_owned();
     if id != DESTINATION_ID {
         return Err(ApiError::invalid_argument(format!("Destination Id {id} not found")));
     }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+mod endpoint;
 mod staged;
+mod stores;
 
+pub use endpoint::*;
 pub use staged::*;
+pub use stores::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----
 
@@ -367,24 +371,6 @@ pub const UPLOAD_TURN_MAX: Duration = Duration::from_secs(10);
 pub const OUTAGE_REMINDER: Duration = Duration::from_mins(5);
 /// First pause after a failed attempt at an object; it doubles up to [`RETRY_PAUSE_MAX`].
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Bytes above which an S3 object is sent in parts, and the size of each part but the last.
-pub const S3_PART_BYTES: usize = 8 << 20;
-/// Parts of one S3 destination in memory at once, over all its objects but the small ones: with one being collected and the others on
-/// their way an upload is not held up by its round trips.
-pub const S3_PARTS_MAX: usize = 4;
-/// Bytes up to which an object, or the beginning of a part, waits for no room: so that many small objects are on their
-/// way at once.
-pub const S3_SMALL_BYTES: usize = 512 << 10;
-/// Attempts of one call to S3 by the SDK itself; the pipeline tries whole objects again for as long as it likes.
-pub const S3_ATTEMPTS_MAX: u32 = 3;
-/// The SDK's first pause between attempts (doubled, with jitter): short, for the pipeline makes the long ones.
-pub const S3_RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// How long a connection to S3 may take.
-pub const S3_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long one attempt of a call to S3 may take: a part of 8 MiB at 70 KB/s.
-pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_mins(2);
-/// How long a call to S3 may take with all its attempts.
-pub const S3_CALL_TIME_MAX: Duration = Duration::from_mins(5);
 /// Bytes of an object's key: the bound of S3.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Characters of an evaluated prefix: the bound of Firehose.
@@ -591,45 +577,6 @@ pub const FUNCTION_KEY_VALUE_BYTES_MAX: usize = KEY_BYTES_MAX;
 pub const FUNCTION_METADATA_BYTES_MAX: usize = 64 << 10;
 /// Characters of a function's URL.
 pub const FUNCTION_URL_MAX: usize = 2_048;
-
-/// Characters of the URL of an HTTP endpoint; this and what follows are Firehose's bounds.
-pub const ENDPOINT_URL_MAX: usize = 1_000;
-/// Characters of its name.
-pub const ENDPOINT_NAME_MAX: usize = 256;
-/// Bytes of its access key.
-pub const ENDPOINT_ACCESS_KEY_MAX: usize = 4_096;
-/// Common attributes of its requests.
-pub const ENDPOINT_ATTRIBUTES_MAX: usize = 50;
-/// Characters of the name of one.
-pub const ENDPOINT_ATTRIBUTE_NAME_MAX: usize = 256;
-/// Characters of its value.
-pub const ENDPOINT_ATTRIBUTE_VALUE_MAX: usize = 1_024;
-/// How long a request is tried again, the time for answers not counted.
-pub const ENDPOINT_RETRY_DEFAULT: Duration = Duration::from_mins(5);
-/// The most.
-pub const ENDPOINT_RETRY_MAX: Duration = Duration::from_hours(2);
-/// Bytes of a buffer that is sent to an endpoint.
-pub const ENDPOINT_BUFFER_BYTES_MAX: u64 = 64 << 20;
-/// Records in one request.
-pub const ENDPOINT_RECORDS_MAX: usize = 10_000;
-/// Bytes of the body of one request before compression.
-pub const ENDPOINT_BODY_BYTES_MAX: usize = 64 << 20;
-/// Bytes of an answer.
-pub const ENDPOINT_ANSWER_BYTES_MAX: usize = 1 << 20;
-/// Characters of the message in an answer.
-pub const ENDPOINT_MESSAGE_CHARS_MAX: usize = 8_192;
-/// How long an answer may take.
-pub const ENDPOINT_TIME_MAX: Duration = Duration::from_mins(3);
-/// How long a connection to an endpoint may take: ours.
-pub const ENDPOINT_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
-/// First pause after a request that failed; it doubles, and varies by [`ENDPOINT_JITTER_PERCENT`].
-pub const ENDPOINT_PAUSE_MIN: Duration = Duration::from_secs(1);
-/// The longest.
-pub const ENDPOINT_PAUSE_MAX: Duration = Duration::from_mins(2);
-/// By so much a pause is longer or shorter than it is.
-pub const ENDPOINT_JITTER_PERCENT: u64 = 15;
-/// Requests of one endpoint in memory at once, over all its streams: each up to [`ENDPOINT_BODY_BYTES_MAX`].
-pub const ENDPOINT_REQUESTS_MAX: usize = 4;
 
 const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!((RECORD_BYTES_MAX as u64) < DISK_BYTES_MIN);

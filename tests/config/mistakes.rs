@@ -88,11 +88,6 @@ fn what_comes_later_is_refused_by_name() {
             3,
             "\"decompression\" comes with a later version: this one has \"require-json\", \"plugin\" or \"wasm\"",
         ),
-        (
-            "[delivery_stream.s.destination]\ntype = \"gcs\"\nbucket = \"b\"\nproject = \"p\"".into(),
-            3,
-            "\"gcs\" comes with a later version: this one has \"s3\" or \"local\"",
-        ),
         (local("format = { parquet = {} }"), 5, "\"format\" comes with a later version"),
     ]);
 }

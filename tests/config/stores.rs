@@ -88,9 +88,9 @@ fn mistakes_in_other_clouds() {
         (azure("checksum = \"crc32\""), 6, "key \"checksum\" does not belong to type = \"azure\""),
         (local("container = \"x\""), 5, "key \"container\" does not belong to type = \"local\""),
         (
-            gcs("storage_class = \"STANDARD_IA\""),
+            gcs("storage_class = \"GLACIER\""),
             5,
-            "unknown storage_class \"STANDARD_IA\": must be \"STANDARD\", \"NEARLINE\", \"COLDLINE\" or \"ARCHIVE\"",
+            "unknown storage_class \"GLACIER\": must be \"STANDARD\", \"NEARLINE\", \"COLDLINE\" or \"ARCHIVE\"",
         ),
         (
             gcs("service_account = \"{}\""),

@@ -1,10 +1,9 @@
-"""Stores of other clouds, by emulators that others wrote: Azurite (npm) for Azure Blob Storage, fake-gcs-server (a Go module) for
-Google Cloud Storage. Objects are read back by their own protocols, without our code."""
+"""Stores of other clouds, by emulators that others wrote: Azurite (npm) for Azure Blob Storage. Objects are read back by the
+store's own protocol, without our code. (fake-gcs-server and gcp-storage-emulator speak the JSON API of Google alone, we the XML API.)"""
 
 import base64
 import hashlib
 import hmac
-import json
 import subprocess
 import time
 import urllib.error
@@ -87,36 +86,6 @@ class Azure(Emulator):
             if not blob.text.endswith(".standpipe-probe"):
                 assert headers["Content-Encoding"] == "gzip", headers
                 yield blob.text, oracle.decompress(blob.text, data)
-
-
-class Google(Emulator):
-    def __init__(self, place, tools):
-        program = tools / "bin/fake-gcs-server"
-        if not program.exists():
-            raise Skipped("Go is missing, so fake-gcs-server cannot be built")
-        port = free_port()
-        at = f"127.0.0.1:{port}"
-        command = [program, "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-public-host", at]
-        super().__init__(place, command, port)
-
-    def make(self, name):
-        body = json.dumps({"name": name}).encode()
-        headers = {"Content-Type": "application/json"}
-        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/storage/v1/b?project=suite", body, headers), timeout=20)
-
-    def destination(self, name):
-        return f'type = "gcs"\nbucket = "{name}"\nendpoint = "{self.endpoint}"\nanonymous = true'
-
-    def objects(self, name):
-        listed = json.load(urllib.request.urlopen(f"{self.endpoint}/storage/v1/b/{name}/o", timeout=20))
-        for found in listed.get("items", []):
-            key = found["name"]
-            if key.endswith(".standpipe-probe"):
-                continue
-            assert found["contentEncoding"] == "gzip" and found["contentType"] == "application/octet-stream", found
-            url = f"{self.endpoint}/storage/v1/b/{name}/o/{urllib.parse.quote(key, safe='')}?alt=media"
-            request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
-            yield key, oracle.decompress(key, urllib.request.urlopen(request, timeout=20).read())
 
 
 def delivers(place, cloud, tools):

@@ -326,11 +326,6 @@ def azure(place):
     return clouds.delivers(place, clouds.Azure, TOOLS)
 
 
-def google(place):
-    """boto3 to Google Cloud Storage (fake-gcs-server): the same."""
-    return clouds.delivers(place, clouds.Google, TOOLS)
-
-
 def dead_disk(place):
     """A disk that dies under the running service: nothing more is taken, nothing that was taken is lost."""
     if reason := powercut.why_not("ext4"):
@@ -351,7 +346,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, azure, google, *functions.CHECKS, *data_streams.CHECKS,
+    dead_disk, azure, *functions.CHECKS, *data_streams.CHECKS,
 ]
 
 

@@ -22,7 +22,13 @@ pub(super) struct Fault {
 impl Fault {
     /// Reads what the library says.
     pub(super) fn of(error: &object_store::Error) -> Self {
-        Fault::read(&causes(error))
+        match error {
+            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
+                let fault = Fault::read(&causes(error));
+                Fault { status: fault.status.or(Some(412)), ..fault }
+            }
+            _ => Fault::read(&causes(error)),
+        }
     }
 
     fn read(said: &str) -> Self {

@@ -29,9 +29,9 @@ pub(super) struct Definition {
     interval_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     process: Vec<StoredProcessor>,
-    store: StoredStore,
+    store: Box<StoredStore>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    http: Option<StoredEndpoint>,
+    http: Option<Box<StoredEndpoint>>,
     prefix: String,
     error_prefix: String,
     time_zone: String,
@@ -131,8 +131,8 @@ impl From<&DeliveryStream> for Definition {
             size_bytes: buffer.size_bytes,
             interval_ms: milliseconds(buffer.interval),
             process: process.iter().map(StoredProcessor::from).collect(),
-            store: store.into(),
-            http: http.as_deref().map(StoredEndpoint::from),
+            store: Box::new(store.into()),
+            http: http.as_deref().map(|http| Box::new(http.into())),
             prefix: prefix.text().into(),
             error_prefix: error_prefix.text().into(),
             time_zone: time_zone.name().into(),

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AzureStore, Checksum, GcsStore, S3Connection, S3Store, Sse, Store};
+use crate::config::{
+    AzureCredentials, AzureStore, Checksum, GcsCredentials, GcsStore, S3Connection, S3Store, Sse, Store,
+};
 
 /// A store, as a plan names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +106,7 @@ impl Place {
             Place::Gcs { bucket, endpoint } => {
                 let credentials = match now {
                     Store::Gcs(gcs) => gcs.credentials.clone(),
-                    _ => Default::default(),
+                    _ => GcsCredentials::default(),
                 };
                 let endpoint = endpoint.clone();
                 Store::Gcs(Box::new(GcsStore { endpoint, credentials, storage_class, ..GcsStore::new(bucket) }))
@@ -113,7 +115,7 @@ impl Place {
                 let credentials = match now {
                     // Keys and signatures are an account's own.
                     Store::Azure(azure) if azure.account == *account => azure.credentials.clone(),
-                    _ => Default::default(),
+                    _ => AzureCredentials::default(),
                 };
                 let (new, endpoint) = (AzureStore::new(account, container), endpoint.clone());
                 Store::Azure(Box::new(AzureStore { endpoint, credentials, storage_class, tags, ..new }))
@@ -142,7 +144,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AzureCredentials, GcsCredentials, Secret};
+    use crate::config::Secret;
 
     fn azure(account: &str) -> Store {
         let credentials = AzureCredentials::AccountKey(Secret::new("a2V5".to_owned()));

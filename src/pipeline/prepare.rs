@@ -154,7 +154,7 @@ impl Recipe {
 
     /// Whether all records are delivered just as they are.
     fn is_untouched(&self, records: &Records) -> bool {
-        !self.to_endpoint && !(self.unpack && records.iter().any(kpl::may_be_aggregate))
+        !(self.to_endpoint || self.unpack && records.iter().any(kpl::may_be_aggregate))
     }
 
     fn unpack(&self, records: &Records, joined: &mut Vec<u8>, tally: &mut Tally) {

@@ -21,7 +21,8 @@ fn create(more: Value) -> Value {
 }
 
 async fn described(service: &Service) -> Value {
-    let shown = service.call("DescribeDeliveryStream", &json!({ "DeliveryStreamName": "s" })).await.unwrap();
+    let shown =
+        service.call("DescribeDeliveryStream", &json!({ "DeliveryStreamName": "s" })).await.expect("it is there");
     shown["DeliveryStreamDescription"]["Destinations"][0]["HttpEndpointDestinationDescription"].clone()
 }
 

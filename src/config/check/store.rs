@@ -110,7 +110,9 @@ impl Checker<'_> {
     fn service_account(&mut self, written: &At<raw::Secret>) -> Option<Secret<String>> {
         let key = self.secret("service_account", written)?;
         let document: Option<serde_json::Value> = serde_json::from_str(key.reveal()).ok();
-        let has = |name| document.as_ref().is_some_and(|document| document.get(name).is_some_and(|v| v.is_string()));
+        let has = |name| {
+            document.as_ref().is_some_and(|document| document.get(name).is_some_and(serde_json::Value::is_string))
+        };
         if has("private_key") && has("client_email") {
             return Some(key);
         }

@@ -157,10 +157,7 @@ impl Root {
     async fn create_whole(&self, path: &Path, bytes: Bytes, facts: ObjectFacts) -> Result<Created> {
         let len = bytes.len() as u64;
         let put = self.store.put_opts(path, bytes.into(), self.options(PutMode::Create, facts)).await;
-        let error = match put {
-            Ok(_) => return Ok(Created::Created),
-            Err(error) => error,
-        };
+        let Err(error) = put else { return Ok(Created::Created) };
         if !Fault::of(&error).may_exist() {
             return Err(self.failed("put", path, &error));
         }

@@ -80,8 +80,7 @@ async fn passes_the_suite_of_all_destinations() {
 }
 
 fn unique(name: &str) -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("{name}-{}", since.as_nanos())
+    format!("{name}-{}", crate::clock::Clock::real().uuid())
 }
 
 async fn make_container(store: &AzureStore) {

@@ -104,7 +104,7 @@ pub(super) fn request_id(key: &str, index: usize) -> String {
         return nonce.to_owned();
     }
     let hash = digest(&SHA256, format!("{nonce}/{index}").as_bytes());
-    let mut hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     // Version 8 of RFC 9562: made in one's own way.
     hex.replace_range(12..13, "8");
     hex.replace_range(16..17, "a");

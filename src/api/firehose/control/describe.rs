@@ -76,7 +76,7 @@ fn destination(context: &Context, entry: &Entry) -> Value {
         (_, Some(http)) => {
             let mut s3 = from_config(context, &entry.stream);
             s3.retain(|name, _| PLAIN_MEMBERS.contains(&name.as_str()));
-            Some(endpoint::from_config(http, &entry.stream, s3))
+            Some(endpoint::from_config(http, &entry.stream, &s3))
         }
         _ => None,
     };

@@ -179,7 +179,7 @@ pub(super) fn describe(given: &Map<String, Value>) -> Map<String, Value> {
 pub(super) fn from_config(
     endpoint: &HttpEndpoint,
     stream: &DeliveryStream,
-    s3: Map<String, Value>,
+    s3: &Map<String, Value>,
 ) -> Map<String, Value> {
     let attribute = |(name, value): &(String, String)| json!({ "AttributeName": name, "AttributeValue": value });
     let mut shown = object(json!({

@@ -5,16 +5,20 @@ use std::time::Duration;
 mod builtin;
 mod columnar;
 mod data_streams;
+mod endpoint;
 mod lanes;
 mod look;
 mod staged;
+mod stores;
 
 pub use builtin::*;
 pub use columnar::*;
 pub use data_streams::*;
+pub use endpoint::*;
 pub use lanes::*;
 pub use look::*;
 pub use staged::*;
+pub use stores::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----
 
@@ -233,24 +237,6 @@ pub const UPLOAD_TURN_MAX: Duration = Duration::from_secs(10);
 pub const OUTAGE_REMINDER: Duration = Duration::from_mins(5);
 /// First pause after a failed attempt at an object; it doubles up to [`RETRY_PAUSE_MAX`].
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Bytes above which an S3 object is sent in parts, and the size of each part but the last.
-pub const S3_PART_BYTES: usize = 8 << 20;
-/// Parts of one S3 destination in memory at once, over all its objects but the small ones: with one being collected and the others on
-/// their way an upload is not held up by its round trips.
-pub const S3_PARTS_MAX: usize = 4;
-/// Bytes up to which an object, or the beginning of a part, waits for no room: so that many small objects are on their
-/// way at once.
-pub const S3_SMALL_BYTES: usize = 512 << 10;
-/// Attempts of one call to S3 by the SDK itself; the pipeline tries whole objects again for as long as it likes.
-pub const S3_ATTEMPTS_MAX: u32 = 3;
-/// The SDK's first pause between attempts (doubled, with jitter): short, for the pipeline makes the long ones.
-pub const S3_RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// How long a connection to S3 may take.
-pub const S3_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long one attempt of a call to S3 may take: a part of 8 MiB at 70 KB/s.
-pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_mins(2);
-/// How long a call to S3 may take with all its attempts.
-pub const S3_CALL_TIME_MAX: Duration = Duration::from_mins(5);
 /// Bytes of an object's key: the bound of S3.
 pub const KEY_BYTES_MAX: usize = 1_024;
 /// Characters of an evaluated prefix: the bound of Firehose.

@@ -17,6 +17,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
+use super::cloud::{StoredAzure, StoredEndpoint, StoredGcs};
 use super::source::StoredSource;
 
 /// A [`DeliveryStream`] without its name and its secrets.
@@ -29,7 +30,9 @@ pub(super) struct Definition {
     interval_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     process: Vec<StoredProcessor>,
-    store: StoredStore,
+    store: Box<StoredStore>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<Box<StoredEndpoint>>,
     prefix: String,
     error_prefix: String,
     time_zone: String,
@@ -89,6 +92,8 @@ impl From<StoredProcessor> for Processor {
 #[serde(rename_all = "kebab-case")]
 enum StoredStore {
     S3(Box<StoredS3>),
+    Gcs(StoredGcs),
+    Azure(StoredAzure),
     Local(PathBuf),
 }
 
@@ -151,13 +156,15 @@ impl From<&DeliveryStream> for Definition {
             delimiter,
             conversion,
             partition,
+            http,
         } = destination;
         Definition {
             source: source.into(),
             size_bytes: buffer.size_bytes,
             interval_ms: milliseconds(buffer.interval),
             process: process.iter().map(StoredProcessor::from).collect(),
-            store: store.into(),
+            store: Box::new(store.into()),
+            http: http.as_deref().map(|http| Box::new(http.into())),
             prefix: prefix.text().into(),
             error_prefix: error_prefix.text().into(),
             time_zone: time_zone.name().into(),
@@ -181,6 +188,8 @@ impl From<&Store> for StoredStore {
         match store {
             Store::Local { path } => StoredStore::Local(path.clone()),
             Store::S3(s3) => StoredStore::S3(Box::new(s3.as_ref().into())),
+            Store::Gcs(gcs) => StoredStore::Gcs(gcs.as_ref().into()),
+            Store::Azure(azure) => StoredStore::Azure(azure.as_ref().into()),
         }
     }
 }
@@ -230,6 +239,7 @@ impl Definition {
             process: self.process.into_iter().map(Processor::from).collect(),
             destination: Destination {
                 store: self.store.restore(name, config),
+                http: self.http.map(|http| Box::new(http.restore(config))),
                 prefix,
                 error_prefix,
                 time_zone,
@@ -256,6 +266,8 @@ impl StoredStore {
         match self {
             StoredStore::Local(path) => Store::Local { path },
             StoredStore::S3(s3) => Store::S3(Box::new(s3.restore(name, config))),
+            StoredStore::Gcs(gcs) => Store::Gcs(Box::new(gcs.restore(config))),
+            StoredStore::Azure(azure) => Store::Azure(Box::new(azure.restore(config))),
         }
     }
 }
@@ -313,7 +325,7 @@ fn credentials(config: &Config) -> impl Iterator<Item = &AwsCredentials> {
     let destinations = config.delivery_streams.iter().flat_map(DeliveryStream::destinations);
     let stores = destinations.filter_map(|destination| match &destination.store {
         Store::S3(s3) => s3.connection.credentials.as_ref(),
-        Store::Local { .. } => None,
+        Store::Gcs(_) | Store::Azure(_) | Store::Local { .. } => None,
     });
     let sources = config.delivery_streams.iter().filter_map(|stream| match &stream.source {
         Source::Kinesis(from) => from.credentials.as_ref(),

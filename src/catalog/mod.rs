@@ -4,6 +4,7 @@
 //! Both stand side by side in one [`Snapshot`], and every name keeps one [`StreamId`] for its life.
 
 mod adopt;
+mod cloud;
 mod definition;
 mod source;
 mod store;

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use crate::config::units::{show_duration, show_size};
 use crate::config::{
-    Builtin, Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source, Store,
+    Builtin, Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source,
     SubRecords, schema,
 };
+use crate::destination::place as place_of;
 
 /// Checks the file at `path` and prints a summary, or its faults to standard error; exit code 1 with faults. With
 /// `print_schema` it prints the JSON schema of the file instead and reads nothing.
@@ -80,10 +81,7 @@ fn line(stream: &DeliveryStream) -> String {
         Source::Kinesis(from) => format!("kinesis {} -> ", from.stream),
     };
     let destination = &stream.destination;
-    let root = match &destination.store {
-        Store::S3(store) => format!("s3://{}", store.bucket),
-        Store::Local { path } => path.display().to_string(),
-    };
+    let root = place_of(&destination.store);
     let compression = serde_json::to_value(destination.compression).unwrap_or_default();
     let buffer = &stream.buffer;
     format!(

@@ -17,11 +17,13 @@ use crate::limits::{DISK_BYTES_MIN, GRACE_MAX, STREAMS_MAX};
 
 mod data_stream;
 mod destination;
+mod endpoint;
 mod files;
 mod format;
 mod plugin;
 mod process;
 mod source;
+mod store;
 mod stream;
 
 /// What is gathered while a file is checked.

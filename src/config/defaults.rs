@@ -176,6 +176,7 @@ impl Destination {
         let (prefix, error_prefix) = check_prefixes(None, None).expect("the default prefixes are valid");
         Destination {
             store,
+            http: None,
             prefix,
             error_prefix,
             time_zone: chrono_tz::Tz::UTC,

@@ -6,9 +6,11 @@
 mod at;
 pub mod builtin;
 mod check;
+mod cloud;
 mod conversion;
 mod date_pattern;
 mod defaults;
+pub mod endpoint;
 mod excerpt;
 mod fault;
 mod load;
@@ -29,10 +31,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use builtin::{Beyond, Builtin, EventTime, Fallback, SubRecords};
+pub use cloud::{AzureCredentials, AzureStore, GcsCredentials, GcsStore};
 pub use conversion::{
     Columnar, Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, OrcCompression, Parquet,
     ParquetCompression, ParquetVersion, Schema, SchemaFrom, Statistics,
 };
+pub use endpoint::HttpEndpoint;
 pub use fault::{Fault, Faults};
 pub use prefix::{
     Partitioning, Prefix, PrefixFacts, PrefixKind, check_partitioned, check_prefixes, object_name, time_zone,
@@ -376,8 +380,10 @@ pub struct PluginLimits {
 /// Where and how objects are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Destination {
-    /// The store.
+    /// The store; of an HTTP endpoint, that of what could not be sent.
     pub store: Store,
+    /// Where records are sent instead.
+    pub http: Option<Box<HttpEndpoint>>,
     /// Prefix of delivered objects.
     pub prefix: Prefix,
     /// Prefix of error output objects.
@@ -410,6 +416,10 @@ pub struct PartitionSettings {
 pub enum Store {
     /// S3 or what speaks its protocol.
     S3(Box<S3Store>),
+    /// Google Cloud Storage.
+    Gcs(Box<GcsStore>),
+    /// Azure Blob Storage.
+    Azure(Box<AzureStore>),
     /// A directory.
     Local {
         /// Its path.

@@ -295,13 +295,57 @@ pub fn object_tag(key: &str, value: &str) -> Result<()> {
 /// When the keys are made that are looked at as samples, milliseconds since 1970.
 const SAMPLE_MS: u64 = 1_790_000_000_000;
 
-/// What objects' keys must be beyond S3's rules to be paths below a directory: no empty name, no `.` and `..`, no name
-/// over 255 bytes or like that of a temporary file, no backslash. A plan whose key breaks this would be held for ever. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
-pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
-    if !matches!(destination.store, Store::Local { .. }) {
+/// A storage account of Azure: 3 to 24 lower-case letters and digits.
+pub fn azure_account(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if (3..=24).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
     }
-    if !destination.prefix.ends_key_folders() {
+    Err(Error::invalid(format!("storage account {name:?} must have 3 to 24 lower-case letters or digits")))
+}
+
+/// A container of Azure: 3 to 63 lower-case letters, digits and single `-`, a letter or digit at both ends; or `$root`,
+/// `$web`.
+pub fn azure_container(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let well_formed = (3..=63).contains(&name.len())
+        && name.chars().all(allowed)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--");
+    if well_formed || matches!(name, "$root" | "$web") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "container {name:?} must have 3 to 63 lower-case letters, digits or \"-\", a letter or digit at both ends"
+    )))
+}
+
+/// As [`endpoint`], but of Azure, whose emulators have the account as the path.
+pub fn azure_endpoint(url: &str) -> Result<()> {
+    let trimmed = url.trim_end_matches('/');
+    match trimmed.rsplit_once('/') {
+        Some((root, account)) if !root.ends_with('/') && azure_account(account).is_ok() => endpoint(root),
+        _ => endpoint(url),
+    }
+}
+
+/// Storage classes of Google Cloud Storage.
+pub const GCS_CLASSES: &[&str] = &["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"];
+
+/// Access tiers of Azure Blob Storage.
+pub const AZURE_TIERS: &[&str] = &["Hot", "Cool", "Cold", "Archive"];
+
+/// What objects' keys must be beyond S3's rules. To be paths below a directory: no empty name, no `.` and `..`, no name
+/// over 255 bytes or like that of a temporary file, no backslash; with Google and Azure the first three. A plan whose key breaks
+/// this would be held for ever. `stream` is the stream's name, part of the last name. Always `Ok` for S3.
+pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
+    let is_local = match destination.store {
+        Store::S3(_) => return Ok(()),
+        Store::Gcs(_) | Store::Azure(_) => false,
+        Store::Local { .. } => true,
+    };
+    if is_local && !destination.prefix.ends_key_folders() {
         return Err(Error::invalid(format!(
             "prefix {:?} needs a slash behind its last partition key: in a directory names have at most {PATH_NAME_BYTES_MAX} bytes",
             destination.prefix.text()
@@ -325,12 +369,14 @@ pub fn local_keys(stream: &str, destination: &Destination) -> Result<()> {
             let why = match part {
                 "" => "an empty name in its path (a slash at the start or two in a row)",
                 "." | ".." => "\".\" or \"..\" as a name in its path",
+                _ if !is_local => continue,
                 _ if part.len() > PATH_NAME_BYTES_MAX => "a name of more than 255 bytes in its path",
                 _ if part.starts_with(HIDDEN_PREFIX) => "a name like that of a temporary file in its path",
                 _ if part.contains('\\') => "a backslash in its path",
                 _ => continue,
             };
-            return Err(Error::invalid(format!("{field} {:?} makes a file with {why}", prefix.text())));
+            let what = if is_local { "file" } else { "key" };
+            return Err(Error::invalid(format!("{field} {:?} makes a {what} with {why}", prefix.text())));
         }
     }
     Ok(())

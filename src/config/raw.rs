@@ -11,13 +11,17 @@ use serde::Deserialize;
 use super::at::{Amount, At, Lapse, TextOr};
 use super::{Checksum, Compression, Delimiter, Level};
 
+mod endpoint;
 mod format;
 mod plugin;
 mod source;
+mod store;
 
+pub(super) use endpoint::Endpoint;
 pub(super) use format::{Format, Glue, Hive, Json, Openx, Orc, Parquet, Schema as TableSchema};
 pub(super) use plugin::{Beyond, EventTime, Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
+pub(super) use store::{Identity, Store, StoreKind};
 
 /// The configuration of a Standpipe service.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -149,15 +153,6 @@ pub(super) struct Buckets {
     pub(super) profile: Option<At<String>>,
 }
 
-/// Kinds of stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(extend("x-later" = ["gcs", "azure", "http"]))]
-pub(super) enum StoreKind {
-    S3,
-    Local,
-}
-
 /// Static credentials of S3.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -273,36 +268,56 @@ pub(super) struct Buffer {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Destination {
-    /// Kind of store: S3 (or what speaks its protocol), or a local directory.
+    /// Kind of store: S3 (or what speaks its protocol), Google Cloud Storage, Azure Blob Storage, or a local directory; or an
+    /// HTTP endpoint that takes the requests of Firehose.
     #[serde(rename = "type")]
     #[schemars(required)]
     pub(super) kind: Option<At<StoreKind>>,
     /// Directory, relative to this file; for type = "local".
     pub(super) path: Option<At<String>>,
-    /// Bucket; for type = "s3", as are all keys down to `checksum`.
+    /// Bucket; for type = "s3" and "gcs".
     pub(super) bucket: Option<At<String>>,
-    /// The bucket's region; the AWS chain's without.
+    /// The bucket's region; the AWS chain's without. For type = "s3".
     pub(super) region: Option<At<String>>,
-    /// URL of a store that is not AWS's.
+    /// URL of a store that is not AWS's, Google's or Azure's own.
     pub(super) endpoint: Option<At<String>>,
-    /// Whether the bucket is named in the path instead of the host name. Default: false, but true where
-    /// the endpoint's host is an IP address or localhost.
+    /// Whether the bucket is named in the path instead of the host name; for type = "s3".
     pub(super) path_style: Option<At<bool>>,
-    /// Static credentials; the AWS chain without.
+    /// Static credentials; the AWS chain without. For type = "s3".
     pub(super) credentials: Option<At<Credentials>>,
-    /// Profile of the AWS chain.
+    /// Profile of the AWS chain; for type = "s3".
     pub(super) profile: Option<At<String>>,
-    /// Server-side encryption: "s3", "kms" (with the bucket's key), or { kms = "key id or ARN" }.
+    /// Server-side encryption: "s3", "kms" (with the bucket's key), or { kms = "key id or ARN" }; for type = "s3".
     pub(super) sse: Option<At<TextOr<SseKms>>>,
-    /// Storage class as S3 spells it.
+    /// Storage class as the store spells it.
     pub(super) storage_class: Option<At<String>>,
     /// Canned ACL as S3 spells it.
     pub(super) acl: Option<At<String>>,
-    /// Tags of the objects, at most 10.
+    /// Tags of the objects, at most 10; for type = "s3" and "azure".
     #[serde(default)]
     pub(super) tags: BTreeMap<At<String>, At<String>>,
-    /// Checksum that is sent with each object. Default: crc64nvme.
+    /// Checksum that is sent with each object; for type = "s3". Default: crc64nvme.
     pub(super) checksum: Option<At<Checksum>>,
+    /// The JSON key of a service account; Google's application default credentials without. For type = "gcs".
+    pub(super) service_account: Option<At<Secret>>,
+    /// Whether no credentials are sent, for emulators; for type = "gcs".
+    pub(super) anonymous: Option<At<bool>>,
+    /// Storage account; for type = "azure".
+    pub(super) account: Option<At<String>>,
+    /// Container; for type = "azure".
+    pub(super) container: Option<At<String>>,
+    /// The storage account's key; for type = "azure".
+    pub(super) account_key: Option<At<Secret>>,
+    /// A shared access signature; for type = "azure".
+    pub(super) sas_token: Option<At<Secret>>,
+    /// A service principal, or with client_id alone, or empty, the machine's managed identity; for type = "azure".
+    pub(super) identity: Option<At<Identity>>,
+    /// Where records are sent instead of a store; for type = "http".
+    pub(super) url: Option<At<String>>,
+    /// How they are sent there; for type = "http".
+    pub(super) request: Option<At<Endpoint>>,
+    /// Store of what could not be sent or processed; for type = "http".
+    pub(super) failures: Option<At<Store>>,
     /// Prefix of objects, with expressions such as !{timestamp:yyyy/MM/dd/HH}. Without an expression yyyy/MM/dd/HH/ is
     /// appended.
     pub(super) prefix: Option<At<String>>,

@@ -14,11 +14,14 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Kind, Result};
 
+pub mod cloud;
+pub mod http;
 pub mod local;
+mod parts;
 pub mod s3;
 mod stores;
 
-pub use stores::Stores;
+pub use stores::{Stores, place};
 
 #[cfg(test)]
 mod conformance;

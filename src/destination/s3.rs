@@ -24,7 +24,6 @@ mod connection;
 mod fault;
 mod fetch;
 mod look;
-mod parts;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -47,8 +46,8 @@ use self::connection::Connection;
 pub use self::connection::{Connections, TimeLimits};
 use self::fault::Fault;
 pub use self::fetch::fetch;
-use self::parts::Parts;
 use self::probe::{Habits, Headers};
+use super::parts::Parts;
 use super::{Body, Created, Destination, ObjectFacts, Page};
 use crate::config::{S3Store, Sse};
 use crate::error::{Error, Result};

@@ -1,17 +1,20 @@
 //! Destinations by what the configuration says of them: opened when first needed, shared by all streams that put into
 //! the same place.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::Destination;
+use super::cloud::{CloudDestination, azure_place, gcs_place};
+use super::http::EndpointClient;
 use super::local::LocalDirectory;
 use super::s3::{self, Connections, S3Destination};
 use crate::config::{S3Connection, Store};
 use crate::disk::RealDisk;
 use crate::error::{Error, Result};
+use crate::limits::ENDPOINT_REQUESTS_MAX;
 
 type Cell = Arc<OnceCell<Opened>>;
 
@@ -31,11 +34,25 @@ impl Opened {
     }
 }
 
+/// What requests to HTTP endpoints share.
+struct Endpoints {
+    plain: OnceLock<EndpointClient>,
+    tls: OnceLock<EndpointClient>,
+    room: Semaphore,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Endpoints { plain: OnceLock::new(), tls: OnceLock::new(), room: Semaphore::new(ENDPOINT_REQUESTS_MAX) }
+    }
+}
+
 /// All destinations in use. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Stores {
     open: Arc<Mutex<Vec<(Store, Cell)>>>,
     connections: Arc<Connections>,
+    endpoints: Arc<Endpoints>,
     /// Takes the place of every store; for tests.
     fixed: Option<Arc<dyn Destination>>,
 }
@@ -86,6 +103,8 @@ impl Stores {
         }
         match store {
             Store::S3(s3) => Ok(Arc::new(S3Destination::connect(&self.connections, s3, "").await?)),
+            Store::Gcs(gcs) => Ok(Arc::new(CloudDestination::gcs(gcs, "")?)),
+            Store::Azure(azure) => Ok(Arc::new(CloudDestination::azure(azure, "")?)),
             Store::Local { path } => {
                 let cannot = |error: std::io::Error| {
                     Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
@@ -96,6 +115,26 @@ impl Stores {
                 Ok(Arc::new(LocalDirectory::new(Arc::new(disk)).at(path)))
             }
         }
+    }
+
+    /// What sends requests to the HTTP endpoint `url`; to read the system's certificates takes a while, so that is done for
+    /// the first that needs them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn endpoints(&self, url: &str) -> Result<EndpointClient> {
+        let tls = !url.starts_with("http://");
+        let cell = if tls { &self.endpoints.tls } else { &self.endpoints.plain };
+        if let Some(client) = cell.get() {
+            return Ok(client.clone());
+        }
+        let client = EndpointClient::new(tls)?;
+        Ok(cell.get_or_init(|| client).clone())
+    }
+
+    /// Waits until one more request to an endpoint may be in memory; it may as long as what is returned is held.
+    pub async fn endpoint_room(&self) -> SemaphorePermit<'_> {
+        self.endpoints.room.acquire().await.expect("the semaphore is never closed")
     }
 
     /// The bytes of an object in a bucket, of at most `bytes_max`.
@@ -110,6 +149,8 @@ impl Stores {
         let mut directory = None;
         let destination: Arc<dyn Destination> = match store {
             Store::S3(s3) => Arc::new(S3Destination::connect(&self.connections, s3, probe_prefix).await?),
+            Store::Gcs(gcs) => Arc::new(CloudDestination::gcs(gcs, probe_prefix)?),
+            Store::Azure(azure) => Arc::new(CloudDestination::azure(azure, probe_prefix)?),
             Store::Local { path } => {
                 let disk = RealDisk::open_shared(path).map_err(|error| {
                     Error::unavailable(format!("the directory {} cannot be opened", path.display())).because(error)
@@ -146,10 +187,12 @@ impl Stores {
     }
 }
 
-/// A store in a few words, for the log.
-fn place(store: &Store) -> String {
+/// A store in a few words: `s3://BUCKET`, a directory's path.
+pub fn place(store: &Store) -> String {
     match store {
         Store::S3(s3) => format!("s3://{}", s3.bucket),
+        Store::Gcs(gcs) => gcs_place(gcs),
+        Store::Azure(azure) => azure_place(azure),
         Store::Local { path } => path.display().to_string(),
     }
 }

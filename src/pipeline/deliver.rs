@@ -10,15 +10,17 @@ use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::columns::Columns;
+use super::endpoint::{Endpoint, Progress};
 use super::failed::{self, Codes, Kept};
 use super::lanes::ShareLoad;
 use super::outage::Outage;
+use super::place::Place;
 use super::prepare::Prepared;
 use super::staged::{Finished, Staging};
 use super::state::State;
 use super::steps::Toolbox;
 use super::supply::Supply;
-use super::target::{Place, Target};
+use super::target::Target;
 use super::workshop::Workshop;
 use super::{Orders, Parts, Until};
 use crate::clock::Clock;
@@ -134,13 +136,13 @@ impl Courier {
         mut load: Load,
     ) -> Outcome {
         let mut orders = self.orders.clone();
-        let mut pause = limits::RETRY_PAUSE_MIN;
+        let (mut pause, progress) = (limits::RETRY_PAUSE_MIN, Progress::default());
         loop {
             orders.mark_unchanged();
             let attempt = tokio::select! {
                 biased;
                 () = given_up(&mut orders) => return Outcome::Left,
-                attempt = self.attempt(&plan, &mut load) => attempt,
+                attempt = self.attempt(&plan, &mut load, &progress) => attempt,
             };
             let error = match attempt {
                 Ok(Attempted::Done(tally, codes)) => {
@@ -171,11 +173,11 @@ impl Courier {
     }
 
     /// One attempt, when it is this pipeline's turn.
-    async fn attempt(&self, plan: &Plan, load: &mut Load) -> Result<Attempted> {
+    async fn attempt(&self, plan: &Plan, load: &mut Load, progress: &Progress) -> Result<Attempted> {
         let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
         let leave = self.workshop.capacity.upload(failing).await;
-        let put = self.put(plan, load);
+        let put = self.put(plan, load, progress);
         tokio::pin!(put);
         tokio::select! {
             put = &mut put => return put,
@@ -186,7 +188,7 @@ impl Courier {
         put.await
     }
 
-    async fn put(&self, plan: &Plan, load: &mut Load) -> Result<Attempted> {
+    async fn put(&self, plan: &Plan, load: &mut Load, progress: &Progress) -> Result<Attempted> {
         let target = Target::of_plan(plan)?;
         let (store, head) = {
             let now = &self.orders.borrow().stream.destination;
@@ -200,18 +202,29 @@ impl Courier {
             }
             Load::Whole(ready) => ready.take(),
         };
-        let put = self.put_objects(&*destination, plan, &target, ready).await;
+        let put = match &target.http {
+            Some(http) => {
+                let (store, target_of) = (&*destination, &target);
+                let endpoint = Endpoint { courier: self, plan, target: http, store, progress };
+                self.put_objects((&endpoint, store), plan, target_of, ready).await.map(|(mut tally, mut codes)| {
+                    endpoint.correct(&mut tally, &mut codes);
+                    (tally, codes)
+                })
+            }
+            None => self.put_objects((&*destination, &*destination), plan, &target, ready).await,
+        };
         match (put, &target.staged) {
             (Err(error), Some(staged)) if error.kind() == Kind::Corrupt => {
-                self.after_loss(&*destination, plan, staged, error).await
+                self.after_loss(&*destination, plan, staged, error, target.http.is_some()).await
             }
             (put, _) => put.map(|(tally, codes)| Attempted::Done(tally, codes)),
         }
     }
 
+    /// Puts what is delivered and what failed, each into its destination.
     async fn put_objects(
         &self,
-        destination: &dyn Destination,
+        (destination, failures): (&dyn Destination, &dyn Destination),
         plan: &Plan,
         target: &Target,
         ready: Option<Ready>,
@@ -223,7 +236,7 @@ impl Courier {
         if tally.failed + tally.unpacked_failed > 0 {
             let (sender, body) = Body::channel(1);
             let lines = produce(sender, async |sender| self.send_failures(plan, target, &failed, sender).await);
-            let created = destination.create(&plan.error_key, body, ObjectFacts::default());
+            let created = failures.create(&plan.error_key, body, ObjectFacts::default());
             let (lines, created) = tokio::join!(lines, created);
             // That a producer failed says more than that its body was not whole.
             lines?;
@@ -383,7 +396,7 @@ impl Courier {
         Target::of_plan(plan).is_ok_and(|target| target.place != now)
     }
 
-    fn clock(&self) -> &Clock {
+    pub(super) fn clock(&self) -> &Clock {
         &self.workshop.clock
     }
 
@@ -408,7 +421,7 @@ impl Courier {
         self.state.delivered(&plan.key, tally, self.clock().now_ms());
     }
 
-    fn failed(&self, plan: &Plan, error: &Error) {
+    pub(super) fn failed(&self, plan: &Plan, error: &Error) {
         self.metrics().delivery_failure.inc();
         self.state.failed(error, self.clock().now_ms());
         if let Some(toll) = self.outage.failed(self.clock().instant()) {

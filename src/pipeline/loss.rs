@@ -5,6 +5,7 @@
 //! |---|---|
 //! | all are there, or there are none to be | the plan is done: it is committed with what its file counted |
 //! | none is there | the functions are called anew, and the plan is made anew under the same keys: should an object of the first come late, it is found in its place |
+//! | rows go to an HTTP endpoint | what it was sent it is sent again, in other words perhaps: it takes records at least once |
 //! | the object is there and the error output is not | nothing can be right: what failed the first time is not known. The stream says so and waits, until the file is brought back or its records expire |
 
 use super::deliver::{Attempted, Courier};
@@ -23,9 +24,14 @@ impl Courier {
         plan: &Plan,
         staged: &Staged,
         error: Error,
+        to_endpoint: bool,
     ) -> Result<Attempted> {
         if self.is_readable(staged).await? {
             return Err(error);
+        }
+        if to_endpoint {
+            tracing::error!(stream = self.name, key = plan.key, %error, "functions are called anew, and requests sent again");
+            return Ok(Attempted::Lost);
         }
         let mut tally = staged.tally;
         let wanted = [

@@ -3,6 +3,7 @@
 
 use super::chunk::Placed;
 use super::columns;
+use super::endpoint;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
@@ -22,8 +23,18 @@ pub(super) struct Recipe {
     tools: Vec<Tool>,
     delimiter: Delimiter,
     encoding: Encoding,
-    /// Whether rows are gathered to be converted.
-    converts: bool,
+    form: Form,
+}
+
+/// What rows are while they are gathered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Those of the object, joined by the delimiter.
+    Joined,
+    /// Kept to be converted: see [`columns`].
+    Columns,
+    /// Lines for an HTTP endpoint.
+    Endpoint,
 }
 
 /// A chunk after its steps.
@@ -63,13 +74,13 @@ impl Recipe {
 
     /// The recipe for what went through the steps of a target already.
     pub(super) fn without_steps(target: &Target) -> Self {
-        Recipe {
-            unpack: target.unpack,
-            tools: Vec::new(),
-            delimiter: target.delimiter,
-            encoding: target.encoding(),
-            converts: target.columnar().is_some(),
-        }
+        let form = match (target.columnar(), &target.http) {
+            (Some(_), _) => Form::Columns,
+            (None, Some(_)) => Form::Endpoint,
+            (None, None) => Form::Joined,
+        };
+        let encoding = target.encoding();
+        Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding, form }
     }
 
     /// Its steps.
@@ -101,7 +112,7 @@ impl Recipe {
         let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
         let rows = made.rows.as_ref().unwrap_or(&taken.rows);
         let tally = taken.tally(rows, &made.failed);
-        let joined = self.join_rows(rows);
+        let joined = self.join_rows(rows, &taken.origins.arrived_ms);
         Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
     }
 
@@ -114,22 +125,19 @@ impl Recipe {
 
     /// Appends one row to those of its object.
     pub(super) fn append(&self, joined: &mut Vec<u8>, row: &[u8]) {
-        if self.converts {
-            columns::append(joined, row);
-        } else {
-            lines::append_record(joined, row, self.delimiter);
-        }
+        self.append_row(joined, None, row);
     }
 
     /// Encodes rows that were joined.
     pub(super) fn encode_joined(&self, joined: &[u8]) -> Chunk {
-        let joined = if self.converts { joined } else { lines::without_last(joined, self.delimiter) };
+        let joined = if self.form == Form::Joined { lines::without_last(joined, self.delimiter) } else { joined };
         self.encoding.encode_chunk(joined)
     }
 
     /// What stands between two chunks of an object, encoded, if anything does.
     pub(super) fn separator(&self) -> Option<Chunk> {
-        (self.delimiter == Delimiter::Between && !self.converts).then(|| self.encoding.encode_chunk(lines::SEPARATOR))
+        (self.delimiter == Delimiter::Between && self.form == Form::Joined)
+            .then(|| self.encoding.encode_chunk(lines::SEPARATOR))
     }
 
     /// How it encodes.
@@ -146,7 +154,7 @@ impl Recipe {
     /// Joins and encodes what became of a chunk.
     pub(super) fn finish(&self, part: Part) -> Prepared {
         let Part { rows, failed, tally } = part;
-        self.encode(Processed { joined: self.join_rows(&rows), failed, tally })
+        self.encode(Processed { joined: self.join_rows(&rows, &[]), failed, tally })
     }
 
     /// Where there are no steps, records are joined as they are, and user records of aggregates one by one.
@@ -168,7 +176,7 @@ impl Recipe {
 
     /// Whether all records are delivered just as they are.
     fn is_untouched(&self, records: &Records) -> bool {
-        !(self.unpack && records.iter().any(kpl::may_be_aggregate))
+        !(self.form != Form::Joined || self.unpack && records.iter().any(kpl::may_be_aggregate))
     }
 
     fn unpack(&self, records: &Records, joined: &mut Vec<u8>, tally: &mut Tally) {
@@ -177,9 +185,9 @@ impl Recipe {
             let mut one = |record: &[u8]| {
                 count += 1;
                 tally.delivered_bytes += record.len() as u64;
-                lines::append_record(joined, record, self.delimiter);
+                self.append_row(joined, Some(records.arrived_ms), record);
             };
-            match kpl::user_records(record) {
+            match if self.unpack { kpl::user_records(record) } else { None } {
                 Some(records) => records.for_each(one),
                 None => one(record),
             }
@@ -187,10 +195,20 @@ impl Recipe {
         }
     }
 
-    fn join_rows(&self, rows: &Rows) -> Vec<u8> {
+    fn append_row(&self, joined: &mut Vec<u8>, arrived_ms: Option<u64>, row: &[u8]) {
+        match self.form {
+            Form::Joined => lines::append_record(joined, row, self.delimiter),
+            Form::Columns => columns::append(joined, row),
+            Form::Endpoint => endpoint::append(joined, arrived_ms, row),
+        }
+    }
+
+    /// Rows one after the other; `arrived_ms` of their origins, as far as that is known.
+    fn join_rows(&self, rows: &Rows, arrived_ms: &[u64]) -> Vec<u8> {
         let mut joined = Vec::with_capacity(rows.data.len() + rows.len());
         for row in 0..rows.len() {
-            self.append(&mut joined, rows.get(row));
+            let arrived_ms = rows.origins.get(row).and_then(|origin| arrived_ms.get(*origin as usize)).copied();
+            self.append_row(&mut joined, arrived_ms, rows.get(row));
         }
         joined
     }
@@ -206,7 +224,7 @@ mod tests {
 
     fn recipe(unpack: bool, tools: Vec<Tool>) -> Recipe {
         let (delimiter, encoding) = (Delimiter::Always, Encoding::default());
-        Recipe { unpack, tools, delimiter, encoding, converts: false }
+        Recipe { unpack, tools, delimiter, encoding, form: Form::Joined }
     }
 
     fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {

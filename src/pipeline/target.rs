@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Checksum, Columnar, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, S3Connection,
-    S3Store, Source, Sse, Store,
+    Columnar, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, Source, Store,
 };
 use crate::destination::ObjectFacts;
 use crate::error::{Error, Kind, Result};
@@ -20,6 +19,8 @@ use crate::transform::Step;
 
 use super::buffer::Buffer;
 use super::columns;
+use super::endpoint::{self, HttpTarget};
+use super::place::{Place, Stored};
 use super::staged::{Staged, digest_of};
 
 /// The part of the destination's settings that is written into a plan.
@@ -39,6 +40,9 @@ pub(super) struct Target {
     /// What became of them, where a function was called: it is delivered, and the steps are not done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Staged>,
+    /// The HTTP endpoint that rows are sent to; what it does not take, and what fails, goes to the place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTarget>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -60,73 +64,6 @@ pub(super) struct Partition {
     pub prefix: String,
 }
 
-/// A store, as a plan names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Place {
-    S3 {
-        bucket: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        region: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        endpoint: Option<String>,
-        #[serde(default)]
-        path_style: bool,
-    },
-    Local {
-        path: std::path::PathBuf,
-    },
-}
-
-/// How S3 is to store objects: what was encrypted under a key yesterday must not be put in the clear because its stream
-/// goes elsewhere today.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Stored {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sse: Option<Sse>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    storage_class: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acl: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<(String, String)>,
-    checksum: Checksum,
-}
-
-impl Stored {
-    fn of(store: &Store) -> Self {
-        match store {
-            Store::Local { .. } => Stored::default(),
-            Store::S3(s3) => Stored {
-                sse: s3.sse.clone(),
-                storage_class: s3.storage_class.clone(),
-                acl: s3.acl.clone(),
-                tags: s3.tags.clone(),
-                checksum: s3.checksum,
-            },
-        }
-    }
-
-    fn is_plain(&self) -> bool {
-        *self == Stored::default()
-    }
-}
-
-impl Place {
-    pub(super) fn of(store: &Store) -> Self {
-        match store {
-            Store::Local { path } => Place::Local { path: path.clone() },
-            Store::S3(s3) => Place::S3 {
-                bucket: s3.bucket.clone(),
-                region: s3.connection.region.clone(),
-                endpoint: s3.connection.endpoint.clone(),
-                path_style: s3.connection.path_style,
-            },
-        }
-    }
-}
-
 impl Target {
     /// What `stream` asks for now, with these steps.
     pub(super) fn of(stream: &DeliveryStream, steps: Vec<Step>) -> Self {
@@ -138,6 +75,7 @@ impl Target {
             unpack: stream.source != Source::Direct,
             process: steps,
             staged: None,
+            http: destination.http.as_deref().map(HttpTarget::of),
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -224,30 +162,7 @@ impl Target {
     /// The store to put into: the one in force when it is the same place (so that new credentials and storage settings
     /// count), else the planned one, reached with the credentials in force.
     pub(super) fn store(&self, now: &Store) -> Store {
-        if Place::of(now) == self.place {
-            return now.clone();
-        }
-        match &self.place {
-            Place::Local { path } => Store::Local { path: path.clone() },
-            Place::S3 { bucket, region, endpoint, path_style } => {
-                let (credentials, profile) = match now {
-                    Store::S3(s3) => (s3.connection.credentials.clone(), s3.connection.profile.clone()),
-                    Store::Local { .. } => (None, None),
-                };
-                let connection = S3Connection {
-                    region: region.clone(),
-                    endpoint: endpoint.clone(),
-                    path_style: *path_style,
-                    credentials,
-                    profile,
-                };
-                let Stored { sse, storage_class, acl, tags, checksum } = self.stored.clone();
-                let mut store = S3Store::new(bucket.clone(), connection);
-                (store.sse, store.storage_class, store.acl) = (sse, storage_class, acl);
-                (store.tags, store.checksum) = (tags, checksum);
-                Store::S3(Box::new(store))
-            }
-        }
+        self.place.store(&self.stored, now)
     }
 }
 
@@ -365,15 +280,22 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         object_ms: plan.object_ms,
         time_zone,
         random: &random[..RANDOM_CHARS],
-        error_type: super::failed::PROCESSING_FAILED,
+        error_type: endpoint::error_type(false),
         keys,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.extension());
     let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
+    let key = if target.http.is_some() {
+        // Rows have no object; the key is that of what the endpoint does not take.
+        let error_type = endpoint::error_type(true);
+        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &name("")
+    } else {
+        prefix.evaluate(facts) + &name(extension)
+    };
     Plan {
         planned_ms: clock.now_ms(),
         version,
-        key: prefix.evaluate(facts) + &name(extension),
+        key,
         // As observed on AWS, error output has no extension.
         error_key: destination.error_prefix.evaluate(facts) + &name(""),
         target: target.to_value(),
@@ -384,7 +306,7 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Destination;
+    use crate::config::{Checksum, Destination, S3Connection, S3Store, Sse};
 
     fn stream(store: S3Store) -> DeliveryStream {
         DeliveryStream::new("web", Destination::new(Store::S3(Box::new(store))))

@@ -15,6 +15,7 @@ mod formats;
 mod mistakes;
 mod plugins;
 mod sources;
+mod stores;
 
 /// 32 zero bytes.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

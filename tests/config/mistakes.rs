@@ -88,12 +88,6 @@ fn what_comes_later_is_refused_by_name() {
             3,
             "unknown value \"decompression\": did you mean \"decompress\"?",
         ),
-        (
-            "[delivery_stream.s.destination]\ntype = \"gcs\"\nbucket = \"b\"\nproject = \"p\"".into(),
-            3,
-            "\"gcs\" comes with a later version: this one has \"s3\" or \"local\"",
-        ),
-        (local("partition = {}"), 5, "\"partition\" comes with a later version"),
     ]);
 }
 

@@ -1,6 +1,7 @@
 //! The Firehose control plane, called as the server calls it: shapes, rejections, updates, listings, durability.
 
 mod destinations;
+mod endpoints;
 mod lifecycle;
 mod listing;
 mod processors;

@@ -14,6 +14,9 @@ async fn a_create_with_the_wrong_parts() {
     let service = Service::new().await;
     let s3 = with_place(json!({}));
     let http = json!({ "EndpointConfiguration": { "Url": "https://x" }, "S3Configuration": s3 });
+    let splunk = json!({
+        "HECEndpoint": "https://x", "HECEndpointType": "Raw", "HECToken": "t", "S3Configuration": s3,
+    });
     let kinesis = json!({ "KinesisStreamARN": "arn:aws:kinesis:us-east-1:123456789012:stream/s", "RoleARN": ROLE });
     let key = "arn:aws:kms:us-east-1:123456789012:key/k";
     let encryption = |input: Value| json!({ "ExtendedS3DestinationConfiguration": s3, "DeliveryStreamEncryptionConfigurationInput": input });
@@ -23,8 +26,8 @@ async fn a_create_with_the_wrong_parts() {
         (json!({ "S3DestinationConfiguration": s3, "ExtendedS3DestinationConfiguration": s3 }), exactly_one),
         (json!({ "S3DestinationConfiguration": s3, "HttpEndpointDestinationConfiguration": http }), exactly_one),
         (
-            json!({ "HttpEndpointDestinationConfiguration": http }),
-            "HttpEndpointDestinationConfiguration is not supported yet by Standpipe",
+            json!({ "SplunkDestinationConfiguration": splunk }),
+            "SplunkDestinationConfiguration is not supported yet by Standpipe",
         ),
         (
             json!({ "DeliveryStreamType": "KinesisStreamAsSource", "S3DestinationConfiguration": s3 }),

@@ -184,7 +184,11 @@ async fn updates_that_are_refused() {
         (wrong_id, "InvalidArgumentException", "Destination Id destinationId-000000000002 not found"),
         (none, "InvalidArgumentException", "Exactly one destination configuration is supported for a Firehose"),
         (two, "InvalidArgumentException", "Exactly one destination configuration is supported for a Firehose"),
-        (other, "InvalidArgumentException", "HttpEndpointDestinationUpdate is not supported yet by Standpipe"),
+        (
+            other,
+            "InvalidArgumentException",
+            "Destination Id destinationId-000000000001 of s is no HttpEndpoint: its type cannot be changed",
+        ),
         (
             updating("s", "2", json!({ "Prefix": "!{timestamp:yyyy}/" })),
             "InvalidArgumentException",

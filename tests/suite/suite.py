@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 from botocore.exceptions import ClientError
 
+import clouds
 import faults
 import functions
 import kill
@@ -321,6 +322,11 @@ def power_cuts_xfs(place):
     return power_cuts(place, "xfs")
 
 
+def azure(place):
+    """boto3 to Azure Blob Storage (Azurite): once, over a kill, with the content encoding of gzip."""
+    return clouds.delivers(place, clouds.Azure, TOOLS)
+
+
 def dead_disk(place):
     """A disk that dies under the running service: nothing more is taken, nothing that was taken is lost."""
     if reason := powercut.why_not("ext4"):
@@ -341,7 +347,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, *functions.CHECKS, *transforms.CHECKS, *data_streams.CHECKS,
+    dead_disk, azure, *functions.CHECKS, *transforms.CHECKS, *data_streams.CHECKS,
 ]
 
 

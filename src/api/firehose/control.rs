@@ -15,6 +15,7 @@ mod create;
 mod describe;
 mod destination;
 mod encryption;
+mod endpoint;
 mod processors;
 mod schema;
 mod source;

@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::super::at::{At, TextOr};
 use super::super::shape::{either, nearest};
 use super::super::{
-    AwsCredentials, Buckets, Compression, Delimiter, Destination, PartitionSettings, Prefix, PrefixKind, S3Connection,
-    S3Store, Sse, Store, check_partitioned, check_prefixes, names, raw, time_zone,
+    AwsCredentials, Buckets, Compression, Delimiter, Destination, HttpEndpoint, PartitionSettings, Prefix, PrefixKind,
+    S3Connection, Sse, Store, check_partitioned, check_prefixes, names, raw, time_zone,
 };
 use super::Checker;
+use super::endpoint::EndpointKeys;
 use crate::limits::LANES_OPEN_MAX;
 
 /// The keys that say how S3 is reached; they stand in destinations, in `[buckets]` and with modules.
@@ -38,6 +39,11 @@ impl Checker<'_> {
             profile: buckets.profile,
         };
         match buckets.kind?.value {
+            kind @ (raw::StoreKind::Gcs | raw::StoreKind::Azure | raw::StoreKind::Http) => {
+                let message = format!("type = \"{}\" cannot hold buckets: must be \"s3\" or \"local\"", kind.name());
+                self.findings.add(span, message);
+                None
+            }
             raw::StoreKind::S3 => {
                 self.foreign_keys("s3", &[written("path", buckets.path.as_ref())]);
                 Some(Buckets::S3(self.connection(connection)))
@@ -49,14 +55,26 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn destination(&mut self, At { value: raw, span }: At<raw::Destination>) -> Option<Destination> {
-        let mut raw = raw;
-        let (prefix, error_prefix) = self.prefixes(raw.prefix.as_ref(), raw.error_prefix.as_ref());
-        let zone = raw.time_zone.take().and_then(|zone| self.accept("time_zone", &zone.span, time_zone(&zone.value)));
-        let extension = self.checked("file_extension", raw.file_extension.take(), names::file_extension);
-        let compression = raw.compression.take().map_or(Compression::default(), |compression| compression.value);
-        let level = raw.compression_level.take();
-        if let Some(level) = &level
+    pub(super) fn destination(&mut self, At { value: mut raw, span }: At<raw::Destination>) -> Option<Destination> {
+        let raw::Destination { prefix, error_prefix, time_zone: zone, compression, compression_level, .. } = &raw;
+        let is_http = raw.kind.as_ref().is_some_and(|kind| kind.value == raw::StoreKind::Http);
+        let of_objects = [
+            written("prefix", prefix.as_ref()),
+            written("compression", compression.as_ref()),
+            written("compression_level", compression_level.as_ref()),
+            written("file_extension", raw.file_extension.as_ref()),
+            written("delimiter", raw.delimiter.as_ref()),
+            written("format", raw.format.as_ref()),
+            written("partition", raw.partition.as_ref()),
+        ];
+        if is_http {
+            self.foreign_keys("http", &of_objects);
+        }
+        let (prefix, error_prefix) = self.prefixes(prefix.as_ref().filter(|_| !is_http), error_prefix.as_ref());
+        let zone = zone.as_ref().and_then(|zone| self.accept("time_zone", &zone.span, time_zone(&zone.value)));
+        let extension = self.checked("file_extension", raw.file_extension.clone(), names::file_extension);
+        let compression = compression.as_ref().map_or(Compression::default(), |compression| compression.value);
+        if let Some(level) = compression_level
             && matches!(compression, Compression::None | Compression::Snappy | Compression::HadoopSnappy)
         {
             let name = serde_json::to_value(compression).ok();
@@ -64,20 +82,21 @@ impl Checker<'_> {
             let message = format!("compression_level has no meaning with compression = \"{name}\"");
             self.findings.add(level.span.clone(), message);
         }
-        let delimiter = raw.delimiter.take();
+        let (level, delimiter) = (compression_level.as_ref().map(|level| level.value), raw.delimiter.clone());
         let conversion = raw.format.take().and_then(|format| {
             self.no_encoding_beside(compression, delimiter.as_ref(), &format.span);
             self.conversion(format)
         });
         let partition = raw.partition.take().map(|partition| self.partition(partition, &prefix)).unwrap_or_default();
-        let store = self.store(raw, &span)?;
+        let (http, store) = self.whereto(raw, &span)?;
         let destination = Destination::new(store);
         Some(Destination {
+            http: http.map(Box::new),
             prefix,
             error_prefix,
             time_zone: zone.unwrap_or(destination.time_zone),
             compression,
-            level: level.map_or(destination.level, |level| level.value),
+            level: level.unwrap_or(destination.level),
             file_extension: extension.filter(|extension| !extension.is_empty()),
             delimiter: delimiter.map_or(destination.delimiter, |delimiter| delimiter.value),
             conversion: conversion.map(Box::new),
@@ -102,43 +121,46 @@ impl Checker<'_> {
         }
     }
 
-    fn store(&mut self, raw: raw::Destination, place: &Range<usize>) -> Option<Store> {
-        let s3_keys = [
-            written("bucket", raw.bucket.as_ref()),
-            written("sse", raw.sse.as_ref()),
-            written("storage_class", raw.storage_class.as_ref()),
-            written("acl", raw.acl.as_ref()),
-            ("tags", raw.tags.first_key_value().map(|(key, _)| key.span.clone())),
-            written("checksum", raw.checksum.as_ref()),
-        ];
-        let connection = Connection {
+    /// The store, and of an endpoint that one too.
+    fn whereto(&mut self, raw: raw::Destination, place: &Range<usize>) -> Option<(Option<HttpEndpoint>, Store)> {
+        let endpoint = EndpointKeys { url: raw.url, request: raw.request, failures: raw.failures };
+        let store = raw::Store {
+            kind: raw.kind,
+            path: raw.path,
+            bucket: raw.bucket,
             region: raw.region,
             endpoint: raw.endpoint,
             path_style: raw.path_style,
             credentials: raw.credentials,
             profile: raw.profile,
+            sse: raw.sse,
+            storage_class: raw.storage_class,
+            acl: raw.acl,
+            tags: raw.tags,
+            checksum: raw.checksum,
+            service_account: raw.service_account,
+            anonymous: raw.anonymous,
+            account: raw.account,
+            container: raw.container,
+            account_key: raw.account_key,
+            sas_token: raw.sas_token,
+            identity: raw.identity,
         };
-        if raw.kind.as_ref()?.value == raw::StoreKind::Local {
-            self.foreign_keys("local", &s3_keys);
-            self.foreign_keys("local", &connection.written());
-            return self.local_path(raw.path, place).map(|path| Store::Local { path });
+        let kind = store.kind.as_ref()?.value;
+        if kind == raw::StoreKind::Http {
+            self.foreign_store_keys(kind, &store);
+            return self.endpoint(endpoint, place).map(|(http, store)| (Some(http), store));
         }
-        self.foreign_keys("s3", &[written("path", raw.path.as_ref())]);
-        if raw.bucket.is_none() {
-            self.findings.missing(place, place.clone(), "bucket", ": type = \"s3\" needs it");
-        }
-        let bucket = self.checked("bucket", raw.bucket, names::bucket_name);
-        let connection = self.connection(connection);
-        let sse = raw.sse.and_then(|sse| self.sse(sse));
-        let storage_class = self.one_of("storage_class", raw.storage_class, names::STORAGE_CLASSES);
-        let acl = self.one_of("acl", raw.acl, names::ACLS);
-        let tags = self.tags(raw.tags);
-        let checksum = raw.checksum.map_or_else(Default::default, |checksum| checksum.value);
-        let store = S3Store { sse, storage_class, acl, tags, checksum, ..S3Store::new(bucket?, connection) };
-        Some(Store::S3(Box::new(store)))
+        let of_endpoints = [
+            written("url", endpoint.url.as_ref()),
+            written("request", endpoint.request.as_ref()),
+            written("failures", endpoint.failures.as_ref()),
+        ];
+        self.foreign_keys(kind.name(), &of_endpoints);
+        self.store(store, place).map(|store| (None, store))
     }
 
-    fn local_path(&mut self, path: Option<At<String>>, place: &Range<usize>) -> Option<std::path::PathBuf> {
+    pub(super) fn local_path(&mut self, path: Option<At<String>>, place: &Range<usize>) -> Option<std::path::PathBuf> {
         if path.is_none() {
             self.findings.missing(place, place.clone(), "path", ": type = \"local\" needs it");
         }
@@ -146,7 +168,7 @@ impl Checker<'_> {
     }
 
     /// Keys that a store of type `kind` does not have.
-    fn foreign_keys(&mut self, kind: &str, keys: &[Written]) {
+    pub(super) fn foreign_keys(&mut self, kind: &str, keys: &[Written]) {
         for (key, span) in keys {
             if let Some(span) = span {
                 self.findings.add(span.clone(), format!("key \"{key}\" does not belong to type = \"{kind}\""));
@@ -211,7 +233,7 @@ impl Checker<'_> {
         Some(AwsCredentials { access_key_id, secret_access_key: secret?, session_token })
     }
 
-    fn sse(&mut self, sse: At<TextOr<raw::SseKms>>) -> Option<Sse> {
+    pub(super) fn sse(&mut self, sse: At<TextOr<raw::SseKms>>) -> Option<Sse> {
         match sse.value {
             TextOr::Text(text) if text == "s3" => Some(Sse::S3),
             TextOr::Text(text) if text == "kms" => Some(Sse::Kms { key: None }),
@@ -228,7 +250,7 @@ impl Checker<'_> {
         }
     }
 
-    fn tags(&mut self, raw: std::collections::BTreeMap<At<String>, At<String>>) -> Vec<(String, String)> {
+    pub(super) fn tags(&mut self, raw: std::collections::BTreeMap<At<String>, At<String>>) -> Vec<(String, String)> {
         let mut raw: Vec<_> = raw.into_iter().collect();
         raw.sort_by_key(|(key, _)| key.span.start);
         let place = raw.first().map(|(key, _)| key.span.clone());
@@ -244,7 +266,7 @@ impl Checker<'_> {
         tags
     }
 
-    fn one_of(&mut self, key: &str, text: Option<At<String>>, known: &[&str]) -> Option<String> {
+    pub(super) fn one_of(&mut self, key: &str, text: Option<At<String>>, known: &[&str]) -> Option<String> {
         let text = text?;
         if known.contains(&text.value.as_str()) {
             return Some(text.value);

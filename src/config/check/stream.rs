@@ -47,14 +47,18 @@ impl Checker<'_> {
         let backup = stream.backup.and_then(|backup| self.backup(named, backup.value, config));
         let destination = stream.destination?;
         let place = destination.span.clone();
-        let keys_place = destination.value.prefix.as_ref().map_or(place, |prefix| prefix.span.clone());
+        let keys_place = destination.value.prefix.as_ref().map_or(place.clone(), |prefix| prefix.span.clone());
         if let (Some(step), Some(delimiter)) = (&steps.delimiter, &destination.value.delimiter)
             && delimiter.value != Delimiter::Between
         {
             let message = "type = \"append-delimiter\" is delimiter = \"between\", and the destination says otherwise";
             self.findings.add(step.clone(), message);
         }
+        let place = destination.span.clone();
         let mut destination = self.place(named, destination, config)?;
+        if destination.http.is_some() {
+            self.endpoint_buffer(buffer.size_bytes, &place);
+        }
         if steps.delimiter.is_some() {
             destination.delimiter = Delimiter::Between;
         }
@@ -87,6 +91,10 @@ impl Checker<'_> {
         if !destination.prefix.keys().is_empty() {
             let message = "the prefix of a backup cannot have partition keys: nothing is done to its records";
             self.findings.add(place, message);
+            return None;
+        }
+        if destination.http.is_some() {
+            self.findings.add(place, "a backup goes to a store, and type = \"http\" is none");
             return None;
         }
         if destination.conversion.is_some() {

@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::checksum::{Running, Sum};
 use super::fault::Fault;
-use super::parts::{Part, Parts};
 use super::probe::Headers;
 use super::{Bucket, Created, ObjectFacts};
+use crate::destination::parts::{Part, Parts};
 use crate::error::{Error, Kind, Result};
 
 /// Sends `first` and the rest of `parts`; nothing is visible before the last call, and that one is conditional.

@@ -21,7 +21,7 @@ pub(super) fn unsupported(what: &str) -> ApiError {
     ApiError::invalid_argument(format!("{what} is not supported yet by Standpipe"))
 }
 
-fn lacks(what: &str) -> Error {
+pub(super) fn lacks(what: &str) -> Error {
     Error::invalid(format!("{what} is not supported yet by Standpipe"))
 }
 
@@ -82,7 +82,7 @@ fn encryption(given: &EncryptionConfiguration) -> Result<()> {
     Ok(())
 }
 
-fn logging(given: &CloudWatchLoggingOptions) -> Result<()> {
+pub(super) fn logging(given: &CloudWatchLoggingOptions) -> Result<()> {
     if given.enabled && given.log_group_name.as_deref().unwrap_or_default().is_empty() {
         return Err(Error::invalid("CloudWatch Log Group Name is required if CloudWatch Logging is enabled"));
     }

@@ -8,6 +8,7 @@ use crate::error::Kind;
 use crate::limits::STREAMS_MAX;
 
 use super::destination::{DESTINATION, complete};
+use super::endpoint::{self, ENDPOINT};
 use super::{Input, checks, encryption, object, source, tags};
 
 const PLAIN: &str = "S3DestinationConfiguration";
@@ -15,7 +16,7 @@ const PLAIN: &str = "S3DestinationConfiguration";
 pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value, ApiError> {
     let name = input.name().to_owned();
     source::check(&input.0)?;
-    let destination = take_destination(&mut input.0)?;
+    let (member, destination) = take_destination(&mut input.0)?;
     let encrypted = match input.0.get("DeliveryStreamEncryptionConfigurationInput") {
         Some(wanted) => encryption::check(wanted).map(|()| true)?,
         None => false,
@@ -27,7 +28,7 @@ pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value,
             api.insert(member.into(), source);
         }
     }
-    api.insert(DESTINATION.into(), destination);
+    api.insert(member.into(), destination);
     let new = NewStream { name: name.clone(), api: Value::Object(api), encrypted, tags: tags::of(&input.0) };
     match context.catalog.create(new).await {
         Ok(_) => Ok(json!({ "DeliveryStreamARN": context.account.delivery_stream_arn(&name) })),
@@ -44,13 +45,18 @@ pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value,
     }
 }
 
-/// The one destination, in the extended form, with what AWS fills in.
-fn take_destination(input: &mut Map<String, Value>) -> Result<Value, ApiError> {
+/// The one destination and its member: one in S3 in the extended form. With what AWS fills in.
+fn take_destination(input: &mut Map<String, Value>) -> Result<(&'static str, Value), ApiError> {
     let name = checks::one_destination(input, "DestinationConfiguration")?;
+    if name == ENDPOINT {
+        let mut destination = object(input.remove(&name).unwrap_or_default());
+        endpoint::complete(&mut destination);
+        return Ok((ENDPOINT, Value::Object(destination)));
+    }
     if name != PLAIN && name != DESTINATION {
         return Err(checks::unsupported(&name));
     }
     let mut destination = object(input.remove(&name).unwrap_or_default());
     complete(&mut destination);
-    Ok(Value::Object(destination))
+    Ok((DESTINATION, Value::Object(destination)))
 }

@@ -7,6 +7,7 @@ use crate::catalog::{Entry, Origin, Status};
 use crate::config::{Buffering, DeliveryStream, Destination, Sse, Store};
 
 use super::destination::{DESTINATION, compression_format};
+use super::endpoint::{self, ENDPOINT};
 use super::{Input, encryption, find, object, processors, source};
 
 /// The one destination of every stream.
@@ -69,6 +70,19 @@ pub(super) fn list(context: &Context, input: &Input) -> Value {
 }
 
 fn destination(context: &Context, entry: &Entry) -> Value {
+    let given = entry.api.as_ref().and_then(|api| api.get(ENDPOINT)).filter(|_| entry.origin == Origin::Api);
+    let endpoint = match (given, &entry.stream.destination.http) {
+        (Some(Value::Object(api)), _) => Some(endpoint::describe(api)),
+        (_, Some(http)) => {
+            let mut s3 = from_config(context, &entry.stream);
+            s3.retain(|name, _| PLAIN_MEMBERS.contains(&name.as_str()));
+            Some(endpoint::from_config(http, &entry.stream, &s3))
+        }
+        _ => None,
+    };
+    if let Some(endpoint) = endpoint {
+        return json!({ "DestinationId": DESTINATION_ID, "HttpEndpointDestinationDescription": endpoint });
+    }
     let mut extended = match entry.api.as_ref().and_then(|api| api.get(DESTINATION)) {
         Some(Value::Object(api)) if entry.origin == Origin::Api => api.clone(),
         _ => from_config(context, &entry.stream),
@@ -136,6 +150,8 @@ pub(super) fn role(context: &Context) -> String {
 fn bucket(store: &Store) -> String {
     match store {
         Store::S3(s3) => s3.bucket.clone(),
+        Store::Gcs(gcs) => gcs.bucket.clone(),
+        Store::Azure(azure) => azure.container.clone(),
         Store::Local { path } => {
             let name = path.file_name().map_or_else(|| "local".into(), |name| name.to_string_lossy());
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -150,7 +166,7 @@ fn sse(store: &Store) -> Value {
             Some(Sse::Kms { key: Some(key) }) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
             _ => json!({ "NoEncryptionConfig": "NoEncryption" }),
         },
-        Store::Local { .. } => json!({ "NoEncryptionConfig": "NoEncryption" }),
+        Store::Gcs(_) | Store::Azure(_) | Store::Local { .. } => json!({ "NoEncryptionConfig": "NoEncryption" }),
     }
 }
 

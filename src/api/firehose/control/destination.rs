@@ -19,16 +19,20 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
+use super::endpoint::{self, ENDPOINT};
 use super::{checks, processors, source};
 
 /// The member that holds the destination.
 pub(super) const DESTINATION: &str = "ExtendedS3DestinationConfiguration";
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// What a stream of the API does, given where its buckets live: for `Catalog::open`.
 pub fn from_api(buckets: Buckets) -> FromApi {
     Arc::new(move |name, api| {
+        if let Some(given) = api.get(ENDPOINT) {
+            return Ok(DeliveryStream { source: source::of_api(api)?, ..endpoint::of_api(name, given, &buckets)? });
+        }
         let given = api.get(DESTINATION).ok_or_else(|| Error::invalid(format!("{DESTINATION} is missing")))?;
         let given = S3Destination::deserialize(given)
             .map_err(|error| Error::invalid(format!("{DESTINATION} cannot be read")).because(error))?;
@@ -175,7 +179,7 @@ pub(super) fn complete(destination: &mut Map<String, Value>) {
 }
 
 /// The same for the members that the plain S3 destination has.
-fn complete_plain(destination: &mut Map<String, Value>, size_mib: u64) {
+pub(super) fn complete_plain(destination: &mut Map<String, Value>, size_mib: u64) {
     fill(destination, "Prefix", json!(""));
     fill_in(destination, "BufferingHints", "SizeInMBs", json!(size_mib));
     fill_in(destination, "BufferingHints", "IntervalInSeconds", json!(300));
@@ -184,11 +188,11 @@ fn complete_plain(destination: &mut Map<String, Value>, size_mib: u64) {
     fill_in(destination, "CloudWatchLoggingOptions", "Enabled", json!(false));
 }
 
-fn fill(object: &mut Map<String, Value>, member: &str, default: Value) {
+pub(super) fn fill(object: &mut Map<String, Value>, member: &str, default: Value) {
     object.entry(member).or_insert(default);
 }
 
-fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: Value) {
+pub(super) fn fill_in(object: &mut Map<String, Value>, member: &str, inner: &str, default: Value) {
     if let Value::Object(object) = object.entry(member).or_insert_with(|| Value::Object(Map::new())) {
         fill(object, inner, default);
     }
@@ -200,7 +204,7 @@ impl S3Destination {
         self.dynamic_partitioning_configuration.as_ref().is_some_and(|on| on.enabled == Some(true))
     }
 
-    fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
+    pub(super) fn checked(self, name: &str, buckets: &Buckets) -> Result<DeliveryStream> {
         checks::destination(&self)?;
         let store = store(&self.bucket_arn, &self.encryption_configuration, buckets)?;
         let backup = match &self.s3_backup_configuration {

@@ -11,6 +11,7 @@ use crate::api::{ApiError, Context};
 use crate::error::Kind;
 
 use super::destination::{DESTINATION, complete};
+use super::endpoint::{self, ENDPOINT, ENDPOINT_UPDATE};
 use super::{Input, changed_meanwhile, checks, describe::DESTINATION_ID, find_changeable, object};
 
 /// The developer guide has the rule; nobody has told us AWS's words.
@@ -24,13 +25,22 @@ pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value,
     if asked != entry.version.to_string() {
         return Err(outdated(&name, entry.version, &asked));
     }
-    let id = input.text("DestinationId").unwrap_or_default();
+    let id = input.text("DestinationId").unwrap_or_default().to_owned();
     if id != DESTINATION_ID {
         return Err(ApiError::invalid_argument(format!("Destination Id {id} not found")));
     }
-    let given = take_update(&mut input.0)?;
+    let (member, given) = take_update(&mut input.0)?;
     let mut api = entry.api.as_deref().cloned().unwrap_or_default();
-    if let Some(Value::Object(destination)) = api.get_mut(DESTINATION) {
+    let Some(Value::Object(destination)) = api.get_mut(member) else {
+        return Err(ApiError::invalid_argument(format!(
+            "Destination Id {id} of {name} is no {}: its type cannot be changed",
+            member.trim_end_matches("DestinationConfiguration")
+        )));
+    };
+    if member == ENDPOINT {
+        endpoint::merge(destination, given);
+        endpoint::complete(destination);
+    } else {
         let before = is_partitioned(destination);
         merge(destination, given);
         if is_partitioned(destination) != before {
@@ -56,15 +66,17 @@ fn outdated(name: &str, current: u64, asked: &str) -> ApiError {
     ))
 }
 
-fn take_update(input: &mut Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+/// The update, and the member of the destination that it is of.
+fn take_update(input: &mut Map<String, Value>) -> Result<(&'static str, Map<String, Value>), ApiError> {
     let name = checks::one_destination(input, "DestinationUpdate")?;
-    if name != "S3DestinationUpdate" && name != "ExtendedS3DestinationUpdate" {
+    let member = if name == ENDPOINT_UPDATE { ENDPOINT } else { DESTINATION };
+    if member == DESTINATION && name != "S3DestinationUpdate" && name != "ExtendedS3DestinationUpdate" {
         return Err(checks::unsupported(&name));
     }
-    Ok(object(input.remove(&name).unwrap_or_default()))
+    Ok((member, object(input.remove(&name).unwrap_or_default())))
 }
 
-fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
+pub(super) fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
     for (name, mut given) in update {
         match name.as_str() {
             "S3BackupUpdate" => {

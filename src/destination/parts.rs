@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::destination::Body;
+use super::Body;
 use crate::error::Result;
 use crate::limits::S3_SMALL_BYTES;
 

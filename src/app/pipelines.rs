@@ -412,7 +412,7 @@ async fn keep(
             if by != id {
                 begins.begin_backup(id).await?;
             }
-            pipeline::deliver(parts).await
+            Box::pin(pipeline::deliver(parts)).await
         });
         let until = |orders: &watch::Receiver<Orders>| orders.borrow().until;
         let mut cleared = false;

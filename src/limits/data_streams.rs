@@ -39,7 +39,7 @@ pub const SUBSCRIPTION_TAKEOVER_AFTER: Duration = Duration::from_secs(5);
 /// Bytes of records in one event of a subscription: a hundred subscribers may have two each on the way.
 pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = 512 << 10;
 /// The same while slow subscribers leave no room for more: with [`SUBSCRIPTION_EVENT_RECORDS_SMALL`] it is within
-/// [`PUSH_FREE_BYTES`] once it is written, unless a single record is not.
+/// [`PUSH_FREE_BYTES`](super::PUSH_FREE_BYTES) once it is written, unless a single record is not.
 pub const SUBSCRIPTION_EVENT_BYTES_SMALL: usize = 32 << 10;
 /// Records of such an event.
 pub const SUBSCRIPTION_EVENT_RECORDS_SMALL: usize = 256;

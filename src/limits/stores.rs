@@ -20,3 +20,5 @@ pub const S3_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub const S3_ATTEMPT_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long a call to S3 may take with all its attempts.
 pub const S3_CALL_TIME_MAX: Duration = Duration::from_mins(5);
+/// Objects of Google Cloud Storage or Azure in one page of a listing.
+pub const CLOUD_PAGE_OBJECTS_MAX: usize = 1_000;

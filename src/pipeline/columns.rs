@@ -16,7 +16,7 @@ use crate::config::{Columnar, Compression, Conflicts, Level, Schema};
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
-use crate::format::columnar::{Converter, Inferrer, Misfit, Writer};
+use crate::format::columnar::{Converted, Converter, Inferrer, Misfit, Writer};
 use crate::transform::{Failed, Failure, Rows};
 
 /// How rows are kept until they are converted.
@@ -136,13 +136,13 @@ pub(super) fn append(joined: &mut Vec<u8>, row: &[u8]) {
 
 fn write(converter: &Converter, mut writer: Writer, frame: &[u8]) -> Result<(Writer, Vec<Bytes>)> {
     let rows = gathered(frame)?;
-    let converted = converter.convert(rows_of(&rows)?)?;
-    if let Some((_, misfit)) = converted.misfits.first() {
+    let Converted { batches, misfits, .. } = converter.convert(rows_of(&rows)?)?;
+    if let Some((_, misfit)) = misfits.first() {
         let message = format!("a row that was found to fit does not: {}", misfit.message);
         return Err(Error::new(Kind::Internal, message));
     }
     let mut ready = Vec::new();
-    for batch in converted.batches {
+    for batch in batches {
         ready.extend(writer.push(batch)?);
     }
     Ok((writer, ready))

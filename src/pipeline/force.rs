@@ -125,7 +125,7 @@ impl Force {
         if self.glue.as_ref().is_none_or(|known| known.again <= now) {
             match (glue_table(wanted).await, &mut self.glue) {
                 (Ok(table), _) => {
-                    self.glue = Some(Glue { of: (**wanted).clone(), table, again: now + GLUE_ASKED_EVERY })
+                    self.glue = Some(Glue { of: (**wanted).clone(), table, again: now + GLUE_ASKED_EVERY });
                 }
                 (Err(error), Some(known)) => {
                     known.again = now + GLUE_ASKED_EVERY;

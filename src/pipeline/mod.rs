@@ -126,7 +126,8 @@ pub async fn deliver(parts: Parts) -> Result<Ended> {
     // Whole plans are finished before lanes are opened, and lanes closed before a whole plan is made.
     let has_whole = standing.unfinished.iter().any(|(_, plan)| plan.share.is_none());
     if standing.has_lanes() || lanes::is_wanted(&parts.orders.borrow()) && !has_whole {
-        return lanes::Partitioned::start(parts, standing).await?.run().await;
+        let lanes = Box::pin(lanes::Partitioned::start(parts, standing)).await?;
+        return Box::pin(lanes.run()).await;
     }
     // What was kept of a time when the stream was partitioned, and never routed.
     if parts.staging.has_batches(parts.feed.by()) {

@@ -101,20 +101,19 @@ impl Inner {
             }
             room.seen = room.end + fresh.max(LOOK_EVERY);
         }
-        let file = match &room.file {
-            Some(file) => file.clone(),
-            None => {
-                let made: Arc<dyn File> = match self.disk.unnamed(Path::new(DIR)) {
-                    Ok(made) => Arc::from(made as Box<dyn File>),
-                    Err(error) => {
-                        drop(room);
-                        self.say(Some(&error));
-                        return None;
-                    }
-                };
-                room.file = Some(made.clone());
-                made
-            }
+        let file = if let Some(file) = &room.file {
+            file.clone()
+        } else {
+            let made: Arc<dyn File> = match self.disk.unnamed(Path::new(DIR)) {
+                Ok(made) => Arc::from(made as Box<dyn File>),
+                Err(error) => {
+                    drop(room);
+                    self.say(Some(&error));
+                    return None;
+                }
+            };
+            room.file = Some(made.clone());
+            made
         };
         let kept = room.free.len() - (wanted - fresh) as usize;
         let mut blocks: Vec<u32> = room.free.split_off(kept);

@@ -98,7 +98,7 @@ impl Bench {
             state: Arc::default(),
             orders,
         };
-        let ended = pipeline::deliver(parts).await.expect("nothing fails");
+        let ended = Box::pin(pipeline::deliver(parts)).await.expect("nothing fails");
         assert_eq!(ended.left, 0, "everything is delivered");
     }
 }

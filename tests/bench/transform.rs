@@ -220,7 +220,7 @@ fn poison(_: &mut Criterion) {
             let thread = Cpu::of_this_thread();
             let began = thread.used();
             let (outcome, usage) = plugin.run_measured(rows, &origins).expect("it runs");
-            ((thread.used() - began).as_secs_f64(), outcome.failed.len(), usage)
+            (thread.used().saturating_sub(began).as_secs_f64(), outcome.failed.len(), usage)
         };
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..5 {

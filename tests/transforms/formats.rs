@@ -71,7 +71,7 @@ fn rows(batch: &RecordBatch) -> Vec<(usize, String)> {
     let (n, weight) = (n.as_primitive::<Int64Type>(), weight.as_primitive::<Float64Type>());
     let row = |row: usize| {
         assert!((weight.value(row) - n.value(row) as f64 - 0.5).abs() < 1e-9);
-        (n.value(row) as usize, tenant.as_string::<i32>().value(row).to_owned())
+        (usize::try_from(n.value(row)).unwrap(), tenant.as_string::<i32>().value(row).to_owned())
     };
     (0..n.len()).map(row).collect()
 }

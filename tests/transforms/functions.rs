@@ -154,7 +154,8 @@ async fn a_slow_function_holds_nobody_up_and_what_it_is_asked_is_not_planned() {
     // Out of patience.
     let report = service.stop(Duration::from_secs(1)).await.unwrap();
     assert_eq!(report.left, [("web".to_owned(), 500)]);
-    assert!(house.staged().is_empty(), "{:?}", house.staged());
+    // The disk work that was under way when the service ended ends after it.
+    so("what was begun is gone", || house.staged().is_empty()).await;
 
     lambda.mood(Mood::Well);
     let service = house.start(&both).await;

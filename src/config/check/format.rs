@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::super::at::At;
 use super::super::load::read_up_to;
 use super::super::time_pattern::TimePattern;
-use super::super::{Conversion, Format, GlueTable, Inference, Json, Orc, Parquet, SchemaFrom, TableSchema, names, raw};
+use super::super::{
+    Conflicts, Conversion, Format, GlueTable, Inference, Json, Orc, Parquet, SchemaFrom, TableSchema, names, raw,
+};
 use super::Checker;
 use crate::error::Error;
 use crate::limits::{
@@ -58,7 +60,11 @@ impl Checker<'_> {
         if let Some(glue) = raw.glue {
             return self.glue(glue.value).map(|table| SchemaFrom::Glue(Box::new(table)));
         }
-        let conflicts = raw.infer?.value.conflicts.map_or_else(Default::default, |conflicts| conflicts.value);
+        let At { value: conflicts, span } = raw.infer?.value.conflicts.unwrap_or(At { value: Conflicts::Text, span });
+        if conflicts == Conflicts::Fail {
+            // Whether a row fits must be known before its object is.
+            self.findings.add(span, "conflicts = \"fail\" comes with a later version: this one has \"text\"");
+        }
         Some(SchemaFrom::Infer(Inference { conflicts }))
     }
 

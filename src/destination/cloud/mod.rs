@@ -17,6 +17,7 @@
 mod azure;
 mod fault;
 mod gcs;
+mod look;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -34,7 +35,7 @@ use tokio::sync::Semaphore;
 
 use self::fault::Fault;
 use super::parts::Parts;
-use super::{Body, Created, Destination, ObjectFacts};
+use super::{Body, Created, Destination, ObjectFacts, Page};
 use crate::config::{AzureStore, GcsStore};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{
@@ -134,6 +135,14 @@ impl Destination for CloudDestination {
 
     async fn find(&self, key: &str) -> Result<Option<u64>> {
         self.root.find(&path(key)?).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        look::list(&self.root, prefix, after).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<(u64, Body)>> {
+        look::read(&self.root, key).await
     }
 
     /// Creates one empty object, twice: the second time it must be found there.

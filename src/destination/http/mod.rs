@@ -12,7 +12,7 @@
 //! | `Content-Type`, `Content-Length` | `application/json`, set |
 //! | `Content-Encoding` | `gzip`, or absent |
 //!
-//! and a body `{"requestId":"…","timestamp":ms,"records":[{"data":"base64"}]}`. What an answer must be, is in [`answer`](self::answer).
+//! and a body `{"requestId":"…","timestamp":ms,"records":[{"data":"base64"}]}`. What an answer must be, is in [`answer`].
 //! (Source: Amazon Data Firehose developer guide, "Understand HTTP endpoint delivery request and response specifications".)
 
 mod answer;

@@ -225,16 +225,15 @@ impl Partitioned {
     /// Has a batch find its lanes; waits while all processors are busy, which holds back reading.
     async fn send_to_lanes(&mut self, epoch: &Epoch, batches: impl IntoIterator<Item = Batch>) {
         for batch in batches {
-            let routing = match &epoch.keeping {
-                Some(keeping) => self.call_for(keeping.clone(), batch),
-                None => {
-                    let (recipe, rules) = (epoch.recipe.clone(), epoch.rules.clone());
-                    let steps = move || {
-                        let routed = route(&recipe, &rules, &batch.records);
-                        Applied::Batch(batch, routed)
-                    };
-                    Box::pin(self.courier.workshop.begin(steps).await.done())
-                }
+            let routing = if let Some(keeping) = &epoch.keeping {
+                self.call_for(keeping.clone(), batch)
+            } else {
+                let (recipe, rules) = (epoch.recipe.clone(), epoch.rules.clone());
+                let steps = move || {
+                    let routed = route(&recipe, &rules, &batch.records);
+                    Applied::Batch(batch, routed)
+                };
+                Box::pin(self.courier.workshop.begin(steps).await.done())
             };
             self.routing.push_back(routing);
         }

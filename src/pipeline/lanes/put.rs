@@ -201,12 +201,12 @@ impl Courier {
                     }
                 }
             });
-            let (produced, created) = tokio::join!(producer, self.create_share(destination, plan, share, target, body));
+            let (sent, created) = tokio::join!(producer, self.create_share(destination, plan, share, target, body));
             if let Some(error) = unread {
                 return Err(Unput::Unread(error));
             }
             // One that was there already need not be sent whole.
-            if created.is_ok() { created } else { produced.and(created) }
+            if created.is_ok() { created } else { sent.and(created) }
         };
         let converted = created.map_err(Unput::Failed)?;
         tally.objects = 1;

@@ -379,7 +379,9 @@ fn what_a_function_answered_and_is_lost_holds_the_stream_until_it_is_there_again
     let names: Vec<_> = machine.data.files().into_iter().filter(|name| name.starts_with("staged/lane-")).collect();
     let files: Vec<_> = names.iter().map(|name| machine.data.read(name).unwrap()).collect();
     assert!(!names.is_empty(), "what was planned is kept");
-    names.iter().for_each(|name| machine.data.remove(std::path::Path::new(name)).unwrap());
+    for name in &names {
+        machine.data.remove(std::path::Path::new(name)).unwrap();
+    }
     let (standing, _) = process(machine.live(life(MOODY, KEYED, 2, 6..6), &mut acknowledged)).unwrap();
     assert!(standing.has_lanes() && machine.delivered().is_empty(), "{standing:?}");
     names.iter().zip(&files).for_each(|(name, file)| machine.data.put(name, file));

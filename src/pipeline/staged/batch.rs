@@ -206,7 +206,9 @@ impl Staging {
     pub(in crate::pipeline) fn past(&self, stream: StreamId, shard: ShardId, position: u64) {
         let of = |start| BatchId { stream, shard, start };
         let past: Vec<_> = self.batches().range(of(0)..of(position)).map(|(id, _)| *id).collect();
-        past.into_iter().for_each(|id| self.remove_batch(id));
+        for id in past {
+            self.remove_batch(id);
+        }
     }
 
     /// Whether anything is kept for a delivery stream.
@@ -217,7 +219,9 @@ impl Staging {
     /// Removes all batches of a delivery stream. It blocks.
     pub(in crate::pipeline) fn forget_batches(&self, stream: StreamId) {
         let all: Vec<_> = self.batches().keys().filter(|id| id.stream == stream).copied().collect();
-        all.into_iter().for_each(|id| self.remove_batch(id));
+        for id in all {
+            self.remove_batch(id);
+        }
     }
 
     fn remove_batch(&self, id: BatchId) {

@@ -290,19 +290,24 @@ fn no_path_of_somebodys_machine_is_written_down() {
 
 // ---- what documents promise ----
 
-/// The options of each command, from the program's own help.
+/// The options of each command, `errors show` and such too, from the program's own help.
 fn commands() -> BTreeMap<String, BTreeSet<String>> {
-    let help = |arguments: &[&str]| {
+    let mut commands = BTreeMap::new();
+    let mut open = vec![String::new()];
+    while let Some(command) = open.pop() {
+        let arguments = command.split_whitespace().chain(["--help"]);
         let output = Command::new(env!("CARGO_BIN_EXE_standpipe")).args(arguments).output().expect("it runs");
-        assert!(output.status.success(), "standpipe {arguments:?} fails");
-        String::from_utf8(output.stdout).expect("help is UTF-8")
-    };
-    let top = help(&["--help"]);
-    let listed = top.split_once("Commands:").expect("the help lists commands").1;
-    let names = listed.lines().skip(1).take_while(|line| !line.trim().is_empty());
-    let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
-    names.map(|name| (name.to_owned(), options(&help(&[name, "--help"])).collect())).collect()
+        assert!(output.status.success(), "standpipe {command} --help fails");
+        let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+        let listed = help.split_once("Commands:").map_or("", |(_, listed)| listed);
+        let names = listed.lines().skip(1).take_while(|line| !line.trim().is_empty());
+        let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+        open.extend(names.map(|name| format!("{command} {name}").trim().to_owned()));
+        commands.insert(command, options(&help).collect());
+    }
+    assert!(commands.len() > 10, "the help lists commands");
+    commands
 }
 
 /// Everything in `text` that looks like a long option.
@@ -323,7 +328,8 @@ fn command_faults(commands: &BTreeMap<String, BTreeSet<String>>, line: &str) -> 
     if words.clone().next() != Some(command) {
         return Vec::new();
     }
-    match commands.get(command) {
+    let both = words.clone().take(2).collect::<Vec<_>>().join(" ");
+    match commands.get(&both).or_else(|| commands.get(command)) {
         None => vec![format!("no command {command}")],
         Some(known) => options(line)
             .filter(|option| !known.contains(option))

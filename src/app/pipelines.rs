@@ -219,6 +219,7 @@ impl Pipelines {
                 // It is no more: nothing is left to do but to forget it.
                 None => {
                     if let Some(running) = self.running.get_mut(&entry.id.backup()) {
+                        running.entry = entry.clone();
                         running.orders.send_modify(|now| now.until = Until::Discarded);
                     }
                 }
@@ -280,7 +281,7 @@ impl Pipelines {
             return (ended.left > 0).then_some((name, ended.left));
         }
         if is_backup && entry.status == Status::Active {
-            self.end_backup(&entry).await;
+            self.end_backup(&entry, ended).await;
             return None;
         }
         if !is_backup {
@@ -331,8 +332,12 @@ impl Pipelines {
     }
 
     /// Clears away what is left of the backup of a delivery stream that goes on without.
-    async fn end_backup(&mut self, entry: &Entry) {
+    async fn end_backup(&mut self, entry: &Entry, ended: Ended) {
         let (by, name) = (entry.id.backup(), backup_name(&entry.stream.name));
+        if ended.left > 0 {
+            let records = ended.left;
+            tracing::warn!(stream = name, records, "the backup is taken away, and these records are not in it");
+        }
         if let Err(error) = self.shared.ledger.remove(by).await {
             tracing::error!(stream = name, %error, "a backup that is no more could not be forgotten, will be at the next start");
         }

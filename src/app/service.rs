@@ -253,6 +253,8 @@ async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger
 async fn forget_backups(catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
     for entry in catalog.snapshot().values().filter(|entry| entry.stream.backup.is_none()) {
         if ledger.standing(entry.id.backup()).await? != Standing::default() {
+            let stream = &entry.stream.name;
+            tracing::warn!(stream, "the backup was taken away: what it had not delivered by then is not in it");
             ledger.remove(entry.id.backup()).await?;
         }
     }

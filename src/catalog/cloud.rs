@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AzureStore, Config, GcsStore, HttpEndpoint, Store};
+use crate::config::{AzureStore, Config, DeliveryStream, GcsStore, HttpEndpoint, Store};
 
 use super::definition::milliseconds;
 
@@ -98,5 +98,5 @@ impl StoredAzure {
 }
 
 fn stores(config: &Config) -> impl Iterator<Item = &Store> {
-    config.delivery_streams.iter().map(|stream| &stream.destination.store)
+    config.delivery_streams.iter().flat_map(DeliveryStream::destinations).map(|destination| &destination.store)
 }

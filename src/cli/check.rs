@@ -60,7 +60,7 @@ fn summary(config: &Config) -> String {
     }
     let _ = writeln!(out, "  streams   {}", config.delivery_streams.len());
     for stream in &config.delivery_streams {
-        let _ = writeln!(out, "    {}", line(stream));
+        let _ = writeln!(out, "    {}", lines(stream));
         for (number, step) in (1..).zip(&stream.process) {
             let _ = writeln!(out, "      {number}. {}", step_line(step, config));
         }
@@ -74,6 +74,15 @@ fn data_line(stream: &DataStream) -> String {
     format!("{}: {} {shards}{mode}, {}", stream.name, stream.shards, show_duration(stream.retention))
 }
 
+/// The stream, and its backup in a line of its own.
+fn lines(stream: &DeliveryStream) -> String {
+    let mut lines = line(stream);
+    if let Some(backup) = stream.of_backup() {
+        let _ = write!(lines, "\n      backup: {}", line(&backup));
+    }
+    lines
+}
+
 fn line(stream: &DeliveryStream) -> String {
     let source = match &stream.source {
         Source::Direct => String::new(),
@@ -82,16 +91,16 @@ fn line(stream: &DeliveryStream) -> String {
     };
     let destination = &stream.destination;
     let root = place_of(&destination.store);
+    let buffer = format!("{} or {}", show_size(stream.buffer.size_bytes), show_duration(stream.buffer.interval));
+    if let Some(http) = &destination.http {
+        return format!("{source}{} -> {} ({buffer}), failures to {root}", stream.name, http.url);
+    }
     let compression = serde_json::to_value(destination.compression).unwrap_or_default();
-    let buffer = &stream.buffer;
-    format!(
-        "{source}{} -> {root}/{} ({}, {} or {})",
-        stream.name,
-        destination.prefix.text(),
-        compression.as_str().unwrap_or_default(),
-        show_size(buffer.size_bytes),
-        show_duration(buffer.interval)
-    )
+    let form = match &destination.conversion {
+        Some(conversion) => conversion.format.extension().trim_start_matches('.'),
+        None => compression.as_str().unwrap_or_default(),
+    };
+    format!("{source}{} -> {root}/{} ({form}, {buffer})", stream.name, destination.prefix.text())
 }
 
 /// Where the code of a plugin is.

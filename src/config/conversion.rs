@@ -271,7 +271,17 @@ impl Conversion {
         self.json.check()?;
         match &self.schema {
             SchemaFrom::Table(table) => fits(&self.format, &self.json, table),
-            SchemaFrom::Glue(_) | SchemaFrom::Infer(_) => Ok(()),
+            SchemaFrom::Glue(_) => Ok(()),
+            // What is made of rows must hold all of them.
+            SchemaFrom::Infer(_) if matches!(self.json, Json::Hive { .. }) => {
+                Err(Error::invalid("a schema is inferred with json.openx alone: hive reads no objects as text"))
+            }
+            SchemaFrom::Infer(_) => match &self.format {
+                Format::Parquet(parquet) if !parquet.bloom_filters.is_empty() => {
+                    Err(Error::invalid("bloom_filters need a schema that names their columns, not an inferred one"))
+                }
+                _ => Ok(()),
+            },
         }
     }
 }
@@ -343,7 +353,8 @@ fn within(what: &str, value: u64, least: u64, most: u64) -> Result<()> {
 }
 
 impl Json {
-    fn check(&self) -> Result<()> {
+    /// Whether its options are in their bounds.
+    pub fn check(&self) -> Result<()> {
         match self {
             Json::Openx { keys, .. } if keys.len() > KEY_NAMES_MAX => {
                 Err(Error::invalid(format!("at most {KEY_NAMES_MAX} columns can have keys of another name")))

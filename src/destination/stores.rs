@@ -1,10 +1,11 @@
 //! Destinations by what the configuration says of them: opened when first needed, shared by all streams that put into
 //! the same place.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::Destination;
 use super::cloud::{CloudDestination, azure_place, gcs_place};
@@ -38,12 +39,13 @@ impl Opened {
 struct Endpoints {
     plain: OnceLock<EndpointClient>,
     tls: OnceLock<EndpointClient>,
-    room: Semaphore,
+    /// By URL: how many requests may be in memory.
+    room: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Endpoints { plain: OnceLock::new(), tls: OnceLock::new(), room: Semaphore::new(ENDPOINT_REQUESTS_MAX) }
+        Endpoints { plain: OnceLock::new(), tls: OnceLock::new(), room: Mutex::default() }
     }
 }
 
@@ -132,9 +134,13 @@ impl Stores {
         Ok(cell.get_or_init(|| client).clone())
     }
 
-    /// Waits until one more request to an endpoint may be in memory; it may as long as what is returned is held.
-    pub async fn endpoint_room(&self) -> SemaphorePermit<'_> {
-        self.endpoints.room.acquire().await.expect("the semaphore is never closed")
+    /// Waits until one more request to the HTTP endpoint `url` may be in memory; it may as long as what is returned is held.
+    pub async fn endpoint_room(&self, url: &str) -> OwnedSemaphorePermit {
+        let room = {
+            let mut rooms = self.endpoints.room.lock().unwrap_or_else(PoisonError::into_inner);
+            rooms.entry(url.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(ENDPOINT_REQUESTS_MAX))).clone()
+        };
+        room.acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// The bytes of an object in a bucket, of at most `bytes_max`.

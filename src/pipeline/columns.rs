@@ -176,3 +176,69 @@ fn rows_of(mut gathered: &[u8]) -> Result<Vec<&[u8]>> {
     }
     if gathered.is_empty() { Ok(rows) } else { Err(Error::new(Kind::Internal, "gathered rows break off")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{Format, Inference, Json, Orc, Parquet};
+    use crate::destination::local::LocalDirectory;
+    use crate::disk::sim::SimDisk;
+
+    fn rows(records: &[String]) -> Rows {
+        let mut rows = Rows::default();
+        for (origin, record) in (0..).zip(records) {
+            rows.data.extend_from_slice(record.as_bytes());
+            rows.ends.push(rows.data.len() as u32);
+            rows.origins.push(origin);
+        }
+        rows
+    }
+
+    /// A record with many keys, each of many lists.
+    fn deep() -> String {
+        let fields: Vec<_> = (0..900).map(|key| format!("\"k{key}\":{}1{}", "[".repeat(14), "]".repeat(14))).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    #[tokio::test]
+    async fn what_is_found_to_fit_is_converted_under_the_schema_that_the_rows_make() {
+        let keys = BTreeMap::from([("at".to_owned(), "timestamp".to_owned())]);
+        let renamed = Json::Openx { case_insensitive: true, dots_to_underscores: true, keys };
+        let records = [
+            "{\"at\":1,\"timestamp\":2,\"x\":{\"at\":3}}",
+            "{\"at\":{\"y\":[]},\"x\":7,\"X\":null,\"a.b\":1,\"a_b\":{}}",
+            "{\"x\":[1,\"two\",{}],\"timestamp\":\"none\",\"n\":99999999999999999999}",
+            "{}{\"n\":1.5}",
+            "no json",
+        ];
+        let mut records = records.map(str::to_owned).to_vec();
+        records.push(deep());
+        for json in [Json::default(), renamed] {
+            for format in [Format::Parquet(Parquet::default()), Format::Orc(Orc::default())] {
+                let schema = Schema::Infer(Inference::default());
+                let columns = Columns::new(&Columnar { format, schema, json: json.clone() }).unwrap();
+                let (rest, failed) = columns.check(&rows(&records));
+                assert_eq!(failed.iter().map(|failed| failed.origin).collect::<Vec<_>>(), [4]);
+                let (rest, mut joined) = (rest.unwrap(), Vec::new());
+                (0..rest.len()).for_each(|row| append(&mut joined, rest.get(row)));
+                let body = Body::ready([GATHERED.encode_chunk(&joined).bytes]);
+                let lake = LocalDirectory::new(Arc::new(SimDisk::new(1)));
+                let (created, bytes) = columns.create(&lake, "object", body, &Capacity::new(1)).await.unwrap();
+                assert_eq!((created, lake.find("object").await.unwrap()), (Created::Created, Some(bytes)));
+            }
+        }
+    }
+
+    #[test]
+    fn gathered_rows_that_break_off_are_told() {
+        let mut joined = Vec::new();
+        append(&mut joined, b"one");
+        append(&mut joined, b"");
+        assert_eq!(rows_of(&joined).unwrap(), [&b"one"[..], b""]);
+        for len in [1, 4, 6, 8, 10] {
+            assert!(rows_of(&joined[..len]).is_err(), "{len}");
+        }
+    }
+}

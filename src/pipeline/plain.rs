@@ -384,8 +384,14 @@ impl Pipeline {
             Some(now) if staged.is_none() && !now.recipe.calls_functions() => now.steps.clone(),
             _ => process,
         };
-        let settings = (&*orders.stream, steps);
-        let mut plan = target::replan(&plan, orders.version, settings, &self.courier.workshop.clock);
+        let mut plan = if lanes::is_wanted(&orders) {
+            // The prefix of today has keys, and the plan's rows have none.
+            let target = Target::of_plan(&plan)?.moved_to(&orders.stream.destination.store);
+            Plan { target: serde_json::to_value(target).expect("a target is plain data"), ..plan }
+        } else {
+            let settings = (&*orders.stream, steps);
+            target::replan(&plan, orders.version, settings, &self.courier.workshop.clock)
+        };
         if let Some(staged) = staged {
             plan = Target::of_plan(&plan)?.with_staged(plan, staged);
         }

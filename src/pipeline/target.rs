@@ -155,7 +155,7 @@ impl Target {
 
     /// What stands between two chunks of an object, encoded, if anything does.
     pub(super) fn separator(&self) -> Option<Chunk> {
-        (self.delimiter == Delimiter::Between && self.columnar().is_none())
+        (self.delimiter == Delimiter::Between && self.columnar().is_none() && self.http.is_none())
             .then(|| self.encoding().encode_chunk(lines::SEPARATOR))
     }
 
@@ -216,6 +216,8 @@ pub struct Written {
     pub compression: Compression,
     /// Whether they hold rows one after the other; else a format of columns.
     pub is_joined: bool,
+    /// Whether rows went to an HTTP endpoint, and no object holds them.
+    pub is_sent: bool,
 }
 
 /// How the objects of `plan` are written. Its store is reached as `now`, the one in force, if that is another.
@@ -226,7 +228,8 @@ pub fn written(plan: &Plan, now: &Store) -> Result<Written> {
     let target = Target::of_plan(plan)?;
     let is_joined = target.columnar().is_none();
     let (delimiter, compression) = (target.delimiter, target.compression);
-    Ok(Written { store: target.store(now), delimiter, compression, is_joined })
+    let is_sent = target.http.is_some();
+    Ok(Written { store: target.store(now), delimiter, compression, is_joined, is_sent })
 }
 
 /// Makes the plan for what `buffer` holds: the keys are fixed here, once.
@@ -284,20 +287,22 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         keys,
     };
     let extension = destination.file_extension.as_deref().unwrap_or(target.extension());
-    let name = |extension| object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension);
+    let called =
+        |nonce: &str, extension| object_name(&stream.name, version, plan.object_ms, time_zone, nonce, extension);
     let key = if target.http.is_some() {
-        // Rows have no object; the key is that of what the endpoint does not take.
+        // Rows have no object; the key is that of what the endpoint does not take. With a nonce of its own: a prefix may be the same
+        // for all types of errors.
         let error_type = endpoint::error_type(true);
-        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &name("")
+        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &called(&clock.uuid(), "")
     } else {
-        prefix.evaluate(facts) + &name(extension)
+        prefix.evaluate(facts) + &called(&nonce, extension)
     };
     Plan {
         planned_ms: clock.now_ms(),
         version,
         key,
         // As observed on AWS, error output has no extension.
-        error_key: destination.error_prefix.evaluate(facts) + &name(""),
+        error_key: destination.error_prefix.evaluate(facts) + &called(&nonce, ""),
         target: target.to_value(),
         ..plan.clone()
     }

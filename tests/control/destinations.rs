@@ -53,6 +53,13 @@ fn converted(deserializer: Value, serializer: Value) -> Value {
     )
 }
 
+/// The same with a schema.
+fn with_schema(schema: Value, deserializer: Value, serializer: Value) -> Value {
+    let mut both = converted(deserializer, serializer);
+    both["DataFormatConversionConfiguration"]["SchemaConfiguration"] = schema;
+    both
+}
+
 /// A destination with these processors enabled.
 fn processing<const N: usize>(processors: [Value; N]) -> Value {
     let processors = Value::from_iter(processors);
@@ -188,7 +195,7 @@ async fn dynamic_partitioning_is_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn data_format_conversion_is_checked_and_refused() {
+async fn data_format_conversion_is_checked() {
     assert_refused([
         (
             json!({
@@ -217,7 +224,20 @@ async fn data_format_conversion_is_checked_and_refused() {
         ),
         (
             converted(json!({ "OpenXJsonSerDe": {} }), json!({ "ParquetSerDe": {} })),
-            "DataFormatConversionConfiguration is not supported yet by Standpipe",
+            "SchemaConfiguration must not be null",
+        ),
+        (
+            with_schema(json!({ "TableName": "t" }), json!({ "OpenXJsonSerDe": {} }), json!({ "OrcSerDe": {} })),
+            "SchemaConfiguration.DatabaseName must not be null",
+        ),
+        (
+            with_schema(
+                json!({ "DatabaseName": "d", "TableName": "t", "RoleARN": ROLE }),
+                json!({ "HiveJsonSerDe": { "TimestampFormats": ["yyyy-QQ"] } }),
+                json!({ "ParquetSerDe": {} }),
+            ),
+            "One or more SerDe options are invalid for org.apache.hcatalog.data.JsonSerDe: [Key: timestamp.formats Value: \
+             yyyy-QQ]",
         ),
     ])
     .await;

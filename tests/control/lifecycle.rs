@@ -46,6 +46,90 @@ async fn defaults_are_those_of_firehose() {
     );
 }
 
+/// A destination with all that there is, and each option said.
+fn everything(serializer: &Value, deserializer: &Value) -> Value {
+    let parameter = |name: &str, value: &str| json!({ "ParameterName": name, "ParameterValue": value });
+    json!({
+        "RoleARN": ROLE,
+        "BucketARN": BUCKET,
+        "Prefix": "t=!{partitionKeyFromQuery:t}/h=!{partitionKeyFromLambda:h}/",
+        "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+        "BufferingHints": { "SizeInMBs": 128, "IntervalInSeconds": 60 },
+        "CompressionFormat": "UNCOMPRESSED",
+        "EncryptionConfiguration": { "NoEncryptionConfig": "NoEncryption" },
+        "CloudWatchLoggingOptions": { "Enabled": true, "LogGroupName": "g", "LogStreamName": "s" },
+        "ProcessingConfiguration": { "Enabled": true, "Processors": [
+            { "Type": "RecordDeAggregation", "Parameters": [parameter("SubRecordType", "JSON")] },
+            { "Type": "Lambda", "Parameters": [
+                parameter("LambdaArn", "arn:aws:lambda:us-east-1:123456789012:function:keys"),
+                parameter("NumberOfRetries", "3"),
+                parameter("RoleArn", ROLE),
+                parameter("BufferSizeInMBs", "1"),
+                parameter("BufferIntervalInSeconds", "60"),
+            ] },
+            { "Type": "MetadataExtraction", "Parameters": [
+                parameter("MetadataExtractionQuery", "{t: .tenant}"),
+                parameter("JsonParsingEngine", "JQ-1.6"),
+            ] },
+        ] },
+        "S3BackupMode": "Enabled",
+        "S3BackupConfiguration": {
+            "RoleARN": ROLE,
+            "BucketARN": BUCKET,
+            "Prefix": "source/!{timestamp:yyyy}/",
+            "ErrorOutputPrefix": "source-errors/!{firehose:error-output-type}/",
+            "BufferingHints": { "SizeInMBs": 7, "IntervalInSeconds": 61 },
+            "CompressionFormat": "GZIP",
+            "EncryptionConfiguration": { "NoEncryptionConfig": "NoEncryption" },
+            "CloudWatchLoggingOptions": { "Enabled": false },
+        },
+        "DataFormatConversionConfiguration": {
+            "Enabled": true,
+            "SchemaConfiguration": {
+                "RoleARN": ROLE, "CatalogId": "123456789012", "DatabaseName": "d", "TableName": "t", "Region": "us-east-1",
+                "VersionId": "LATEST",
+            },
+            "InputFormatConfiguration": { "Deserializer": deserializer },
+            "OutputFormatConfiguration": { "Serializer": serializer },
+        },
+        "DynamicPartitioningConfiguration": { "Enabled": true, "RetryOptions": { "DurationInSeconds": 300 } },
+        "FileExtension": ".lake",
+        "CustomTimeZone": "Europe/Berlin",
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_option_comes_back_as_it_was_given() {
+    let service = Service::new().await;
+    let parquet = json!({ "ParquetSerDe": {
+        "BlockSizeBytes": 67_108_864, "PageSizeBytes": 65_536, "Compression": "GZIP", "EnableDictionaryCompression": true,
+        "MaxPaddingBytes": 1, "WriterVersion": "V2",
+    } });
+    let orc = json!({ "OrcSerDe": {
+        "StripeSizeBytes": 8_388_608, "BlockSizeBytes": 67_108_864, "RowIndexStride": 1_000, "EnablePadding": true,
+        "PaddingTolerance": 0.5, "Compression": "ZLIB", "BloomFilterColumns": ["n"],
+        "BloomFilterFalsePositiveProbability": 0.1, "DictionaryKeyThreshold": 0.8, "FormatVersion": "V0_11",
+    } });
+    let openx = json!({ "OpenXJsonSerDe": {
+        "ConvertDotsInJsonKeysToUnderscores": true, "CaseInsensitive": false, "ColumnToJsonKeyMappings": { "ts": "timestamp" },
+    } });
+    let hive = json!({ "HiveJsonSerDe": { "TimestampFormats": ["millis", "yyyy-MM-dd"] } });
+    for (name, serializer, deserializer) in [("a", &parquet, &openx), ("b", &orc, &hive), ("c", &parquet, &hive)] {
+        let given = everything(serializer, deserializer);
+        service.create(name, given.clone()).await;
+        let mut expected = given;
+        let backup = expected.as_object_mut().unwrap().remove("S3BackupConfiguration").unwrap();
+        expected["S3BackupDescription"] = backup;
+        let shown = service.describe(name).await["Destinations"][0]["ExtendedS3DestinationDescription"].clone();
+        assert_eq!(shown, expected);
+        let stream = service.context.catalog.get(name).unwrap().stream.clone();
+        let conversion = stream.destination.conversion.as_ref().unwrap();
+        assert_eq!(conversion.format.extension(), if name == "b" { ".orc" } else { ".parquet" });
+        assert_eq!((stream.process.len(), stream.destination.prefix.keys().len()), (3, 2));
+        assert_eq!(stream.backup.as_ref().unwrap().destination.compression, Compression::Gzip);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_asked_for_is_what_is_done() {
     let service = Service::new().await;

@@ -59,10 +59,10 @@ def run(folder, cycles, destination, with_faults, tools, seed=1):
             store.stop()
 
 
-def kill_under_load(standpipe, ledger, cycles, rng):
+def kill_under_load(standpipe, ledger, cycles, rng, put=None):
     """The producers, which still run; the service has just been killed."""
     standpipe.start()
-    producers = oracle.Producers(standpipe.client, STREAM, ledger).start()
+    producers = oracle.Producers(standpipe.client, STREAM, ledger, put=put).start()
     for cycle in range(cycles):
         time.sleep(rng.uniform(0.05, 1.5))
         standpipe.kill()

@@ -68,8 +68,8 @@ class Verdict:
         return {name: getattr(self, name)[:most] for name in ("lost", "twice", "foreign", "disorder") if getattr(self, name)}
 
 
-def judge(ledger, objects):
-    """`objects`: pairs of key and decompressed bytes, of delivered objects alone."""
+def judge(ledger, objects, lanes=False):
+    """`objects`: pairs of key and decompressed bytes, of delivered objects alone. With `lanes` each folder has an order of its own."""
     verdict = Verdict(*ledger.counts())
     seen = {}
     spans = {}
@@ -92,8 +92,9 @@ def judge(ledger, objects):
             if last.get(producer, -1) > number:
                 verdict.disorder.append((name, key))
             last[producer] = number
-            low, high = spans.setdefault(producer, {}).get(key, (number, number))
-            spans[producer][key] = (min(low, number), max(high, number))
+            lane = (producer, key.rsplit("/", 1)[0]) if lanes else producer
+            low, high = spans.setdefault(lane, {}).get(key, (number, number))
+            spans[lane][key] = (min(low, number), max(high, number))
     verdict.lost = sorted(ledger.acknowledged - seen.keys())
     for producer, ranges in spans.items():
         verdict.disorder += interleaved(producer, ranges)
@@ -188,12 +189,12 @@ class Producers:
                 self._stop.wait(0.05)
 
 
-def put(client, stream, producer, numbers, ledger, size=320):
+def put(client, stream, producer, numbers, ledger, size=320, make=record):
     """One call; what is not known to be stored is never sent again under its number. Whether all went in."""
     numbers = list(numbers)
     try:
         answer = client.put_record_batch(
-            DeliveryStreamName=stream, Records=[{"Data": record(producer, number, size)} for number in numbers]
+            DeliveryStreamName=stream, Records=[{"Data": make(producer, number, size)} for number in numbers]
         )
     except Exception as error:  # noqa: BLE001  (no answer, or a refusal: either way nothing is known)
         ledger.take(producer, numbers, None)

@@ -23,6 +23,7 @@ import clouds
 import faults
 import functions
 import kill
+import lake
 import oracle
 import powercut
 import s3
@@ -347,7 +348,7 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, azure, *functions.CHECKS, *transforms.CHECKS, *data_streams.CHECKS,
+    dead_disk, azure, *functions.CHECKS, *transforms.CHECKS, *lake.CHECKS, *data_streams.CHECKS,
 ]
 
 

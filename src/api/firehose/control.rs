@@ -11,6 +11,7 @@
 //! objects get no canned ACL (Firehose sets `bucket-owner-full-control`), because other stores refuse ACLs.
 
 mod checks;
+mod conversion;
 mod create;
 mod describe;
 mod destination;

@@ -52,7 +52,7 @@ const END: &str = "[^/]*";
 fn name(stream: &str) -> String {
     let stream = regex::escape(stream);
     format!(
-        r"{stream}-(?<version>\d{{1,20}})-(?<time>\d{{4}}(?:-\d\d){{5}})-(?<nonce>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?<extension>\.[^/]*)?"
+        r"{stream}-(?<version>\d{{1,20}})-(?<time>\d{{4}}(?:-\d\d){{5}})-(?<nonce>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})(?:-\d{{1,6}})?(?<extension>\.[^/]*)?"
     )
 }
 

@@ -4,6 +4,7 @@
 //! They read the configuration file and the data directory, and the stores with the credentials of the file: whoever may
 //! not read those may not see records. The admin listener shows none, so nothing goes through it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,12 +39,26 @@ pub(super) struct ConfigArgs {
 /// Where the service takes records.
 #[derive(Args)]
 pub(super) struct EndpointArgs {
-    /// The service that takes the records
-    #[arg(long, value_name = "URL", env = "STANDPIPE_ENDPOINT", default_value = "http://127.0.0.1:4573")]
-    pub(super) endpoint: String,
-    /// The region that requests are signed for
-    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
-    pub(super) region: String,
+    /// The service that takes the records [default: the one that the configuration file describes, on this machine]
+    #[arg(long, value_name = "URL", env = "STANDPIPE_ENDPOINT")]
+    endpoint: Option<String>,
+    /// The region that requests are signed for [default: the configuration file's]
+    #[arg(long, env = "AWS_REGION")]
+    region: Option<String>,
+}
+
+impl EndpointArgs {
+    /// URL and region, as far as they are not said those of `config`.
+    pub(super) fn of(&self, config: &Config) -> (String, String) {
+        let endpoint = self.endpoint.clone().unwrap_or_else(|| {
+            let mut listen = config.server.listen;
+            if listen.ip().is_unspecified() {
+                listen.set_ip(if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+            }
+            format!("{}://{listen}", if config.server.tls.is_some() { "https" } else { "http" })
+        });
+        (endpoint, self.region.clone().unwrap_or_else(|| config.region.clone()))
+    }
 }
 
 /// A configuration and what its data directory says of its streams.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 
+use crate::cli::terminal::harmless;
 use crate::error::{Error, Result};
 use crate::limits::RECORD_BYTES_MAX;
 
@@ -50,7 +51,7 @@ fn ends_as(mended: Bytes, record: &[u8]) -> Bytes {
 fn run(command: &str, record: &[u8], code: &str) -> io::Result<Option<Bytes>> {
     let mut child = Command::new("sh")
         .args(["-c", command])
-        .env("STANDPIPE_ERROR_CODE", code)
+        .env("STANDPIPE_ERROR_CODE", harmless(code))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -106,7 +106,8 @@ async fn redrive(args: &RedriveArgs, house: &House) -> Result<bool> {
     let store = house.look(&stream.destination.store).await?;
     let objects = args.objects.choose(house, &keys, &*store, &args.keys).await?;
     let edit = args.edit(objects.len())?;
-    let service = (args.service.endpoint.as_str(), args.service.region.as_str());
+    let (endpoint, region) = args.service.of(&house.config);
+    let service = (endpoint.as_str(), region.as_str());
     let resender = Resender::new(service, into, &house.clock, args.in_doubt).await;
     let mut run = Run {
         args,

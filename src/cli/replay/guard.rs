@@ -66,6 +66,8 @@ fn all(house: &House, stream: &DeliveryStream) -> Vec<DeliveryStream> {
         all.extend(entries.values().map(|entry| (*entry.stream).clone()));
     }
     all.push(stream.clone());
+    let backups: Vec<_> = all.iter().filter_map(DeliveryStream::of_backup).collect();
+    all.extend(backups);
     all
 }
 
@@ -78,6 +80,10 @@ fn same_place(one: &Store, other: &Store) -> bool {
         (Store::Local { path }, Store::Local { path: other }) => path == other,
         (Store::S3(s3), Store::S3(other)) => {
             s3.bucket == other.bucket && s3.connection.endpoint == other.connection.endpoint
+        }
+        (Store::Gcs(gcs), Store::Gcs(other)) => gcs.bucket == other.bucket && gcs.endpoint == other.endpoint,
+        (Store::Azure(azure), Store::Azure(other)) => {
+            azure.account == other.account && azure.container == other.container && azure.endpoint == other.endpoint
         }
         _ => false,
     }

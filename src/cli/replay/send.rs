@@ -54,7 +54,8 @@ pub(super) async fn send(
         }
     };
     let markers = house.look(&entry.stream.destination.store).await?;
-    let service = (args.service.endpoint.as_str(), args.service.region.as_str());
+    let (endpoint, region) = args.service.of(&house.config);
+    let service = (endpoint.as_str(), region.as_str());
     let mut run = Run {
         args,
         house,

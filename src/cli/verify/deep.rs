@@ -134,7 +134,7 @@ mod tests {
 
     fn object(content: Content, delimiter: Delimiter) -> Expected {
         let store = Store::Local { path: "/lake".into() };
-        let written = Written { store, delimiter, compression: Compression::None, is_joined: true };
+        let written = Written { store, delimiter, compression: Compression::None, is_joined: true, is_sent: false };
         Expected { key: "k".into(), plan: 1, content, bytes: None, written: written.into() }
     }
 

@@ -56,6 +56,14 @@ impl Checker<'_> {
         }
         let place = destination.span.clone();
         let mut destination = self.place(named, destination, config)?;
+        if let Some(backup) = &backup
+            && backup.destination.store == destination.store
+            && backup.destination.prefix.text() == destination.prefix.text()
+        {
+            let message =
+                "the backup has the store and the prefix of what is delivered: readers would find records twice";
+            self.findings.add(place.clone(), message);
+        }
         if destination.http.is_some() {
             self.endpoint_buffer(buffer.size_bytes, &place);
         }

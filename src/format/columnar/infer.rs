@@ -142,7 +142,9 @@ impl Inferrer {
             return Some(*place);
         }
         let nameable = (1..=COLUMN_NAME_BYTES_MAX).contains(&key.len()) && !key.contains('\0');
-        if !nameable || self.types >= INFER_TYPES_MAX {
+        // A column of that name has another key.
+        let is_taken = !self.names.contains_key(&key) && self.names.values().any(|column| *column == key);
+        if !nameable || is_taken || self.types >= INFER_TYPES_MAX {
             self.left_out += 1;
             return None;
         }
@@ -155,6 +157,7 @@ impl Inferrer {
     fn value(&mut self, seen: &mut Seen, scan: &mut Scan<'_>, depth: usize) -> Result<(), Broken> {
         match scan.peek() {
             b'{' | b'[' if depth >= INFER_DEPTH_MAX => self.scalar(seen, Seen::Text),
+            b'[' if matches!(seen, Seen::Nothing) && self.types >= INFER_TYPES_MAX => self.scalar(seen, Seen::Text),
             b'{' => {
                 if matches!(seen, Seen::Nothing) {
                     *seen = Seen::Object(Shape::default());
@@ -167,6 +170,7 @@ impl Inferrer {
             b'[' => {
                 if matches!(seen, Seen::Nothing) {
                     *seen = Seen::List(Box::new(Seen::Nothing));
+                    self.types += 1;
                 }
                 if let Seen::List(items) = seen {
                     return self.list(items, scan, depth);

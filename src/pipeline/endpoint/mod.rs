@@ -133,7 +133,7 @@ impl Destination for Endpoint<'_> {
         let mut batches = Batches::of(body);
         loop {
             // Room first: what is gathered for a request is held until the request is done.
-            let _room = self.courier.stores.endpoint_room().await;
+            let _room = self.courier.stores.endpoint_room(&self.target.url).await;
             let Some(batch) = batches.next().await? else { return Ok(Created::Created) };
             self.settle(&batch).await?;
         }
@@ -242,7 +242,10 @@ impl Endpoint<'_> {
 
     fn refused(&self, refusal: &Refusal, attempts: u32) {
         let Refusal { code, message, .. } = refusal;
-        let message = format!("attempt {attempts} at {} failed: {code}: {message}", self.target.url);
+        // Paths and queries of URLs hold secrets often enough, and everybody may see the last error.
+        let host = self.target.url.parse::<http::Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+        let host = host.unwrap_or_default();
+        let message = format!("attempt {attempts} at {host} failed: {code}: {message}");
         self.courier.failed(self.plan, &Error::unavailable(message));
     }
 

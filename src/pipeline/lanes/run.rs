@@ -87,10 +87,7 @@ impl Partitioned {
         let now = self.force.now().cloned();
         let is_same = |epoch: &Arc<Epoch>| {
             self.before.is_none()
-                && now.as_ref().is_none_or(|now| {
-                    Arc::ptr_eq(&now.stream, &epoch.stream)
-                        || now.version == epoch.version && now.steps == epoch.target.process
-                })
+                && now.as_ref().is_none_or(|now| now.version == epoch.version && now.steps == epoch.target.process)
         };
         if self.epoch.as_ref().is_some_and(is_same) {
             return Ok(false);
@@ -105,6 +102,10 @@ impl Partitioned {
         let Some(now) = now else { return Ok(false) };
         self.epoch = Epoch::of(&now, &self.kept).map(Arc::new);
         self.holds = false;
+        if self.epoch.is_none() {
+            // Another pipeline reads it once more.
+            self.unread.clear();
+        }
         if self.epoch.is_some() && self.before.take().is_some() {
             self.feed.go_on();
             let begins = std::mem::take(&mut self.begins);

@@ -70,11 +70,13 @@ impl BatchId {
 }
 
 impl Staging {
-    /// Takes about so many bytes of room for a batch's file. `false` where there is none until the watermark of a stream advances; a
-    /// stream that has no file always finds it.
+    /// Takes about so many bytes of room for a batch's file. `false` where there is none until the watermark of a stream advances; the
+    /// oldest batch of a shard always finds it, since the others wait for that one.
     pub(in crate::pipeline) fn make_room(&self, id: BatchId, bytes: u64) -> bool {
         let mut batches = self.batches();
-        let is_first = !batches.keys().any(|other| other.stream == id.stream);
+        let is_before =
+            |other: &BatchId| (other.stream, other.shard) == (id.stream, id.shard) && other.start < id.start;
+        let is_first = !batches.keys().any(is_before);
         let used: u64 = batches.iter().filter(|(other, _)| **other != id).map(|(_, bytes)| bytes).sum();
         let fits = is_first || used + bytes <= self.0.bytes_max.min(STAGED_BATCHES_BYTES_MAX);
         if fits {

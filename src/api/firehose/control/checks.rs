@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::api::ApiError;
 use crate::error::{Error, Result};
 
-use super::destination::{CloudWatchLoggingOptions, DataFormatConversion, EncryptionConfiguration, S3Destination};
+use super::destination::{CloudWatchLoggingOptions, EncryptionConfiguration, S3Destination};
 use super::processors;
 
 const ONE_DESTINATION: &str = "Exactly one destination configuration is supported for a Firehose";
@@ -52,9 +52,10 @@ pub(super) fn destination(given: &S3Destination) -> Result<()> {
         dynamic_partitioning(given)?;
     }
     if let Some(conversion) = &given.data_format_conversion_configuration
-        && conversion.enabled != Some(false)
+        && conversion.is_enabled()
     {
-        data_format_conversion(given, conversion)?;
+        data_format_conversion(given)?;
+        conversion.checked()?;
     }
     given.processing_configuration.as_ref().map_or(Ok(()), |p| processors::check(p, partitioned))?;
     if let Some(backup) = &given.s3_backup_configuration {
@@ -68,9 +69,6 @@ pub(super) fn destination(given: &S3Destination) -> Result<()> {
     }
     if given.s3_backup_mode == "Enabled" && given.s3_backup_configuration.is_none() {
         return Err(Error::invalid("S3 backup destination configuration is required when enabling S3 backup."));
-    }
-    if given.data_format_conversion_configuration.as_ref().is_some_and(|on| on.enabled != Some(false)) {
-        return Err(lacks("DataFormatConversionConfiguration"));
     }
     Ok(())
 }
@@ -103,28 +101,13 @@ fn dynamic_partitioning(given: &S3Destination) -> Result<()> {
     large_buffer(given, "Dynamic Partitioning")
 }
 
-fn data_format_conversion(given: &S3Destination, conversion: &DataFormatConversion) -> Result<()> {
+fn data_format_conversion(given: &S3Destination) -> Result<()> {
     if given.compression_format != "UNCOMPRESSED" {
         return Err(Error::invalid(
             "The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is enabled",
         ));
     }
-    large_buffer(given, "data format conversion")?;
-    let deserializer = conversion.input.as_ref().and_then(|input| input.deserializer.as_ref());
-    one_serde(deserializer, "Deserializer")?;
-    let serializer = conversion.output.as_ref().and_then(|output| output.serializer.as_ref());
-    one_serde(serializer, "Serializer")
-}
-
-fn one_serde(given: Option<&Map<String, Value>>, name: &str) -> Result<()> {
-    match given.map_or(0, Map::len) {
-        0 => Err(Error::invalid(format!("{name} must not be null"))),
-        1 => Ok(()),
-        _ => {
-            let name = name.to_lowercase();
-            Err(Error::invalid(format!("More than one {name} specified. Only one may be chosen.")))
-        }
-    }
+    large_buffer(given, "data format conversion")
 }
 
 fn large_buffer(given: &S3Destination, feature: &str) -> Result<()> {

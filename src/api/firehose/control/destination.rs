@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
+use super::conversion::DataFormatConversion;
 use super::endpoint::{self, ENDPOINT};
 use super::{checks, processors, source};
 
@@ -136,31 +137,6 @@ pub(super) struct DynamicPartitioning {
     pub(super) enabled: Option<bool>,
 }
 
-/// Data format conversion.
-#[derive(Debug, Deserialize)]
-pub(super) struct DataFormatConversion {
-    #[serde(rename = "Enabled")]
-    pub(super) enabled: Option<bool>,
-    #[serde(rename = "InputFormatConfiguration")]
-    pub(super) input: Option<InputFormat>,
-    #[serde(rename = "OutputFormatConfiguration")]
-    pub(super) output: Option<OutputFormat>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct InputFormat {
-    /// By name.
-    pub(super) deserializer: Option<Map<String, Value>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct OutputFormat {
-    /// By name.
-    pub(super) serializer: Option<Map<String, Value>>,
-}
-
 /// Fills in what AWS fills in, in an extended S3 destination that has the shape of the model.
 pub(super) fn complete(destination: &mut Map<String, Value>) {
     let on = |feature: &str, default: bool| {
@@ -213,6 +189,9 @@ impl S3Destination {
             }
             _ => None,
         };
+        let conversion =
+            self.data_format_conversion_configuration.as_ref().filter(|conversion| conversion.is_enabled());
+        let conversion = conversion.map(DataFormatConversion::checked).transpose()?;
         let check = if self.is_partitioned() { check_partitioned } else { check_prefixes };
         let (prefix, error_prefix) = check(Some(&self.prefix), self.error_output_prefix.as_deref())?;
         let processing = self.processing_configuration.as_ref();
@@ -229,7 +208,12 @@ impl S3Destination {
                     time_zone: time_zone(self.custom_time_zone.as_deref().unwrap_or_default())?,
                     compression: compression(&self.compression_format)?,
                     file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
-                    delimiter: processing.map_or(Delimiter::Never, processors::delimiter),
+                    // Rows of columns have nothing between them.
+                    delimiter: match (&conversion, processing) {
+                        (None, Some(processing)) => processors::delimiter(processing),
+                        _ => Delimiter::Never,
+                    },
+                    conversion: conversion.map(Box::new),
                     ..Destination::new(store)
                 },
             )

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::processors::with_plugins;
 use super::{BUCKET, ROLE, START_MS, Service, config, create, file_stream, named, updating, with_place};
 use standpipe::catalog::{Origin, Status};
 use standpipe::config::{Buckets, Compression, Sse, Store};
@@ -61,7 +62,7 @@ fn everything(serializer: &Value, deserializer: &Value) -> Value {
         "ProcessingConfiguration": { "Enabled": true, "Processors": [
             { "Type": "RecordDeAggregation", "Parameters": [parameter("SubRecordType", "JSON")] },
             { "Type": "Lambda", "Parameters": [
-                parameter("LambdaArn", "arn:aws:lambda:us-east-1:123456789012:function:keys"),
+                parameter("LambdaArn", "arn:aws:lambda:us-east-1:123456789012:function:mask"),
                 parameter("NumberOfRetries", "3"),
                 parameter("RoleArn", ROLE),
                 parameter("BufferSizeInMBs", "1"),
@@ -100,7 +101,7 @@ fn everything(serializer: &Value, deserializer: &Value) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn every_option_comes_back_as_it_was_given() {
-    let service = Service::new().await;
+    let service = Service::start(&SimDisk::new(1), &with_plugins(Vec::new())).await.unwrap();
     let parquet = json!({ "ParquetSerDe": {
         "BlockSizeBytes": 67_108_864, "PageSizeBytes": 65_536, "Compression": "GZIP", "EnableDictionaryCompression": true,
         "MaxPaddingBytes": 1, "WriterVersion": "V2",

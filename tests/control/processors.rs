@@ -10,7 +10,7 @@ use standpipe::disk::sim::SimDisk;
 
 use super::{Service, config, create, file_stream};
 
-fn with_plugins(delivery_streams: Vec<DeliveryStream>) -> Config {
+pub(super) fn with_plugins(delivery_streams: Vec<DeliveryStream>) -> Config {
     let plugin = |name: &str| Plugin {
         name: name.into(),
         kind: PluginKind::Function {

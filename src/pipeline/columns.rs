@@ -2,7 +2,8 @@
 //!
 //! While rows are gathered they are what they were, each behind its length, in zstd frames: so buffers, lanes, spill and repeats
 //! know nothing of formats. Whether a row fits is a step of its own, the last one ([`Columns::check`]): what does not fit fails like
-//! everything else that fails. Converted they are when the object is put, frame by frame, and memory is bound by a row group.
+//! everything else that fails. Converted they are when the object is put, frame by frame: a row group is in memory, or as many rows as
+//! the writer takes at once, and of an object whose schema is found in its rows all of its frames.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -77,7 +78,7 @@ impl Columns {
         let (sender, converted) = Body::channel(1);
         let producer = produce(sender, async |sender| self.convert(body, sender, capacity).await);
         let (bytes, created) = tokio::join!(producer, destination.create(key, converted, ObjectFacts::default()));
-        // That a producer failed says more than that its body was not whole.
+        // The store's error first: a body that nobody takes ends the producer too, and one that failed is the store's error.
         Ok((created?, bytes?))
     }
 

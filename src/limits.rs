@@ -325,6 +325,20 @@ pub const PLUGIN_RANDOM_BYTES_MAX: u64 = 64 << 10;
 /// What finding the guilty records of one batch may cost, as a multiple of the fuel that the batch itself may burn: two
 /// records that loop for ever are found among thousands. Beyond it whole parts of the batch fail.
 pub const PLUGIN_SEARCH_FUEL_FACTOR: u64 = 24;
+/// Into how many parts a batch that failed is cut. What fails costs more than what does not, and of 500 records eight
+/// parts find one by four failures, halves by ten.
+pub const PLUGIN_SEARCH_PARTS: usize = 8;
+/// Fuel that a batch is given first, beside what its records bring: where it is not enough the search tells whether the
+/// batch needs more or one of its records takes all there is.
+pub const PLUGIN_FIRST_FUEL: u64 = 1_000_000;
+/// Fuel that each byte brings at first: twice what Rust and C need to mask JSON lines.
+pub const PLUGIN_FIRST_BYTE_FUEL: u64 = 250;
+/// An instance with so many bytes of memory after its `init` holds the runtime of a language.
+pub const PLUGIN_RUNTIME_BYTES: u64 = 4 << 20;
+/// What each byte brings at first to such a one: half more than Python needs.
+pub const PLUGIN_RUNTIME_FIRST_BYTE_FUEL: u64 = 1_400;
+/// Memory that an instance may have at first, beside twice what it had after its `init`.
+pub const PLUGIN_FIRST_MEMORY: u64 = 4 << 20;
 
 // ---- the ledger ----
 

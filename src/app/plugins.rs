@@ -206,5 +206,5 @@ async fn file(path: PathBuf) -> Result<Bytes> {
 
 fn limits_of(limits: &PluginLimits) -> wasm::Limits {
     let PluginLimits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes } = *limits;
-    wasm::Limits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes }
+    wasm::Limits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes, sparing: true }
 }

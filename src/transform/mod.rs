@@ -123,8 +123,15 @@ mod tests {
 
     #[test]
     fn a_stream_may_say_more_than_the_plugin_and_overrule_it() {
-        let limits =
-            wasm::Limits { memory: 1, fuel: 2, fuel_per_byte: 3, output_ratio: 4, batch_records: 5, batch_bytes: 6 };
+        let limits = wasm::Limits {
+            memory: 1,
+            fuel: 2,
+            fuel_per_byte: 3,
+            output_ratio: 4,
+            batch_records: 5,
+            batch_bytes: 6,
+            sparing: true,
+        };
         let config = [("a", "1"), ("b", "2")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let mask = wasm::Step { plugin: "mask".to_owned(), arn: None, sha256: "00".to_owned(), config, limits };
         let function = function::Settings {

@@ -72,6 +72,7 @@ impl Rig {
             output_ratio: 16,
             batch_records: u32::try_from(BATCH).expect("500 fit"),
             batch_bytes: 1 << 20,
+            sparing: true,
         };
         Step { plugin: "bench".into(), arn: None, sha256, config, limits }
     }

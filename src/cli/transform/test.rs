@@ -167,7 +167,7 @@ fn plugin(args: &TestArgs) -> Result<(Plugin, Config)> {
 
 fn limits_of(limits: &PluginLimits) -> wasm::Limits {
     let PluginLimits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes } = *limits;
-    wasm::Limits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes }
+    wasm::Limits { memory, fuel, fuel_per_byte, output_ratio, batch_records, batch_bytes, sparing: true }
 }
 
 /// The plugin, compiled and begun.

@@ -85,8 +85,15 @@ fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream
         retries: 0,
         batch_bytes: 1,
     };
-    let limits =
-        wasm::Limits { memory: 1, fuel: 1, fuel_per_byte: 1, output_ratio: 1, batch_records: 1, batch_bytes: 1 };
+    let limits = wasm::Limits {
+        memory: 1,
+        fuel: 1,
+        fuel_per_byte: 1,
+        output_ratio: 1,
+        batch_records: 1,
+        batch_bytes: 1,
+        sparing: true,
+    };
     let step = wasm::Step { plugin: "keys".into(), arn: None, sha256: hash.into(), config: BTreeMap::new(), limits };
     let known = if hash == MOODY { Known::Function(function) } else { Known::Wasm(step) };
     let names = BTreeMap::from([("keys".to_owned(), known)]);

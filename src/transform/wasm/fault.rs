@@ -33,6 +33,11 @@ impl Fault {
         Fault { code, message: message.into() }
     }
 
+    /// Of a guest that was refused memory, and answered all the same.
+    pub(super) fn wants_memory() -> Self {
+        Fault::new(OUT_OF_MEMORY, "the plugin wanted more than limits.memory")
+    }
+
     /// What a failed call means. `complaint` is what the guest said last, `more_memory` whether it was refused some.
     pub(super) fn of(error: &wasmtime::Error, complaint: &str, more_memory: bool) -> Self {
         let cause = error.root_cause().to_string();

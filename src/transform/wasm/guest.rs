@@ -39,7 +39,7 @@ impl Guest {
             wasi: with_wasi.then(|| wasi::context(&said)),
             said,
             counted: Vec::new(),
-            memory: Memory { max: usize::try_from(memory_max).unwrap_or(usize::MAX), ..Memory::default() },
+            memory: Memory::new(memory_max),
             now_ms: 0,
             random: wasi::Random::default(),
             table,
@@ -52,6 +52,7 @@ impl Guest {
         self.random = random;
         self.counted.clear();
         self.memory.refused = false;
+        self.memory.was_allowed_less = false;
         self.said.lock().unwrap_or_else(PoisonError::into_inner).begin();
     }
 
@@ -68,6 +69,16 @@ impl Guest {
     /// Whether it asked for more memory than it may have.
     pub(super) fn wanted_more_memory(&self) -> bool {
         self.memory.refused
+    }
+
+    /// Allows it so many bytes from now on, where its limit grants them.
+    pub(super) fn allow_memory(&mut self, bytes: u64) {
+        self.memory.allowed = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+
+    /// Whether it was refused memory in this batch that its limit would have granted.
+    pub(super) fn was_allowed_less(&self) -> bool {
+        self.memory.was_allowed_less
     }
 
     /// Bytes of its linear memories; they never shrink.
@@ -114,19 +125,31 @@ impl WasiView for Guest {
 #[derive(Default)]
 struct Memory {
     max: usize,
+    /// What it is allowed for now.
+    allowed: usize,
     bytes: usize,
     table_elements: usize,
     refused: bool,
+    was_allowed_less: bool,
+}
+
+impl Memory {
+    fn new(max: u64) -> Self {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        Memory { max, allowed: max, ..Memory::default() }
+    }
 }
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
-        let fine = bytes <= self.max && maximum.is_none_or(|maximum| desired <= maximum);
+        let possible = bytes <= self.max && maximum.is_none_or(|maximum| desired <= maximum);
+        let fine = possible && bytes <= self.allowed;
         if fine {
             self.bytes = bytes;
         }
         self.refused |= !fine;
+        self.was_allowed_less |= possible && !fine;
         Ok(fine)
     }
 

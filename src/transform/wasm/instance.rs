@@ -5,11 +5,12 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 use super::Limits;
+use super::allowance::Grant;
 use super::bindings::Transform;
 use super::bindings::standpipe::transform::types::{Batch, Facts, Lifetime, Outcome as Answer};
 use super::check::Checked;
 use super::engine::Runtime;
-use super::fault::{Fault, internal};
+use super::fault::{Fault, OUT_OF_FUEL, internal};
 use super::guest::Guest;
 use super::pool::Place;
 use super::voice::{Voice, bounded};
@@ -23,6 +24,8 @@ pub(super) struct Instance {
     calls: Transform,
     /// Whether it may be given another batch.
     pub(super) kept: bool,
+    /// Bytes of its memory after `init`.
+    started: u64,
     /// Given back last.
     _place: Place,
 }
@@ -34,17 +37,14 @@ pub(super) struct Cost {
     pub(super) memory_bytes: usize,
 }
 
-/// What batches are bounded by, from the plugin's limits.
-impl Limits {
-    /// Fuel of a batch of so many bytes.
-    pub(super) fn fuel_of(&self, bytes: u64) -> u64 {
-        self.fuel.saturating_add(self.fuel_per_byte.saturating_mul(bytes))
-    }
-
-    /// Bytes of output of a batch of so many bytes.
-    pub(super) fn output_of(&self, bytes: u64) -> u64 {
-        PLUGIN_OUTPUT_BYTES_FREE.saturating_add(u64::from(self.output_ratio).saturating_mul(bytes))
-    }
+/// What an instance gave for a batch.
+pub(super) struct Given {
+    /// What the plugin answers, unchecked.
+    pub(super) answer: std::result::Result<Answer, Fault>,
+    pub(super) cost: Cost,
+    /// Whether it wanted more than it was allowed, and the limits grant more: then the answer, whatever it is, says nothing
+    /// about the batch.
+    pub(super) wants_more: bool,
 }
 
 /// Bytes of a row's numbers: where it ends, its input, its status, and where each of its keys ends.
@@ -78,29 +78,29 @@ impl Instance {
             Ok(Err(refused)) => return Err(Error::invalid(format!("the plugin says: {}", bounded(&refused)))),
             Err(error) => return Err(failed(&fault(&mut store, &error))),
         };
-        Ok(Instance { store, calls, kept, _place: place })
+        let started = store.data().memory_bytes() as u64;
+        Ok(Instance { store, calls, kept, started, _place: place })
     }
 
-    /// What the plugin answers, unchecked. After a fault the instance is of no use any more.
-    pub(super) fn call(
-        &mut self,
-        batch: Batch<'_>,
-        limits: &Limits,
-        random: Random,
-    ) -> (std::result::Result<Answer, Fault>, Cost) {
+    /// Gives it a batch. After a fault the instance is of no use any more.
+    pub(super) fn call(&mut self, batch: Batch<'_>, limits: &Limits, grant: Grant, random: Random) -> Given {
         let bytes = bytes_of(&batch);
-        let fuel = limits.fuel_of(bytes);
+        let allowed = limits.allow(grant, bytes, self.started);
         let records = batch.ends.len() as u64;
         let answer_max = limits.output_of(bytes).saturating_add(records.saturating_mul(ROW_BYTES));
         self.store.set_hostcall_fuel(usize::try_from(answer_max).unwrap_or(usize::MAX));
         self.store.data_mut().begin(batch.arrived_ms.first().copied().unwrap_or(0), random);
-        let answer = match self.store.set_fuel(fuel) {
+        self.store.data_mut().allow_memory(allowed.memory);
+        let answer = match self.store.set_fuel(allowed.fuel) {
             Ok(()) => self.calls.call_transform(&mut self.store, batch),
             Err(error) => Err(error),
         };
         let left = self.store.get_fuel().unwrap_or(0);
-        let cost = Cost { fuel: fuel.saturating_sub(left), memory_bytes: self.memory_bytes() };
-        (answer.map_err(|error| fault(&mut self.store, &error)), cost)
+        let cost = Cost { fuel: allowed.fuel.saturating_sub(left), memory_bytes: self.memory_bytes() };
+        let answer = answer.map_err(|error| fault(&mut self.store, &error));
+        let burnt_all = answer.as_ref().is_err_and(|fault| fault.code == OUT_OF_FUEL);
+        let wants_more = (burnt_all && allowed.fuel < limits.fuel_of(bytes)) || self.store.data().was_allowed_less();
+        Given { answer, cost, wants_more }
     }
 
     /// What it added to its own counters in the last batch.

@@ -4,6 +4,7 @@
 //! A [`Plugins`] holds every module that is needed, by the hash of its bytes: those that the configuration names now, and
 //! those that plans of yesterday name. A [`Plugin`] is one of them with configuration and limits, ready to be given rows.
 
+mod allowance;
 mod answer;
 mod artifact;
 mod bindings;
@@ -73,6 +74,10 @@ pub struct Limits {
     pub batch_records: u32,
     /// Bytes of records in one batch, at most; a larger record is a batch of its own.
     pub batch_bytes: u32,
+    /// Whether a batch is first given a small part of its fuel and memory, so that a record which takes all there is costs
+    /// little. Which rows end up in one batch depends on it, so plans of before it was thought of go on without.
+    #[serde(default)]
+    pub sparing: bool,
 }
 
 /// A module with configuration and limits. Instances are made as they are needed, and kept where the plugin says that
@@ -89,7 +94,7 @@ pub struct Plugin {
 
 impl Plugin {
     /// What becomes of `rows`: they are cut into batches that depend on the rows alone, in order. A batch that traps, is
-    /// out of fuel or memory, or answers what breaks a rule, is tried in halves on fresh instances until the guilty
+    /// out of fuel or memory, or answers what breaks a rule, is tried in parts on fresh instances until the guilty
     /// records stand alone: those fail with a code each, and the rest goes on.
     ///
     /// Blocks until it is done, which fuel bounds; for threads of one's own. An error is a fault of ours (no instance could

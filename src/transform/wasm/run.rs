@@ -1,19 +1,22 @@
 //! Rows given to a plugin in batches, and the search for the guilty ones of a batch that fails.
 //!
 //! Where batches end depends on the rows alone. Whether a batch fails is only ever found out on a fresh instance, so it
-//! depends on the batch alone, and so does the search: on how much fuel it burnt, never on time.
+//! depends on the batch alone, and so does the search: on how much fuel it burnt, never on time. With plans of before there
+//! was an [`allowance`](super::allowance) a batch is cut in halves, as it was when they were made.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Plugin;
+use super::allowance::Grant;
 use super::answer::{self, Answer, Rules};
 use super::bindings::standpipe::transform::types::Batch;
 use super::fault::{Fault, OUTPUT_TOO_LARGE};
 use super::gather::{Counts, Gather};
-use super::instance::{Cost, Instance, bytes_of};
+use super::instance::{Cost, Given, Instance, bytes_of};
 use super::wasi::Random;
 use crate::error::Result;
-use crate::limits::{PLUGIN_OUTPUT_BYTES_MAX, PLUGIN_SEARCH_FUEL_FACTOR};
+use crate::limits::{PLUGIN_OUTPUT_BYTES_MAX, PLUGIN_SEARCH_FUEL_FACTOR, PLUGIN_SEARCH_PARTS};
 use crate::transform::{Origins, Outcome, Rows};
 
 /// What a run cost.
@@ -41,6 +44,13 @@ pub(super) struct Run<'a> {
     gather: Gather<'a>,
     usage: Usage,
     columns: Columns,
+}
+
+/// Why a try brought nothing.
+struct Refused {
+    fault: Fault,
+    /// Whether it may be that the batch only wants more than this try allowed.
+    wants_more: bool,
 }
 
 /// The columns of a batch that are made for it.
@@ -83,7 +93,7 @@ impl<'a> Run<'a> {
 
     fn batch(&mut self, range: Range<usize>) -> Result<()> {
         if let Some(mut instance) = self.plugin.kept() {
-            if let Ok(answer) = self.call(&mut instance, &range) {
+            if let Ok(answer) = self.call(&mut instance, &range, self.plugin.step.limits.first()) {
                 self.accept(&range, &answer, instance);
                 return Ok(());
             }
@@ -93,31 +103,43 @@ impl<'a> Run<'a> {
         self.search(range)
     }
 
-    /// Tries `range` on fresh instances, in halves where it fails, until those that are guilty stand alone or the fuel for
+    /// Tries `range` on fresh instances, in parts where it fails, until those that are guilty stand alone or the fuel for
     /// the search is burnt: what fails then fails whole.
     fn search(&mut self, range: Range<usize>) -> Result<()> {
-        let bytes = u64::from(self.rows.ends[range.end - 1]) - u64::from(self.rows.start_of(range.start));
-        let mut fuel = self.plugin.step.limits.fuel_of(bytes).saturating_mul(PLUGIN_SEARCH_FUEL_FACTOR);
+        let limits = self.plugin.step.limits;
+        let mut fuel =
+            limits.fuel_of(self.rows.bytes_of(&range).len() as u64).saturating_mul(PLUGIN_SEARCH_FUEL_FACTOR);
+        let mut grant = limits.first();
+        // The depths of which a part wanted more. One record that takes all there is makes one part of each do so; where it
+        // is a second one they may all need more.
+        let mut wanting = BTreeSet::new();
         let mut open = vec![(range, 1)];
         while let Some((range, attempts)) = open.pop() {
-            let mut instance = self.plugin.fresh()?;
-            self.usage.instances += 1;
             let burnt = self.usage.fuel;
-            match self.call(&mut instance, &range) {
-                Ok(answer) => self.accept(&range, &answer, instance),
-                Err(fault) => {
-                    fuel = fuel.saturating_sub(self.usage.fuel - burnt);
-                    if range.len() == 1 || fuel == 0 {
-                        self.gather.fail(range, &fault, attempts);
-                    } else {
-                        let middle = range.start + range.len() / 2;
-                        open.push((middle..range.end, attempts + 1));
-                        open.push((range.start..middle, attempts + 1));
-                    }
-                }
+            let Err(mut refused) = self.attempt(&range, grant)? else { continue };
+            if refused.wants_more && (range.len() == 1 || !wanting.insert(attempts)) {
+                let Err(guilty) = self.attempt(&range, Grant::Whole)? else {
+                    grant = Grant::Whole;
+                    continue;
+                };
+                refused = guilty;
+            }
+            fuel = fuel.saturating_sub(self.usage.fuel - burnt);
+            if range.len() == 1 || fuel == 0 {
+                self.gather.fail(range, &refused.fault, attempts);
+            } else {
+                open.extend(parts(&range, limits.sparing).rev().map(|part| (part, attempts + 1)));
             }
         }
         Ok(())
+    }
+
+    /// Tries `range` on a fresh instance, and takes what it answers.
+    fn attempt(&mut self, range: &Range<usize>, grant: Grant) -> Result<std::result::Result<(), Refused>> {
+        let mut instance = self.plugin.fresh()?;
+        self.usage.instances += 1;
+        let answer = self.call(&mut instance, range, grant);
+        Ok(answer.map(|answer| self.accept(range, &answer, instance)))
     }
 
     fn accept(&mut self, range: &Range<usize>, answer: &Answer, mut instance: Instance) {
@@ -127,17 +149,18 @@ impl<'a> Run<'a> {
     }
 
     /// Gives a batch to an instance and checks what it answers.
-    fn call(&mut self, instance: &mut Instance, range: &Range<usize>) -> Result<Answer, Fault> {
+    fn call(&mut self, instance: &mut Instance, range: &Range<usize>, grant: Grant) -> Result<Answer, Refused> {
         self.columns.fill(self.rows, self.origins, range);
         let batch = self.columns.batch(&self.rows.data[self.rows.bytes_of(range)]);
         let bytes = bytes_of(&batch);
         let limits = &self.plugin.step.limits;
-        let (raw, cost) = instance.call(batch, limits, self.random(range.start));
+        let Given { answer, cost, wants_more } = instance.call(batch, limits, grant, self.random(range.start));
         let keys = self.gather.keys();
         let rules = Rules { records: range.len(), bytes_max: limits.output_of(bytes), keys };
-        let answer = raw.and_then(|raw| answer::check(raw, &rules)).and_then(|answer| self.within(range, answer));
+        let answer = answer.and_then(|raw| answer::check(raw, &rules)).and_then(|answer| self.within(range, answer));
+        let answer = answer.and_then(|answer| if wants_more { Err(Fault::wants_memory()) } else { Ok(answer) });
         self.account(cost, answer.is_ok());
-        answer
+        answer.map_err(|fault| Refused { fault, wants_more })
     }
 
     /// Refuses an answer that is too much together with those before.
@@ -196,6 +219,14 @@ impl Columns {
             key_ends: &self.key_ends,
         }
     }
+}
+
+/// The parts in which a batch that failed is tried again.
+fn parts(range: &Range<usize>, sparing: bool) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    let (start, records) = (range.start, range.len());
+    let parts = if sparing { PLUGIN_SEARCH_PARTS.min(records) } else { 2 };
+    let at = move |part: usize| start + records * part / parts;
+    (0..parts).map(move |part| at(part)..at(part + 1))
 }
 
 fn refill<T>(column: &mut Vec<T>, values: impl Iterator<Item = T>) {

@@ -4,6 +4,7 @@ mod bad;
 mod cache;
 mod guests;
 mod modules;
+mod sparing;
 mod speech;
 mod steady;
 
@@ -25,6 +26,7 @@ const LIMITS: Limits = Limits {
     output_ratio: 4,
     batch_records: 500,
     batch_bytes: 1 << 20,
+    sparing: true,
 };
 
 /// A store of plugins in a directory of its own.

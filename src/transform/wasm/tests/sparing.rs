@@ -1,0 +1,101 @@
+//! Batches are tried with little first: who takes all there is costs little, who needs much gets it, and nothing else
+//! becomes of the records.
+
+use super::guests::{EACH_BATCH, KEPT, Text, on};
+use super::{LIMITS, Rig, failed, records};
+use crate::transform::wasm::{Limits, Usage};
+use crate::transform::{Origins, Outcome, Rows};
+
+const WIDE: Limits = Limits { memory: 64 << 20, fuel: 20_000_000, fuel_per_byte: 500, ..LIMITS };
+
+/// 500 records of 300 bytes; those at `marked` begin with x.
+fn many(marked: impl Fn(usize) -> bool) -> (Rows, Origins) {
+    let record = |at| format!("{}{}", if marked(at) { 'x' } else { '-' }, "abc".repeat(99));
+    records(&(0..500).map(record).collect::<Vec<_>>())
+}
+
+/// What becomes of the input, for plugins kept and not, with the limits as they are and with all granted at once.
+async fn outcomes(transform: &str, limits: Limits, input: &(Rows, Origins)) -> Vec<[(Outcome, Usage); 2]> {
+    let mut outcomes = Vec::new();
+    for init in [EACH_BATCH, KEPT] {
+        let rig = Rig::new();
+        let text = Text { init, transform, more: "" };
+        let mut run = async |sparing| {
+            let plugin = rig.limited(&text, Limits { sparing, ..limits }).await;
+            plugin.run_measured(&input.0, &input.1).unwrap()
+        };
+        outcomes.push([run(true).await, run(false).await]);
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn a_record_that_takes_all_there_is_costs_little() {
+    let input = many(|at| at == 321);
+    let innocent = input.0.filter(|origin| origin != 321);
+    for [(outcome, sparing), (wide_outcome, wide)] in outcomes(&on('x', "(loop $l (br $l))"), WIDE, &input).await {
+        assert_eq!((&outcome.rows, failed(&outcome)), (&innocent, vec![(321, "Wasm.OutOfFuel")]));
+        assert_eq!((wide_outcome.rows, failed(&outcome)), (innocent.clone(), vec![(321, "Wasm.OutOfFuel")]));
+        assert!(sparing.fuel * 4 < wide.fuel, "{sparing:?} {wide:?}");
+    }
+    let all = "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
+    for [(outcome, sparing), (_, wide)] in outcomes(&on('x', all), WIDE, &input).await {
+        assert_eq!((outcome.rows, failed_code(&outcome.failed)), (innocent.clone(), "Wasm.OutOfMemory"));
+        assert!(sparing.failed_batches * 2 <= wide.failed_batches + 3, "{sparing:?} {wide:?}");
+    }
+}
+
+fn failed_code(failed: &[crate::transform::Failed]) -> &str {
+    let [failed] = failed else { panic!("{failed:?}") };
+    &failed.failure.code
+}
+
+/// Burns some 15 million units.
+const MUCH: &str = "(local.set $burn (i32.const 3000000))
+    (loop $l (local.set $burn (i32.sub (local.get $burn) (i32.const 1))) (br_if $l (local.get $burn)))";
+
+#[tokio::test]
+async fn who_needs_much_is_given_it() {
+    let burning = |much: &str| format!("(local $burn i32) {}", on('x', much));
+    let input = many(|at| at == 77);
+    for [(outcome, sparing), (at_once, _)] in outcomes(&burning(MUCH), WIDE, &input).await {
+        assert_eq!((&outcome.rows, outcome.failed.len()), (&input.0, 0));
+        assert_eq!(outcome, at_once);
+        assert!(sparing.batches < 30, "{sparing:?}");
+    }
+    // Each of them: the batch ends in a few parts, and not in 500.
+    let input = many(|_| true);
+    let each = MUCH.replace("3000000", "30000");
+    for [(outcome, sparing), (at_once, wide)] in outcomes(&burning(&each), WIDE, &input).await {
+        assert_eq!((&outcome.rows, outcome.failed.len()), (&input.0, 0));
+        assert_eq!(outcome, at_once);
+        assert!(sparing.batches < 30 && sparing.fuel < wide.fuel * 2, "{sparing:?} {wide:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_made_for_want_of_memory_is_not_taken() {
+    // Where it gets no 12 MiB it writes y where the record begins.
+    let deed = "(if (i32.eq (memory.grow (i32.const 200)) (i32.const -1))
+        (then (i32.store8 (i32.add (local.get $data) (local.get $at)) (i32.const 121))))";
+    let input = many(|at| at == 5);
+    for [(outcome, _), (at_once, _)] in outcomes(&on('x', deed), WIDE, &input).await {
+        assert_eq!((outcome.rows.get(5)[0], at_once.rows.get(5)[0]), (b'x', b'x'));
+        assert_eq!((&outcome.rows, outcome.failed.len()), (&input.0, 0));
+    }
+    // Where its limit is what refuses, that is its answer.
+    let limits = Limits { memory: 8 << 20, ..WIDE };
+    for [(outcome, usage), (at_once, _)] in outcomes(&on('x', deed), limits, &input).await {
+        assert_eq!((outcome.rows.get(5)[0], usage.failed_batches), (b'y', 0));
+        assert_eq!(outcome, at_once);
+    }
+}
+
+#[test]
+fn plans_of_before_grant_all_at_once() {
+    let written = r#"{"memory":1,"fuel":2,"fuel_per_byte":3,"output_ratio":4,"batch_records":5,"batch_bytes":6}"#;
+    let limits: Limits = serde_json::from_str(written).unwrap();
+    assert!(!limits.sparing);
+    let again = serde_json::to_string(&Limits { sparing: true, ..limits }).unwrap();
+    assert_eq!(serde_json::from_str::<Limits>(&again).unwrap(), Limits { sparing: true, ..limits });
+}

@@ -20,7 +20,7 @@ async fn outcomes(transform: &str, limits: Limits, input: &(Rows, Origins)) -> V
     for init in [EACH_BATCH, KEPT] {
         let rig = Rig::new();
         let text = Text { init, transform, more: "" };
-        let mut run = async |sparing| {
+        let run = async |sparing| {
             let plugin = rig.limited(&text, Limits { sparing, ..limits }).await;
             plugin.run_measured(&input.0, &input.1).unwrap()
         };

@@ -92,6 +92,15 @@ impl Files {
         Ok(())
     }
 
+    /// The state on disk.
+    pub(super) fn state(&self) -> Result<State> {
+        let Some(After { file, bytes }) = self.last else { return Ok(State::new()) };
+        let mut found = read(&*self.disk, file)?;
+        found.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let (state, _) = replay(file, &found)?.ok_or_else(|| damaged(file, 1))?;
+        Ok(state)
+    }
+
     /// Where the current file ends; `None` when there is none.
     pub(super) fn end(&self) -> Option<u64> {
         self.current.as_ref().map(|current| current.len)

@@ -13,13 +13,11 @@ pub(super) struct State {
     streams: BTreeMap<StreamId, Standing>,
     /// The delivery stream of each unfinished plan.
     unfinished: HashMap<PlanId, StreamId>,
-    /// How streams stood at the last [`mark`](State::mark), if they were touched since.
-    before: Option<BTreeMap<StreamId, Option<Standing>>>,
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        State { next: 1, streams: BTreeMap::new(), unfinished: HashMap::new(), before: None }
+        State { next: 1, streams: BTreeMap::new(), unfinished: HashMap::new() }
     }
 
     /// The number that the next plan gets.
@@ -140,22 +138,9 @@ impl State {
         streams.chain(std::iter::once(Entry::Begin { next: self.next }))
     }
 
-    /// Remembers how things stand, for [`undo`](State::undo).
-    pub(super) fn mark(&mut self) {
-        self.before = Some(BTreeMap::new());
-    }
-
-    /// Goes back to the last [`mark`](State::mark); only plan numbers are not given again.
-    pub(super) fn undo(&mut self) {
-        for (stream, before) in self.before.take().unwrap_or_default() {
-            if let Some(now) = self.streams.remove(&stream) {
-                now.unfinished.iter().for_each(|(id, _)| _ = self.unfinished.remove(id));
-            }
-            if let Some(before) = before {
-                self.unfinished.extend(before.unfinished.iter().map(|(id, _)| (*id, stream)));
-                self.streams.insert(stream, before);
-            }
-        }
+    /// Goes back to how things stood `before`; only plan numbers are not given again.
+    pub(super) fn undo(&mut self, before: State) {
+        *self = State { next: self.next.max(before.next), ..before };
     }
 
     fn start(&mut self, stream: StreamId, shard: ShardId, position: u64) -> Result<()> {
@@ -253,7 +238,8 @@ impl State {
                 "positions must be in order of their shards, each shard once, and at least one",
             ));
         }
-        let standing = self.streams.get(&stream).cloned().unwrap_or_default();
+        let unknown = Standing::default();
+        let standing = self.streams.get(&stream).unwrap_or(&unknown);
         let mut passed = 0u64;
         for (shard, position) in to {
             let committed = standing.shards.get(shard).map_or(0, |stands| stands.committed);
@@ -326,9 +312,6 @@ impl State {
     }
 
     fn remove(&mut self, stream: StreamId) {
-        if self.knows(stream) {
-            self.touch(stream);
-        }
         for (id, _) in self.streams.remove(&stream).unwrap_or_default().unfinished {
             self.unfinished.remove(&id);
         }
@@ -336,9 +319,6 @@ impl State {
 
     /// A stream that is to be changed.
     fn touch(&mut self, stream: StreamId) -> &mut Standing {
-        if let Some(before) = &mut self.before {
-            before.entry(stream).or_insert_with(|| self.streams.get(&stream).cloned());
-        }
         self.streams.entry(stream).or_default()
     }
 }

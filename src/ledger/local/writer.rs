@@ -125,15 +125,28 @@ impl Writer {
         self.poison.check().map_err(|error| Unwritten::Poisoned(error.message().to_owned()))?;
         let synced = self.files.ready(&self.state).map_err(|failure| self.failed(failure))?;
         let mut lines = Vec::new();
-        self.state.mark();
         let answers = changes.into_iter().map(|change| self.take(change, synced, &mut lines)).collect();
         if !lines.is_empty()
             && let Err(failure) = self.files.append(&lines)
         {
-            self.state.undo();
-            return Err(self.failed(failure));
+            return Err(self.undone(failure));
         }
         Ok(answers)
+    }
+
+    /// Takes back what a group did to the state and could not be written. The state is made again from what is on disk: that
+    /// is seldom needed, and remembering how it stood before every group would cost more than the groups.
+    fn undone(&mut self, failure: Failure) -> Unwritten {
+        let unwritten = self.failed(failure);
+        if let Unwritten::Refused(_) = unwritten {
+            match self.files.state() {
+                Ok(before) => self.state.undo(before),
+                Err(error) => {
+                    return self.poisoned(format!("what is on disk cannot be read after a failed write ({error})"));
+                }
+            }
+        }
+        unwritten
     }
 
     /// Applies a change to the state and adds its line.
@@ -168,13 +181,15 @@ impl Writer {
     fn failed(&mut self, failure: Failure) -> Unwritten {
         match failure {
             Failure::Write(error) => Unwritten::Refused(error.to_string()),
-            Failure::Sync(error) => {
-                tracing::error!(%error, "a sync of the ledger failed: it takes nothing more until the restart");
-                let message = format!("a sync of the ledger failed ({error}): it takes nothing more until the restart");
-                let _ = self.poison.0.set(message.clone());
-                Unwritten::Poisoned(message)
-            }
+            Failure::Sync(error) => self.poisoned(format!("a sync of the ledger failed ({error})")),
         }
+    }
+
+    fn poisoned(&mut self, why: String) -> Unwritten {
+        tracing::error!(why, "the ledger takes nothing more until the restart");
+        let message = format!("{why}: it takes nothing more until the restart");
+        let _ = self.poison.0.set(message.clone());
+        Unwritten::Poisoned(message)
     }
 
     /// Leaves a last line, which proves to the next start that all before it was synced.

@@ -277,6 +277,40 @@ async fn a_failed_sync_refuses_everything_after_it() {
 }
 
 #[tokio::test]
+async fn a_group_that_cannot_be_written_leaves_nothing_behind() {
+    let disk = SimDisk::new(1);
+    let ledger = open(&disk, task()).unwrap();
+    let first = ledger.plan(plan(1, 0, 0, 1)).await.unwrap();
+    let before = ledger.standing(StreamId(1)).await.unwrap();
+    disk.fail(Op::Write, 1, std::io::ErrorKind::StorageFull);
+    let group =
+        tokio::join!(ledger.commit(first, delivered(1)), ledger.plan(plan(1, 0, 1, 2)), ledger.plan(plan(2, 0, 0, 1)),);
+    assert_eq!(
+        (kind(group.0), kind(group.1), kind(group.2)),
+        (Kind::Unavailable, Kind::Unavailable, Kind::Unavailable)
+    );
+    assert_eq!(ledger.standing(StreamId(1)).await.unwrap(), before);
+    assert_eq!(ledger.standing(StreamId(2)).await.unwrap(), Standing::default());
+    ledger.commit(first, delivered(1)).await.unwrap();
+    assert!(ledger.plan(plan(1, 0, 1, 2)).await.unwrap() > first + 2, "numbers are not given again");
+    let standing = ledger.standing(StreamId(1)).await.unwrap();
+    ledger.close().await;
+    assert_eq!(open(&disk, task()).unwrap().standing(StreamId(1)).await.unwrap(), standing);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_back_refuses_everything_after_it() {
+    let disk = SimDisk::new(1);
+    let ledger = open(&disk, task()).unwrap();
+    disk.fail(Op::Write, 1, std::io::ErrorKind::StorageFull);
+    disk.fail(Op::Read, 1, 5);
+    for _ in 0..2 {
+        assert_eq!(kind(ledger.plan(plan(1, 0, 0, 1)).await), Kind::Internal);
+    }
+    assert_eq!(kind(ledger.healthy()), Kind::Internal);
+}
+
+#[tokio::test]
 async fn calls_that_wait_together_share_a_sync() {
     let disk = SimDisk::new(1);
     let ledger = open(&disk, task()).unwrap();

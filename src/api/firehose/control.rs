@@ -17,6 +17,7 @@ mod describe;
 mod destination;
 mod encryption;
 mod endpoint;
+mod glue;
 mod processors;
 mod schema;
 mod source;

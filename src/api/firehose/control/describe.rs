@@ -74,9 +74,7 @@ fn destination(context: &Context, entry: &Entry) -> Value {
     let endpoint = match (given, &entry.stream.destination.http) {
         (Some(Value::Object(api)), _) => Some(endpoint::describe(api)),
         (_, Some(http)) => {
-            let mut s3 = from_config(context, &entry.stream);
-            s3.retain(|name, _| PLAIN_MEMBERS.contains(&name.as_str()));
-            Some(endpoint::from_config(http, &entry.stream, &s3))
+            Some(endpoint::from_config(http, &entry.stream, &store_of_endpoint(context, &entry.stream)))
         }
         _ => None,
     };
@@ -117,6 +115,17 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
     }
     if let Some(extension) = &to.file_extension {
         shown.insert("FileExtension".into(), extension.as_str().into());
+    }
+    shown
+}
+
+/// The one store that the API knows of an endpoint: of all that came, or of what failed.
+fn store_of_endpoint(context: &Context, stream: &DeliveryStream) -> Map<String, Value> {
+    let failures = plain(context, &stream.destination, &stream.buffer);
+    let Some(backup) = &stream.backup else { return failures };
+    let mut shown = plain(context, &backup.destination, &backup.buffer);
+    if let Some(errors) = failures.get("ErrorOutputPrefix") {
+        shown.insert("ErrorOutputPrefix".into(), errors.clone());
     }
     shown
 }

@@ -180,9 +180,17 @@ type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
 /// Counts that hold over restarts.
 const DURABLE: &[Family<StreamStatus>] = &[
     ("accepted_records", "Records acknowledged since the stream was made", |s| s.accepted),
-    ("delivered_records", "DeliveryToS3.Records, BackupToS3.Records, DeliveryToHttpEndpoint.Records: records in committed objects or taken by the endpoint", |s| s.delivered),
+    (
+        "delivered_records",
+        "DeliveryToS3.Records, BackupToS3.Records, DeliveryToHttpEndpoint.Records: records in committed objects or taken by the endpoint",
+        |s| s.delivered,
+    ),
     ("unpacked_records", "Rows in those objects beyond delivered_records", |s| s.unpacked),
-    ("delivered_bytes", "DeliveryToS3.Bytes, BackupToS3.Bytes, DeliveryToHttpEndpoint.Bytes: bytes of those rows before compression", |s| s.delivered_bytes),
+    (
+        "delivered_bytes",
+        "DeliveryToS3.Bytes, BackupToS3.Bytes, DeliveryToHttpEndpoint.Bytes: bytes of those rows before compression",
+        |s| s.delivered_bytes,
+    ),
     ("failed_records", "Records in the error output", |s| s.failed),
     ("dropped_records", "Records dropped by a transform", |s| s.dropped),
     ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),
@@ -202,7 +210,9 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     ("source_gaps", "Times that records of a source were gone before they were copied", |m| m.source_gaps.get()),
     ("delivery_success", "DeliveryToS3.Success, BackupToS3.Success: objects stored", |m| m.delivery_success.get()),
     ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
-    ("endpoint_success", "DeliveryToHttpEndpoint.Success: requests that an endpoint took", |m| m.endpoint_success.get()),
+    ("endpoint_success", "DeliveryToHttpEndpoint.Success: requests that an endpoint took", |m| {
+        m.endpoint_success.get()
+    }),
     ("endpoint_processed_records", "DeliveryToHttpEndpoint.ProcessedRecords: records sent, with every attempt", |m| {
         m.endpoint_records.get()
     }),

@@ -20,7 +20,12 @@ fn converting(table: &str, enabled: bool, serializer: &Value) -> Value {
 async fn a_stream_whose_schema_cannot_be_had_is_not_made() {
     let (parquet, orc) = (json!({ "ParquetSerDe": {} }), json!({ "OrcSerDe": {} }));
     let table = [
-        ("none", &parquet, INVALID, "SchemaConfiguration names a schema that is not there: AWS Glue has no table d.none"),
+        (
+            "none",
+            &parquet,
+            INVALID,
+            "SchemaConfiguration names a schema that is not there: AWS Glue has no table d.none",
+        ),
         (
             "denied",
             &parquet,

@@ -95,7 +95,8 @@ class Azure(Emulator):
 class Gcs(Emulator):
     """fake-gcs-server behind a door. The server has Google's XML API for reads alone, without its conditions; its JSON API has
     all. So the door hands each write of the XML API on as the same write of the JSON API, with its condition, and all else as it
-    is; and objects that must not be transformed are not, where the server would take gzip off. Every third write is done and its answer lost: what comes again must find the object in its place."""
+    is; and objects that must not be transformed are not, where the server would take gzip off. Every third write is done and its
+    answer lost: what comes again must find the object in its place."""
 
     def __init__(self, place, tools):
         program = tools / "bin/fake-gcs-server"

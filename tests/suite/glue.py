@@ -126,7 +126,7 @@ def glue_schema(place):
 
 
 def glue_missing(place):
-    """A table that is not in AWS Glue: no stream is made with it; one of the configuration file says so, keeps its records, and goes on."""
+    """A table that is not in AWS Glue: no stream is made with it; one of the file says so, keeps its records, and goes on later."""
     with Glue(place) as glue:
         glue.table("lake", "events", SCHEMA)
         stream = service.stream("filed", service.local_destination(place.lake), compression="none") + (

@@ -1,161 +1,27 @@
 """Every option of the service model round-trips: what CreateDeliveryStream is given DescribeDeliveryStream shows, leaf by leaf.
 
 The members, enumerations, ranges and patterns come from the model of Firehose that botocore carries: a member that is new there is
-given here, and fails unless it comes back. What is refused by design is in REFUSED, with the error; what comes back otherwise is in
-CHANGED."""
+given here, and fails unless it comes back. What is refused by design is in REFUSED, with the error; what cannot be shown is in HIDDEN.
+"""
 
 import copy
 import itertools
-import re
 
-import botocore.session
 from botocore.exceptions import ClientError
 
 import s3
 import service
-from glue import ROLE, Glue
+from glue import Glue
+from model import (
+    DATABASE, ENUMERATION, MODEL, PARTITIONED, PROCESSOR, PROCESSORS, TABLE, beyond, camel, dotted, full, get, in_model, in_order, leaves,
+    parameters, processor, put, shape, values, without,
+)
 
-OTHER_ROLE = "arn:aws:iam::123456789012:role/other"
-LAMBDA = f"arn:aws:lambda:{service.REGION}:123456789012:function:keep"
 EXTENDED, ENDPOINT = "ExtendedS3DestinationConfiguration", "HttpEndpointDestinationConfiguration"
-ERRORS = "errors/!{firehose:error-output-type}/"
 INVALID, CONSTRAINT = "InvalidArgumentException", "ValidationException"
-DATABASE, TABLE = "lake", "rows"
-MODEL = botocore.session.get_session().get_service_model("firehose")
-
-
-def shape(operation, member):
-    return MODEL.operation_model(operation).input_shape.members[member]
-
-
-# ---- values ----
-
-# Of a string that is not any text: values that are right, by the name of its shape. The first one is that of the bases.
-TEXTS = {
-    "RoleARN": [ROLE, OTHER_ROLE],
-    "BucketARN": ["arn:aws:s3:::one", "arn:aws-cn:s3:::two"],
-    "Prefix": ["p/", "", "legacy", "a=!{timestamp:yyyy}/b=!{firehose:random-string}/"],
-    "ErrorOutputPrefix": [ERRORS, "!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/x"],
-    "AWSKMSKeyARN": ["arn:aws:kms:us-east-1:123456789012:key/k", "arn:aws:kms:us-east-1:123456789012:alias/a"],
-    "FileExtension": [".lake", ".json.gz", ""],
-    "CustomTimeZone": ["Europe/Berlin", "UTC", "America/New_York", ""],
-    "HttpEndpointUrl": ["https://collector.example/firehose", "https://other.example:8443/?a=b"],
-    "SecretARN": ["arn:aws:secretsmanager:us-east-1:123456789012:secret:s"],
-}
-# The same by the end of the path, where the shape says too little.
-TEXTS_AT = {
-    "SchemaConfiguration.RoleARN": [ROLE, OTHER_ROLE],
-    "SchemaConfiguration.DatabaseName": [DATABASE],
-    "SchemaConfiguration.TableName": [TABLE],
-    "SchemaConfiguration.Region": [service.REGION],
-    "SchemaConfiguration.CatalogId": ["123456789012"],
-    "SchemaConfiguration.VersionId": ["LATEST", "1"],
-    "HiveJsonSerDe.TimestampFormats": ["millis", "yyyy-MM-dd HH:mm:ss"],
-    "OrcSerDe.BloomFilterColumns": ["n"],
-}
-PROCESSORS = "ProcessingConfiguration.Processors"
-
-
-def parameters(**given):
-    return [{"ParameterName": name, "ParameterValue": value} for name, value in given.items()]
-
-
-# Of every processor type, with every parameter that it has.
-PROCESSOR = {
-    "RecordDeAggregation": [parameters(SubRecordType="JSON"), parameters(SubRecordType="DELIMITED", Delimiter="IyMjIw==")],
-    "Decompression": [parameters(CompressionFormat="GZIP"), parameters()],
-    "CloudWatchLogProcessing": [parameters(DataMessageExtraction="True"), parameters(DataMessageExtraction="False")],
-    "Lambda": [
-        parameters(LambdaArn=LAMBDA, NumberOfRetries=retries, RoleArn=ROLE, BufferSizeInMBs=size, BufferIntervalInSeconds=wait)
-        for retries, size, wait in [("3", "1", "60"), ("0", "0.2", "0"), ("300", "3.0", "900")]
-    ],
-    "MetadataExtraction": [parameters(MetadataExtractionQuery="{tenant: .tenant}", JsonParsingEngine="JQ-1.6")],
-    "AppendDelimiterToRecord": [[]],
-}
-PARTITIONED = ("RecordDeAggregation", "MetadataExtraction")
-
-
-def processor(kind, given):
-    one = {"Type": kind, "Parameters": given}
-    return [processor("Decompression", [])[0], one] if kind == "CloudWatchLogProcessing" else [one]
-
-
-def text_of_length(pattern, length):
-    """A text of so many characters which the pattern takes, if we know one."""
-    return next((text for text in ("x" * length, "." + "x" * (length - 1)) if re.fullmatch(pattern or ".*", text)), None)
-
-
-def values(of, path):
-    """Values that the model allows at a leaf: all of an enumeration, the ends of a range, both booleans."""
-    if of.metadata.get("enum"):
-        return list(of.metadata["enum"])
-    bounds = [of.metadata[end] for end in ("min", "max") if end in of.metadata]
-    if of.type_name == "boolean":
-        return [True, False]
-    if of.type_name == "integer":
-        return bounds if len(bounds) == 2 else [*bounds, max(bounds[0], 1) * 2]
-    if of.type_name == "double":
-        return [float(end) for end in bounds] + [sum(bounds) / 2]
-    assert of.type_name == "string", f"{path}: {of}"
-    known = next((texts for end, texts in TEXTS_AT.items() if path.endswith(end)), TEXTS.get(of.name))
-    if known:
-        return known
-    ends = [text_of_length(of.metadata.get("pattern"), length) for length in bounds if length > 0]
-    found = ["x1", *(text for text in ends if text)]
-    assert all(re.fullmatch(of.metadata.get("pattern", ".*"), text) for text in found), f"{path}: no text for {of.metadata}"
-    return found
-
-
-def full(of, path, leave_out):
-    """Every member of the model below a shape, but for those in `leave_out`."""
-    if path.endswith(PROCESSORS):
-        return processor("Lambda", PROCESSOR["Lambda"][0])
-    if of.type_name == "structure":
-        inner = ((name, f"{path}.{name}".lstrip("."), member) for name, member in of.members.items())
-        return {name: full(member, at, leave_out) for name, at, member in inner if not leave_out(at)}
-    if of.type_name == "list":
-        return [full(of.member, path, leave_out)]
-    if of.type_name == "map":
-        return {"column": "key of it"}
-    return values(of, path)[0]
-
-
-def leaves(of, path=()):
-    """(path, shape) of every leaf; lists and maps are leaves here where they hold no structures."""
-    for name, member in of.members.items():
-        inside = member.type_name == "list" and member.member.type_name == "structure"
-        if member.type_name == "structure":
-            yield from leaves(member, (*path, name))
-        elif inside and name != "Processors":
-            yield from leaves(member.member, (*path, name, 0))
-        else:
-            yield (*path, name), member
-
-
-def get(tree, path):
-    for name in path:
-        if not (name in tree if isinstance(tree, dict) else isinstance(tree, list) and len(tree) > name):
-            return None
-        tree = tree[name]
-    return tree
-
-
-def put(tree, path, value):
-    tree = copy.deepcopy(tree)
-    inner = get(tree, path[:-1])
-    inner[path[-1]] = value
-    return tree
-
-
-def dotted(path):
-    return ".".join(str(name) for name in path)
 
 
 # ---- bases: destinations with everything that goes together ----
-
-
-def without(*ends):
-    return lambda path: any(path == end or path.endswith("." + end) for end in ends)
 
 
 def bases(member):
@@ -218,7 +84,8 @@ REFUSED = {
 for kind in PARTITIONED:
     REFUSED[ENDPOINT, PROCESSORS, kind] = (
         "only with dynamic partitioning, as with AWS",
-        INVALID, f"class com.amazonaws.services.firehose.internal.model.{kind}Processor can only be present when Dynamic Partitioning is enabled.",
+        INVALID, f"class com.amazonaws.services.firehose.internal.model.{kind}Processor can only be present when Dynamic Partitioning is "
+        "enabled.",
     )
 # Members that Describe does not show, because the model of its answer does not have them.
 HIDDEN = {ENDPOINT: ["EndpointConfiguration.AccessKey"], EXTENDED: []}
@@ -246,6 +113,7 @@ def as_shown(member, given):
     shown = {SHOWN_AS.get(name, name): value for name, value in copy.deepcopy(given).items()}
     for path in HIDDEN[member]:
         *above, last = path.split(".")
+        assert not in_model(MODEL.shape_for(DESCRIPTION[member]), path), f"{path} can be shown: it must be"
         (get(shown, above) or {}).pop(last, None)
     return shown
 
@@ -365,8 +233,8 @@ def every_processor(streams, member, faults):
     one = MODEL.shape_for("Processor").members["Type"].enum
     assert sorted(one) == sorted(PROCESSOR), f"the model has other processors: {one}"
     named = {entry["ParameterName"] for all_of in PROCESSOR.values() for given in all_of for entry in given}
-    in_model = set(MODEL.shape_for("ProcessorParameter").members["ParameterName"].enum)
-    assert named == in_model, f"parameters that differ from the model: {named ^ in_model}"
+    of_model_too = set(MODEL.shape_for("ProcessorParameter").members["ParameterName"].enum)
+    assert named == of_model_too, f"parameters that differ from the model: {named ^ of_model_too}"
     all_bases = bases(member)
     for kind, each in PROCESSOR.items():
         for given in each:
@@ -393,54 +261,34 @@ def every_processor(streams, member, faults):
         faults.append(f"AppendDelimiterToRecord with a parameter: {refused or shown}")
 
 
-def beyond(of):
-    """(value, constraint) just outside of what the model allows at a leaf."""
-    least, most = of.metadata.get("min"), of.metadata.get("max")
-    if of.metadata.get("enum"):
-        yield "NOT_THERE", f"Member must satisfy enum value set: [{', '.join(sorted(of.metadata['enum']))}]"
-    elif of.type_name in ("integer", "double"):
-        if least is not None:
-            yield least - 1, f"Member must have value greater than or equal to {least}"
-        if most is not None:
-            yield most + 1, f"Member must have value less than or equal to {most}"
-    elif of.type_name == "string":
-        pattern = of.metadata.get("pattern")
-        if most is not None:
-            yield "x" * (most + 1), f"Member must have length less than or equal to {most}"
-        if least:
-            yield "", f"Member must have length greater than or equal to {least}"
-        wrong = next((text for text in (" ", "é*:\n", "x y") if pattern and not re.fullmatch(pattern, text, re.DOTALL)), None)
-        if wrong:
-            yield wrong, f"Member must satisfy regular expression pattern: {pattern}"
-
-
 def constraints(streams, member, faults):
-    """Each constraint of the model, broken at each leaf: a ValidationException that names the leaf and the constraint."""
+    """Each constraint of the model, broken at each leaf, in the making of a stream and in an update: a ValidationException that
+    names the leaf and the constraint."""
     all_bases, broken = bases(member), 0
+    changed, _ = streams.create(member, all_bases["plain"])
     for path, of in leaves(shape("CreateDeliveryStream", member)):
+        if of.type_name == "list" and of.member.type_name == "string":
+            path, of = (*path, 0), of.member
         if of.type_name in ("map", "list"):
             continue
         base = next(base for base in all_bases.values() if get(base, path) is not None)
         for value, constraint in beyond(of):
             broken += 1
-            where = ".".join([camel(member), *(f"{name + 1}.member" if isinstance(name, int) else camel(name) for name in path)])
-            wanted = f"Value at '{where}' failed to satisfy constraint: {constraint}"
-            name, refused = streams.create(member, put(base, path, value))
-            if name or refused[0] != CONSTRAINT or wanted not in ENUMERATION.sub(in_order, refused[1]):
-                faults.append(f"{dotted(path)} = {str(value)[:40]!r}: {refused}, not {wanted}")
+            given = put(base, path, value)
+            name, refused = streams.create(member, given)
+            faults.extend(unlike(member, path, constraint, refused if not name else "taken"))
+            top = UPDATED_AS.get(path[0], path[0])
+            refused = streams.update(member, changed, "1", {top: given[path[0]]})
+            faults.extend(unlike(UPDATE[member], (top, *path[1:]), constraint, refused or "taken"))
     return broken
 
 
-# AWS names the values of some enumerations in an order of its own.
-ENUMERATION = re.compile(r"(?<=enum value set: \[)[^]]*")
-
-
-def in_order(found):
-    return ", ".join(sorted(found[0].split(", ")))
-
-
-def camel(name):
-    return name[0].lower() + name[1:]
+def unlike(top, path, constraint, refused):
+    """What a refusal lacks."""
+    where = ".".join([camel(top), *(f"{name + 1}.member" if isinstance(name, int) else camel(name) for name in path)])
+    wanted = f"Value at '{where}' failed to satisfy constraint: {constraint}"
+    told = refused[0] == CONSTRAINT and wanted in ENUMERATION.sub(in_order, refused[1])
+    return [] if told else [f"{refused}, not {wanted}"]
 
 
 def required_members(streams, member, faults):
@@ -587,6 +435,11 @@ def rules_of_updates(streams, member, faults):
         shown = streams.shown(member, name)["ProcessingConfiguration"]
         if refused or shown != wanted:
             faults.append(f"{what}: {refused} {shown}")
+    if member == EXTENDED:
+        later, _ = streams.create(member, bases(member)["off"])
+        refused = streams.update(member, later, "1", {"S3BackupMode": "Enabled"})
+        if refused or streams.shown(member, later)["S3BackupMode"] != "Enabled":
+            faults.append(f"a backup cannot be enabled later: {refused}")
     refused = streams.update(member, name, "1", {"BufferingHints": {"SizeInMBs": 9, "IntervalInSeconds": 99}})
     stale = f"Cannot update firehose: {name} since the current version id: 3 and specified version id: 1 do not match"
     if refused != ("ConcurrentModificationException", stale):
@@ -603,6 +456,28 @@ def rules_of_updates(streams, member, faults):
     except ClientError as error:
         if refusal(error) != (INVALID, "Destination Id other not found"):
             faults.append(f"another destination: {refusal(error)}")
+
+
+# ---- the whole ----
+
+
+def plain_form(streams, faults):
+    """The plain S3 destination with every member: shown in both forms."""
+    given = full(shape("CreateDeliveryStream", "S3DestinationConfiguration"), "", without("KMSEncryptionConfig"))
+    name, refused = streams.create("S3DestinationConfiguration", given)
+    wanted = given | {"S3BackupMode": "Disabled"}
+    found = [f"refused: {refused}"] if refused else differences(wanted, streams.shown(EXTENDED, name))
+    faults.extend(f"plain form: {one}" for one in found)
+
+
+def over_a_kill(standpipe, streams, member, faults):
+    """What was made is shown as before by the next process."""
+    names = [streams.create(member, base)[0] for base in bases(member).values()]
+    before = {name: streams.describe(name) for name in names}
+    standpipe.kill()
+    standpipe.start()
+    after = {name: streams.describe(name) for name in names}
+    faults.extend(f"after a kill: {one}" for one in differences(before, after))
 
 
 def of_model(place, member):
@@ -628,6 +503,9 @@ def of_model(place, member):
             broken = constraints(streams, member, faults)
             tried = updates(streams, member, faults)
             rules_of_updates(streams, member, faults)
+            if member == EXTENDED:
+                plain_form(streams, faults)
+            over_a_kill(standpipe, streams, member, faults)
     assert not faults, f"{len(faults)} differences:\n  " + "\n  ".join(faults)
     return {"streams": streams.made, "constraints": broken, "updates": tried}
 

@@ -73,9 +73,7 @@ fn destination(context: &Context, entry: &Entry) -> Value {
     let given = entry.api.as_ref().and_then(|api| api.get(ENDPOINT)).filter(|_| entry.origin == Origin::Api);
     let endpoint = match (given, &entry.stream.destination.http) {
         (Some(Value::Object(api)), _) => Some(endpoint::describe(api)),
-        (_, Some(http)) => {
-            Some(endpoint::from_config(http, &entry.stream, &store_of_endpoint(context, &entry.stream)))
-        }
+        (_, Some(http)) => Some(endpoint::from_config(http, &entry.stream, &store_of_endpoint(context, &entry.stream))),
         _ => None,
     };
     if let Some(endpoint) = endpoint {

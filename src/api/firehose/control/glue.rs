@@ -35,7 +35,9 @@ fn conversion(stream: &DeliveryStream) -> Option<&Conversion> {
 fn refusal(error: &Error) -> ApiError {
     let said = error.message();
     match error.kind() {
-        Kind::NotFound => ApiError::invalid_argument(format!("SchemaConfiguration names a schema that is not there: {said}")),
+        Kind::NotFound => {
+            ApiError::invalid_argument(format!("SchemaConfiguration names a schema that is not there: {said}"))
+        }
         Kind::Invalid => ApiError::invalid_argument(format!("SchemaConfiguration cannot be used: {said}")),
         _ => ApiError::service_unavailable(format!("SchemaConfiguration cannot be checked, try again: {said}")),
     }

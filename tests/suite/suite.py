@@ -20,6 +20,7 @@ import duckdb
 from botocore.exceptions import ClientError
 
 import clouds
+import endpoint
 import faults
 import functions
 import glue
@@ -355,7 +356,8 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, azure, gcs, *functions.CHECKS, *transforms.CHECKS, *lake.CHECKS, *roundtrip.CHECKS, *glue.CHECKS, *data_streams.CHECKS,
+    dead_disk, azure, gcs, *functions.CHECKS, *transforms.CHECKS, *lake.CHECKS, *roundtrip.CHECKS, *glue.CHECKS, *endpoint.CHECKS,
+    *data_streams.CHECKS,
 ]
 
 

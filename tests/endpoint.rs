@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 use standpipe::app::Service;
 use standpipe::clock::Clock;
@@ -59,6 +60,16 @@ impl House {
         };
         objects.map(read).collect()
     }
+
+    /// What is in the backup.
+    fn copies(&self) -> String {
+        files(&self.lake.path().join("all")).iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 async fn put(service: &Service, records: &[&str]) {
@@ -122,6 +133,27 @@ async fn a_request_is_repeated_as_it_was_until_it_is_taken() {
     assert_eq!(got.len(), 3);
     assert!(got.iter().all(|one| one.id() == got[0].id() && one.bytes == got[0].bytes));
     service.stop(GRACE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_data_is_in_the_backup_and_each_attempt_is_counted() {
+    let receiver = Receiver::start(|_, before| [Reply::Status(503), Reply::Taken][before.min(1)].clone()).await;
+    let house = House::new();
+    let more = format!(
+        "[delivery_stream.web.backup]\nbuffer = {{ size = \"1 MiB\", interval = \"0s\" }}\n\
+         destination = {{ type = \"local\", path = \"{}\", prefix = \"all/\", delimiter = \"always\" }}\n",
+        house.lake.path().display()
+    );
+    let service = house.start(&receiver.url(), "", &more).await;
+    put(&service, &["one", "three"]).await;
+    let status = drained(&service).await;
+    assert_eq!((status.delivered, status.failed), (2, 0), "{status:?}");
+    let counted = service.metrics.stream("web");
+    let counts = [&counted.endpoint_success, &counted.endpoint_records, &counted.endpoint_bytes].map(Counter::get);
+    assert_eq!(counts, [1, 4, 16], "two attempts at two records, of which one request was taken");
+    // What is buffered for the backup is put at the end.
+    service.stop(GRACE).await.unwrap();
+    assert_eq!(house.copies(), "one\nthree\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

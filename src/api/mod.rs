@@ -3,6 +3,7 @@
 //! Every call takes one way: read within limits, signature, policy, operation. There is no second door.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::config::{GlueTable, TableSchema};
+use crate::error::Result;
 use crate::record::{CallId, StreamId};
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
@@ -47,7 +50,12 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Time and randomness.
     pub clock: Clock,
+    /// Asks AWS Glue for the schemas of new streams; none: nobody is asked before they are needed.
+    pub glue: Option<AskGlue>,
 }
+
+/// Asks AWS Glue for a table: `NotFound` where there is none, `Invalid` where we may not ask, else `Unavailable`.
+pub type AskGlue = Arc<dyn Fn(GlueTable) -> Pin<Box<dyn Future<Output = Result<TableSchema>> + Send>> + Send + Sync>;
 
 /// Whose streams they are: what stands in ARNs and in the scope of signatures.
 #[derive(Clone, Debug)]

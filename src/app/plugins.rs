@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::config::names::function_arn;
 use crate::config::{Config, ModulePlace, Plugin, PluginKind, PluginLimits};
 use crate::destination::Stores;
 use crate::error::{Error, Kind, Result};
@@ -28,8 +29,10 @@ use crate::transform::{Known, Names, Registry};
 /// tells it to `names`.
 pub(super) struct Installer {
     plugins: Vec<Plugin>,
-    /// Their ARNs begin with this.
-    arn: String,
+    /// Of their ARNs.
+    region: String,
+    /// Of their ARNs.
+    account: String,
     store: Option<Plugins>,
     stores: Stores,
     clock: Clock,
@@ -47,7 +50,8 @@ impl Installer {
         let names: BTreeMap<_, _> = config.plugins.iter().map(not_yet).collect();
         Ok(Installer {
             plugins: config.plugins.clone(),
-            arn: format!("arn:aws:lambda:{}:{}:function:", config.region, config.account_id),
+            region: config.region.clone(),
+            account: config.account_id.clone(),
             store,
             stores,
             clock,
@@ -118,13 +122,17 @@ impl Installer {
         is_whole
     }
 
+    fn arn(&self, name: &str) -> String {
+        function_arn(&self.region, &self.account, name)
+    }
+
     async fn known(&self, plugin: &Plugin) -> (String, Known) {
         let name = plugin.name.clone();
         let known = match &plugin.kind {
             PluginKind::Wasm { module, sha256, limits } => match self.module(&name, module, sha256.as_deref()).await {
                 Ok(sha256) => {
                     tracing::info!(plugin = name, sha256, "plugin installed");
-                    let (arn, config) = (Some(format!("{}{name}", self.arn)), plugin.config.clone());
+                    let (arn, config) = (Some(self.arn(&name)), plugin.config.clone());
                     Known::Wasm(wasm::Step { plugin: name.clone(), arn, sha256, config, limits: limits_of(limits) })
                 }
                 Err(error) => {
@@ -133,7 +141,7 @@ impl Installer {
                 }
             },
             PluginKind::Function { url, timeout, retries, batch_bytes } => Known::Function(function::Settings {
-                arn: format!("{}{name}", self.arn),
+                arn: self.arn(&name),
                 name: name.clone(),
                 url: url.clone(),
                 timeout: *timeout,

@@ -24,6 +24,7 @@ use crate::console::Handles;
 use crate::destination::Stores;
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, Kind, Result};
+use crate::format::columnar::glue_table;
 use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::local::{self as local_ledger, LocalLedger};
@@ -175,6 +176,7 @@ impl Service {
             account: account(config),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
+            glue: Some(Arc::new(|table| Box::pin(async move { glue_table(&table).await }))),
         }
     }
 

@@ -211,7 +211,11 @@ impl Catalog {
         answer.await.map_err(|_| stopped())?.map(drop)
     }
 
-    fn check(&self, name: &str, api: &Value) -> Result<DeliveryStream> {
+    /// What the stream `name` would do, made through the API as `api` says.
+    ///
+    /// # Errors
+    /// `Invalid` when it is wrong.
+    pub fn check(&self, name: &str, api: &Value) -> Result<DeliveryStream> {
         let bytes = api.to_string().len();
         if bytes > STREAM_API_BYTES_MAX {
             return Err(Error::invalid(format!(

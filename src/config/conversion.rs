@@ -101,13 +101,13 @@ pub struct Inference {
 }
 
 /// What is done where values of one column have nothing in common, as a number and an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conflicts {
     /// The column is text: JSON, but texts as they are.
     #[default]
     Text,
-    /// The first value's type holds, and records with others go to the error output.
+    /// The first value's type holds, and records with others go to the error output. No configuration can say so yet.
     Fail,
 }
 

@@ -123,9 +123,12 @@ pub fn function_of_arn(arn: &str) -> Option<&str> {
     (whole && plugin_name(name).is_ok()).then_some(name)
 }
 
-/// The ARN by which the API and the error output name a plugin or a function of the configuration.
+/// The ARN by which the API and the error output name a plugin or a function of the configuration. A module without a name of
+/// its own, which is called by its stream and its place there (`web.logs/1`), gets one that an ARN can have: `web-logs-1`.
 pub fn function_arn(region: &str, account: &str, plugin: &str) -> String {
-    format!("arn:aws:lambda:{region}:{account}:function:{plugin}")
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let name: String = plugin.chars().map(|c| if fits(c) { c } else { '-' }).collect();
+    format!("arn:aws:lambda:{region}:{account}:function:{name}")
 }
 
 /// The URL of a function: `http://` or `https://`, a host, a path.
@@ -417,6 +420,14 @@ mod tests {
             &["http://localhost:9000", "https://s3.example.com", "https://s3.example.com/", "http://[::1]:9000"],
             &["", "localhost:9000", "ftp://x", "https://u:p@h", "https://h/path", "https://h?q", "https://"],
         );
+    }
+
+    #[test]
+    fn arns_of_functions_have_names_that_functions_can_have() {
+        let arn = |name: &str| function_arn("us-east-1", "123456789012", name);
+        assert_eq!(function_of_arn(&arn("mask_2-x")), Some("mask_2-x"));
+        assert_eq!(function_of_arn(&arn("web.logs/1")), Some("web-logs-1"));
+        assert_eq!(function_of_arn("arn:aws:lambda:us-east-1:123456789012:function:web.logs/1"), None);
     }
 
     #[test]

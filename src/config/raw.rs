@@ -18,7 +18,7 @@ mod source;
 mod store;
 
 pub(super) use endpoint::Endpoint;
-pub(super) use format::{Format, Glue, Hive, Json, Openx, Orc, Parquet, Schema as TableSchema};
+pub(super) use format::{Conflicts, Format, Glue, Hive, Json, Openx, Orc, Parquet, Schema as TableSchema};
 pub(super) use plugin::{Beyond, EventTime, Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
 pub(super) use store::{Identity, Store, StoreKind};

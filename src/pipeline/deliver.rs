@@ -400,7 +400,7 @@ impl Courier {
         &self.workshop.clock
     }
 
-    fn metrics(&self) -> &StreamMetrics {
+    pub(super) fn metrics(&self) -> &StreamMetrics {
         &self.workshop.metrics
     }
 

@@ -46,6 +46,12 @@ pub struct StreamMetrics {
     pub delivery_success: Counter,
     /// Attempts at an object that failed and will be repeated.
     pub delivery_failure: Counter,
+    /// `DeliveryToHttpEndpoint.Success`: requests that an endpoint took.
+    pub endpoint_success: Counter,
+    /// `DeliveryToHttpEndpoint.ProcessedRecords`: records in requests, each as often as it was sent.
+    pub endpoint_records: Counter,
+    /// `DeliveryToHttpEndpoint.ProcessedBytes`: bytes of those.
+    pub endpoint_bytes: Counter,
     /// Time that steps of processing took, over all threads.
     pub transform_microseconds: Counter,
     /// Records in the error output, by the code of their failure.
@@ -174,9 +180,17 @@ type Family<T> = (&'static str, &'static str, fn(&T) -> u64);
 /// Counts that hold over restarts.
 const DURABLE: &[Family<StreamStatus>] = &[
     ("accepted_records", "Records acknowledged since the stream was made", |s| s.accepted),
-    ("delivered_records", "DeliveryToS3.Records: records in committed objects", |s| s.delivered),
+    (
+        "delivered_records",
+        "DeliveryToS3.Records, BackupToS3.Records, DeliveryToHttpEndpoint.Records: records in committed objects or taken by the endpoint",
+        |s| s.delivered,
+    ),
     ("unpacked_records", "Rows in those objects beyond delivered_records", |s| s.unpacked),
-    ("delivered_bytes", "DeliveryToS3.Bytes: bytes of those rows before compression", |s| s.delivered_bytes),
+    (
+        "delivered_bytes",
+        "DeliveryToS3.Bytes, BackupToS3.Bytes, DeliveryToHttpEndpoint.Bytes: bytes of those rows before compression",
+        |s| s.delivered_bytes,
+    ),
     ("failed_records", "Records in the error output", |s| s.failed),
     ("dropped_records", "Records dropped by a transform", |s| s.dropped),
     ("expired_records", "Records that outlived the stream's retention and were given up", |s| s.expired),
@@ -194,8 +208,15 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     ("repeated_put_requests", "Retries of stored calls that were recognised", |m| m.repeated_requests.get()),
     ("throttled_records", "ThrottledRecords: records refused for want of room", |m| m.throttled_records.get()),
     ("source_gaps", "Times that records of a source were gone before they were copied", |m| m.source_gaps.get()),
-    ("delivery_success", "DeliveryToS3.Success: objects stored", |m| m.delivery_success.get()),
+    ("delivery_success", "DeliveryToS3.Success, BackupToS3.Success: objects stored", |m| m.delivery_success.get()),
     ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
+    ("endpoint_success", "DeliveryToHttpEndpoint.Success: requests that an endpoint took", |m| {
+        m.endpoint_success.get()
+    }),
+    ("endpoint_processed_records", "DeliveryToHttpEndpoint.ProcessedRecords: records sent, with every attempt", |m| {
+        m.endpoint_records.get()
+    }),
+    ("endpoint_processed_bytes", "DeliveryToHttpEndpoint.ProcessedBytes: bytes of those", |m| m.endpoint_bytes.get()),
     ("transform_microseconds", "Time that processing of records took, over all threads", |m| {
         m.transform_microseconds.get()
     }),
@@ -233,7 +254,7 @@ impl Collector for Scrape {
         gauges(
             &mut encoder,
             "data_freshness_seconds",
-            "DeliveryToS3.DataFreshness: age of the oldest record not past",
+            "DeliveryToS3.DataFreshness, BackupToS3.DataFreshness, DeliveryToHttpEndpoint.DataFreshness: age of the oldest record not past",
             fresh,
         )?;
         let gap = streams.iter().map(|s| (s.name.as_str(), s.unaccounted() as f64));

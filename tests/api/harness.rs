@@ -216,6 +216,7 @@ pub(crate) async fn start(keys: Vec<AccessKey>, tokens: &[&str], bounds: Bounds)
         account,
         metrics: metrics.clone(),
         clock: clock.clone(),
+        glue: None,
     };
     let (sender, receiver) = watch::channel(Arc::new(access));
     let edge = Edge::new(context, receiver);

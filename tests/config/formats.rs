@@ -104,6 +104,11 @@ fn mistakes_are_named() {
         (format("parqet = {}, schema = { infer = {} }"), 5, "unknown key \"parqet\": did you mean \"parquet\"?"),
         (format("parquet = {}, schema = {}"), 5, "a schema is one of \"columns\", \"file\", \"glue\" and \"infer\""),
         (
+            format("parquet = {}, schema = { infer = { conflicts = \"fail\" } }"),
+            5,
+            "\"fail\" comes with a later version: this one has \"text\"",
+        ),
+        (
             format("parquet = {}, schema = { file = \"x\", infer = {} }"),
             5,
             "a schema is one of \"columns\", \"file\", \"glue\" and \"infer\"",

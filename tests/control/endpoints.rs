@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use standpipe::config::Compression;
 
 use super::{BUCKET, ROLE, Service};
 
@@ -96,7 +97,6 @@ async fn what_makes_no_sense_is_refused() {
             json!({ "CloudWatchLoggingOptions": { "Enabled": true } }),
             "CloudWatch Log Group Name is required if CloudWatch Logging is enabled",
         ),
-        (json!({ "S3BackupMode": "AllData" }), "S3BackupMode AllData is not supported yet by Standpipe"),
         (
             json!({ "EndpointConfiguration": { "Url": "https://user:secret@h/" } }),
             "url must not contain credentials: an endpoint is shown an access key",
@@ -116,4 +116,32 @@ async fn what_makes_no_sense_is_refused() {
         assert_eq!(service.refused("CreateDeliveryStream", body).await.0, "ValidationException", "{url}");
     }
     assert!(service.context.catalog.snapshot().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_data_is_backed_up_as_the_bucket_says() {
+    let service = Service::new().await;
+    let s3 = json!({
+        "RoleARN": ROLE, "BucketARN": "arn:aws:s3:::copies", "Prefix": "all/", "CompressionFormat": "GZIP",
+        "BufferingHints": { "SizeInMBs": 7, "IntervalInSeconds": 61 }, "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
+    });
+    let all = json!({ "S3BackupMode": "AllData", "S3Configuration": s3 });
+    service.call("CreateDeliveryStream", &create(all)).await.unwrap();
+    let shown = described(&service).await;
+    assert_eq!(shown["S3BackupMode"], "AllData");
+    for (name, value) in s3.as_object().unwrap() {
+        assert_eq!(shown["S3DestinationDescription"][name], *value, "{name}");
+    }
+    let stream = service.context.catalog.get("s").unwrap().stream.clone();
+    let backup = stream.backup.as_deref().unwrap();
+    assert_eq!((backup.buffer.size_bytes, backup.buffer.interval), (7 << 20, Duration::from_secs(61)));
+    assert_eq!((backup.destination.compression, backup.destination.prefix.text()), (Compression::Gzip, "all/"));
+    assert!(backup.destination.http.is_none() && stream.destination.http.is_some());
+    assert_eq!(stream.destination.compression, Compression::None, "what failed is not compressed");
+    let update = json!({
+        "DeliveryStreamName": "s", "CurrentDeliveryStreamVersionId": "1", "DestinationId": "destinationId-000000000001",
+        "HttpEndpointDestinationUpdate": { "S3BackupMode": "FailedDataOnly" },
+    });
+    service.call("UpdateDestination", &update).await.unwrap();
+    assert!(service.context.catalog.get("s").unwrap().stream.backup.is_none());
 }

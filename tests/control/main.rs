@@ -2,6 +2,7 @@
 
 mod destinations;
 mod endpoints;
+mod glue;
 mod lifecycle;
 mod listing;
 mod processors;
@@ -16,15 +17,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use standpipe::api::firehose::control::{self, from_api};
-use standpipe::api::{Account, ApiError, Context, RequestFacts};
+use standpipe::api::{Account, ApiError, AskGlue, Context, RequestFacts};
 use standpipe::catalog::Catalog;
 use standpipe::clock::Clock;
 use standpipe::config::{
-    Buckets, Compression, Config, DeliveryStream, Destination, S3Connection, Secret, check_prefixes,
+    Buckets, Compression, Config, DeliveryStream, Destination, S3Connection, Secret, TableSchema, check_prefixes,
 };
 use standpipe::disk::Disk;
 use standpipe::disk::sim::SimDisk;
-use standpipe::error::Result;
+use standpipe::error::{Error, Kind, Result};
 use standpipe::journal::memory::MemoryJournal;
 use standpipe::stream::Streams;
 use standpipe::stream::data::{DataStreams, Settings};
@@ -73,6 +74,7 @@ impl Service {
                 account: Account { id: ACCOUNT.into(), region: "us-east-1".into() },
                 metrics: Arc::default(),
                 clock,
+                glue: Some(ask_glue()),
             },
         })
     }
@@ -123,6 +125,20 @@ impl Service {
     async fn update(&self, name: &str, version: &str, update: Value) -> Result<Value, ApiError> {
         self.call("UpdateDestination", &updating(name, version, update)).await
     }
+}
+
+/// AWS Glue, with the tables `t`, `u` and, with nested columns, `nested`.
+fn ask_glue() -> AskGlue {
+    Arc::new(|table| {
+        let columns = match table.table.as_str() {
+            "t" | "u" => TableSchema::of_texts([("n", "bigint")]),
+            "nested" => TableSchema::of_texts([("tags", "array<string>")]),
+            "denied" => Err(Error::invalid("Access was denied when calling Glue for the table d.denied: no")),
+            "away" => Err(Error::unavailable("AWS Glue does not give the table d.away: timeout")),
+            _ => Err(Error::new(Kind::NotFound, format!("AWS Glue has no table {}.{}", table.database, table.table))),
+        };
+        Box::pin(async move { columns })
+    })
 }
 
 fn named(name: &str) -> Value {

@@ -113,9 +113,15 @@ async fn steps_of_the_file_are_shown_as_lambda_processors() {
         batch_bytes: Some(1 << 20),
     };
     let stream = DeliveryStream { process: vec![Processor::RequireJson, own], ..file_stream("f", "x/") };
+    let unnamed = DeliveryStream { process: vec![Processor::plugin("s/1")], ..file_stream("s", "y/") };
     let dir = tempfile::tempdir().unwrap();
     let open = || std::sync::Arc::new(RealDisk::open(dir.path()).unwrap());
-    let service = Service::start_on(open(), &with_plugins(vec![stream])).await.unwrap();
+    let service = Service::start_on(open(), &with_plugins(vec![stream, unnamed])).await.unwrap();
+    let shown = &service.destination("s").await["ProcessingConfiguration"]["Processors"][0]["Parameters"][0];
+    assert_eq!(
+        shown["ParameterValue"], "arn:aws:lambda:us-east-1:123456789012:function:s-1",
+        "an ARN's name has no slash"
+    );
     let shown = service.destination("f").await;
     let expected = lambda(
         "arn:aws:lambda:us-east-1:123456789012:function:mask",

@@ -161,6 +161,8 @@ async fn updates_that_are_refused() {
     let service = Service::new().await;
     service.create("s", json!({})).await;
     service.update("s", "1", json!({ "Prefix": "a/" })).await.unwrap();
+    let backup = json!({ "RoleARN": ROLE, "BucketARN": BUCKET, "Prefix": "source/" });
+    service.create("backed-up", json!({ "S3BackupMode": "Enabled", "S3BackupConfiguration": backup })).await;
     let http = json!({ "EndpointConfiguration": { "Url": "https://x" } });
     let mut wrong_id = updating("s", "2", json!({}));
     wrong_id["DestinationId"] = "destinationId-000000000002".into();
@@ -203,6 +205,11 @@ async fn updates_that_are_refused() {
             updating("s", "2", json!({ "S3BackupUpdate": { "Prefix": "x/" } })),
             "InvalidArgumentException",
             "S3BackupUpdate needs BucketARN and RoleARN where there was no S3 backup before",
+        ),
+        (
+            updating("backed-up", "1", json!({ "S3BackupMode": "Disabled" })),
+            "InvalidArgumentException",
+            "Disabling S3 backup is not currently supported.",
         ),
         (
             updating("s", "2", json!({ "DynamicPartitioningConfiguration": { "Enabled": true } })),

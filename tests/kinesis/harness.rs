@@ -104,6 +104,7 @@ pub(crate) async fn start(setup: Setup) -> Service {
         account,
         metrics: Arc::new(Metrics::default()),
         clock: clock.clone(),
+        glue: None,
     };
     let (sender, receiver) = watch::channel(Arc::new(access));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

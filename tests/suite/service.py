@@ -97,6 +97,8 @@ class Service:
         self.data_dir = Path(data_dir or self.folder / "data")
         self.log = self.folder / "service.log"
         self.process = None
+        # Variables beside those that the suite has.
+        self.environment = {}
         self.config.write_text(
             f'data_dir = "{self.data_dir}"\nregion = "{REGION}"\n{top}\n'
             f'[server]\nlisten = "{self.endpoint[7:]}"\nadmin_listen = "{self.admin[7:]}"\ngrace = "{grace}"\n'
@@ -115,7 +117,7 @@ class Service:
         """Starts it, and does not wait until it is ready."""
         with self.log.open("ab") as log:
             command = [binary(), "serve", "--config", self.config, "--log-format", "json"]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | self.environment)
 
     def start(self, timeout=60):
         self.launch()
@@ -189,19 +191,21 @@ class Service:
             assert entry["accepted"] == past, f"accepted is not all accounted for: {entry}"
         return {entry["name"]: entry for entry in entries}
 
-    def client(self, attempts=5, secret=SECRET):
-        """A Firehose client; each thread needs its own session."""
+    def client(self, attempts=5, secret=SECRET, validate=True):
+        """A Firehose client; each thread needs its own session. Without `validate` it sends what its model forbids."""
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=3, read_timeout=20
+            retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=3, read_timeout=20,
+            parameter_validation=validate,
         )
         return boto3.session.Session().client(
             "firehose", endpoint_url=self.endpoint, region_name=REGION, config=config,
             aws_access_key_id=KEY, aws_secret_access_key=secret,
         )
 
-    def run(self, *arguments, stdin=None, ok=True):
-        """The program with other arguments, as the suite's key; its standard output."""
-        environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION}
+    def run(self, *arguments, stdin=None, ok=True, environment=None):
+        """The program with other arguments, as the suite's key or in another environment; its standard output."""
+        environment = environment or {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION}
+        environment = os.environ | environment
         done = subprocess.run([binary(), *arguments], input=stdin, env=environment, capture_output=True, timeout=300)
         assert not ok or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr.decode()[-2000:]}"
         return done.stdout if ok else done

@@ -20,12 +20,15 @@ import duckdb
 from botocore.exceptions import ClientError
 
 import clouds
+import endpoint
 import faults
 import functions
+import glue
 import kill
 import lake
 import oracle
 import powercut
+import roundtrip
 import s3
 import service
 import transforms
@@ -328,6 +331,11 @@ def azure(place):
     return clouds.delivers(place, clouds.Azure, TOOLS)
 
 
+def gcs(place):
+    """boto3 to Google Cloud Storage (fake-gcs-server): once, over a kill and lost answers, replacing no object."""
+    return clouds.delivers(place, clouds.Gcs, TOOLS)
+
+
 def dead_disk(place):
     """A disk that dies under the running service: nothing more is taken, nothing that was taken is lost."""
     if reason := powercut.why_not("ext4"):
@@ -348,7 +356,8 @@ def power_cuts(place, kind):
 CHECKS = [
     boto3_to_local, boto3_to_s3, aws_cli, javascript_sdk, fluent_bit, signatures, own_commands, demo, api_streams, sigterm,
     store_away, kills_local, kills_s3, power_cuts_ext4, power_cuts_xfs,
-    dead_disk, azure, *functions.CHECKS, *transforms.CHECKS, *lake.CHECKS, *data_streams.CHECKS,
+    dead_disk, azure, gcs, *functions.CHECKS, *transforms.CHECKS, *lake.CHECKS, *roundtrip.CHECKS, *glue.CHECKS, *endpoint.CHECKS,
+    *data_streams.CHECKS,
 ]
 
 

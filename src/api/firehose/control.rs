@@ -7,7 +7,8 @@
 //! Where we differ from AWS: changes take effect at once, so the states CREATING, ENABLING and DISABLING are skipped;
 //! a Lambda function is the
 //! plugin or the function of the configuration file with its name, in whatever account the ARN says, and its qualifier
-//! means nothing; the one key of `AWS_OWNED_CMK` is the configuration's `encryption_key`; `RoleARN`s are kept and shown, not used;
+//! means nothing; the one key of `AWS_OWNED_CMK` is the configuration's `encryption_key`; `RoleARN`s are kept and shown, not used,
+//! also where AWS Glue is asked for a schema, which is done with the service's own credentials;
 //! objects get no canned ACL (Firehose sets `bucket-owner-full-control`), because other stores refuse ACLs.
 
 mod checks;
@@ -17,6 +18,7 @@ mod describe;
 mod destination;
 mod encryption;
 mod endpoint;
+mod glue;
 mod processors;
 mod schema;
 mod source;

@@ -60,11 +60,9 @@ impl Checker<'_> {
         if let Some(glue) = raw.glue {
             return self.glue(glue.value).map(|table| SchemaFrom::Glue(Box::new(table)));
         }
-        let At { value: conflicts, span } = raw.infer?.value.conflicts.unwrap_or(At { value: Conflicts::Text, span });
-        if conflicts == Conflicts::Fail {
-            // Whether a row fits must be known before its object is.
-            self.findings.add(span, "conflicts = \"fail\" comes with a later version: this one has \"text\"");
-        }
+        let conflicts = match raw.infer?.value.conflicts.map(|conflicts| conflicts.value) {
+            None | Some(raw::Conflicts::Text) => Conflicts::Text,
+        };
         Some(SchemaFrom::Infer(Inference { conflicts }))
     }
 

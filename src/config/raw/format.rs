@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::at::{Amount, At};
-use super::super::{Conflicts, OrcCompression, ParquetCompression, ParquetVersion, Statistics};
+use super::super::{OrcCompression, ParquetCompression, ParquetVersion, Statistics};
 use super::Credentials;
 
 /// What records, which are JSON, are converted into: parquet or orc, and the schema.
@@ -69,9 +69,17 @@ pub(in crate::config) struct Glue {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Inference")]
 pub(in crate::config) struct Infer {
-    /// What is done where values of one column have nothing in common: "text" makes it a column of JSON texts, with "fail" the
-    /// first type holds and the other records go to the error output. Default: text.
+    /// What is done where values of one column have nothing in common: "text" makes it a column of JSON texts. Default: text.
     pub(in crate::config) conflicts: Option<At<Conflicts>>,
+}
+
+/// What is done where values of one column have nothing in common. What fits the first one alone would have to be known before
+/// the object is in which it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-later" = ["fail"]))]
+pub(in crate::config) enum Conflicts {
+    Text,
 }
 
 /// How records are read: as one of Firehose's two deserializers does.

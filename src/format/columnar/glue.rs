@@ -82,5 +82,8 @@ where
     };
     let said = error.as_service_error().and_then(ProvideErrorMetadata::message);
     let said = said.map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
-    Error::new(kind, format!("AWS Glue does not give the table {name}: {said}"))
+    let denied = error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("AccessDeniedException");
+    // Clients of Firehose know its error by the first words.
+    let fault = if denied { "Access was denied when calling Glue for" } else { "AWS Glue does not give" };
+    Error::new(kind, format!("{fault} the table {name}: {said}"))
 }

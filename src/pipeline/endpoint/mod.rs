@@ -182,7 +182,13 @@ impl Endpoint<'_> {
         let (mut orders, mut pauses) = (self.courier.orders.clone(), Pauses::default());
         for attempts in 1.. {
             let endpoint = self.target.endpoint(orders.borrow_and_update().stream.destination.http.as_deref());
-            let Err(refusal) = self.post(&endpoint, &body).await? else { return Ok(None) };
+            let metrics = self.courier.metrics();
+            metrics.endpoint_records.inc_by(batch.rows as u64);
+            metrics.endpoint_bytes.inc_by(batch.bytes);
+            let Err(refusal) = self.post(&endpoint, &body).await? else {
+                metrics.endpoint_success.inc();
+                return Ok(None);
+            };
             self.refused(&refusal, attempts);
             let pause = pauses.next(endpoint.retry, self.courier.clock().random());
             let Some(pause) = pause.filter(|_| !refusal.permanent) else {

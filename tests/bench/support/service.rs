@@ -103,6 +103,7 @@ async fn serve(dir: PathBuf, fresh_bytes: usize, started: mpsc::Sender<(SocketAd
         account,
         metrics: Arc::default(),
         clock: clock.clone(),
+        glue: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     started.send((listener.local_addr()?, Cpu::of_this_thread()))?;

@@ -9,7 +9,7 @@ use crate::limits::STREAMS_MAX;
 
 use super::destination::{DESTINATION, complete};
 use super::endpoint::{self, ENDPOINT};
-use super::{Input, checks, encryption, object, source, tags};
+use super::{Input, checks, encryption, glue, object, source, tags};
 
 const PLAIN: &str = "S3DestinationConfiguration";
 
@@ -29,7 +29,12 @@ pub(super) async fn create(context: &Context, mut input: Input) -> Result<Value,
         }
     }
     api.insert(member.into(), destination);
-    let new = NewStream { name: name.clone(), api: Value::Object(api), encrypted, tags: tags::of(&input.0) };
+    let api = Value::Object(api);
+    // A name that is taken is said to be taken.
+    if context.catalog.get(&name).is_none() {
+        glue::check(context, &name, &api, None).await?;
+    }
+    let new = NewStream { name: name.clone(), api, encrypted, tags: tags::of(&input.0) };
     match context.catalog.create(new).await {
         Ok(_) => Ok(json!({ "DeliveryStreamARN": context.account.delivery_stream_arn(&name) })),
         Err(error) => Err(match error.kind() {

@@ -73,11 +73,7 @@ fn destination(context: &Context, entry: &Entry) -> Value {
     let given = entry.api.as_ref().and_then(|api| api.get(ENDPOINT)).filter(|_| entry.origin == Origin::Api);
     let endpoint = match (given, &entry.stream.destination.http) {
         (Some(Value::Object(api)), _) => Some(endpoint::describe(api)),
-        (_, Some(http)) => {
-            let mut s3 = from_config(context, &entry.stream);
-            s3.retain(|name, _| PLAIN_MEMBERS.contains(&name.as_str()));
-            Some(endpoint::from_config(http, &entry.stream, &s3))
-        }
+        (_, Some(http)) => Some(endpoint::from_config(http, &entry.stream, &store_of_endpoint(context, &entry.stream))),
         _ => None,
     };
     if let Some(endpoint) = endpoint {
@@ -117,6 +113,17 @@ fn from_config(context: &Context, stream: &DeliveryStream) -> Map<String, Value>
     }
     if let Some(extension) = &to.file_extension {
         shown.insert("FileExtension".into(), extension.as_str().into());
+    }
+    shown
+}
+
+/// The one store that the API knows of an endpoint: of all that came, or of what failed.
+fn store_of_endpoint(context: &Context, stream: &DeliveryStream) -> Map<String, Value> {
+    let failures = plain(context, &stream.destination, &stream.buffer);
+    let Some(backup) = &stream.backup else { return failures };
+    let mut shown = plain(context, &backup.destination, &backup.buffer);
+    if let Some(errors) = failures.get("ErrorOutputPrefix") {
+        shown.insert("ErrorOutputPrefix".into(), errors.clone());
     }
     shown
 }

@@ -1,7 +1,8 @@
 //! An HTTP endpoint as a destination of the API: its members, what AWS fills in, and what it means to the rest of the service.
 //!
-//! What the endpoint does not take, and what a processor refuses, goes to the bucket of `S3Configuration`, uncompressed. The access
-//! key is kept with the stream and never shown.
+//! What the endpoint does not take, and what a processor refuses, goes to the bucket of `S3Configuration`, uncompressed. With
+//! `S3BackupMode` AllData all that came goes there besides, as `S3Configuration` says of objects. The access key is kept with the
+//! stream and never shown.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::endpoint::{access_key, common_attributes};
-use crate::config::{Buckets, Buffering, Compression, DeliveryStream, Destination, HttpEndpoint, Secret};
+use crate::config::{Backup, Buckets, Buffering, Compression, DeliveryStream, Destination, HttpEndpoint, Secret};
 use crate::error::{Error, Result};
 
 use super::destination::{
@@ -79,6 +80,9 @@ pub(super) fn complete(destination: &mut Map<String, Value>) {
     fill_in(destination, "CloudWatchLoggingOptions", "Enabled", json!(false));
     fill_in(destination, "RequestConfiguration", "ContentEncoding", json!("NONE"));
     fill_in(destination, "RetryOptions", "DurationInSeconds", json!(300));
+    if let Some(processing) = destination.get_mut("ProcessingConfiguration") {
+        processors::complete(processing);
+    }
     fill(destination, "S3BackupMode", json!("FailedDataOnly"));
     if let Some(Value::Object(s3)) = destination.get_mut("S3Configuration") {
         complete_plain(s3, 5);
@@ -96,7 +100,9 @@ pub(super) fn of_api(name: &str, given: &Value, buckets: &Buckets) -> Result<Del
     let s3 = S3Destination::deserialize(Value::Object(s3))
         .map_err(|error| Error::invalid("S3Configuration cannot be read").because(error))?;
     let failures = s3.checked(name, buckets)?;
+    let all = || Backup { buffer: failures.buffer, destination: failures.destination.clone() };
     Ok(DeliveryStream {
+        backup: (given.s3_backup_mode == "AllData").then(all).map(Box::new),
         process: given.processing_configuration.as_ref().map_or(Ok(Vec::new()), processors::steps)?,
         buffer: Buffering {
             size_bytes: given.buffering_hints.size_mib * MIB,
@@ -117,9 +123,6 @@ fn check(given: &Given) -> Result<()> {
     given.processing_configuration.as_ref().map_or(Ok(()), |p| processors::check(p, false))?;
     if given.secrets_manager_configuration.as_ref().is_some_and(|secrets| secrets.enabled) {
         return Err(checks::lacks("SecretsManagerConfiguration"));
-    }
-    if given.s3_backup_mode == "AllData" {
-        return Err(checks::lacks("S3BackupMode AllData"));
     }
     Ok(())
 }
@@ -194,7 +197,7 @@ pub(super) fn from_config(
             "CommonAttributes": endpoint.attributes.iter().map(attribute).collect::<Vec<_>>(),
         },
         "RetryOptions": { "DurationInSeconds": endpoint.retry.as_secs() },
-        "S3BackupMode": "FailedDataOnly",
+        "S3BackupMode": if stream.backup.is_some() { "AllData" } else { "FailedDataOnly" },
         "S3DestinationDescription": s3,
     }));
     if let Some(name) = &endpoint.name {

@@ -3,7 +3,8 @@
 //! A member that is not given keeps its value; one that is given replaces it whole, `BufferingHints` too. Exceptions:
 //! `ProcessingConfiguration` without `Enabled` keeps that one, and without `Processors` loses them, and so does
 //! `DynamicPartitioningConfiguration`, which nobody can enable or disable after the stream was made;
-//! `DataFormatConversionConfiguration` merges member by member; `S3BackupUpdate` merges as an update of its own.
+//! `DataFormatConversionConfiguration` merges member by member; `S3BackupUpdate` merges as an update of its own. A backup
+//! that an S3 destination has cannot be disabled.
 
 use serde_json::{Map, Value, json};
 
@@ -12,11 +13,14 @@ use crate::error::Kind;
 
 use super::destination::{DESTINATION, complete};
 use super::endpoint::{self, ENDPOINT, ENDPOINT_UPDATE};
-use super::{Input, changed_meanwhile, checks, describe::DESTINATION_ID, find_changeable, object};
+use super::{Input, changed_meanwhile, checks, describe::DESTINATION_ID, find_changeable, glue, object};
 
 /// The developer guide has the rule; nobody has told us AWS's words.
 const PARTITIONED_AT_CREATION: &str =
     "Dynamic Partitioning can only be enabled when a Firehose is created, and cannot be disabled afterwards";
+
+/// AWS's words, as users report them.
+const BACKUP_STAYS: &str = "Disabling S3 backup is not currently supported.";
 
 pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value, ApiError> {
     let name = input.name().to_owned();
@@ -41,13 +45,17 @@ pub(super) async fn update(context: &Context, mut input: Input) -> Result<Value,
         endpoint::merge(destination, given);
         endpoint::complete(destination);
     } else {
-        let before = is_partitioned(destination);
+        let (partitioned, backed_up) = (is_partitioned(destination), is_backed_up(destination));
         merge(destination, given);
-        if is_partitioned(destination) != before {
+        if is_partitioned(destination) != partitioned {
             return Err(ApiError::invalid_argument(PARTITIONED_AT_CREATION));
         }
         complete(destination);
+        if backed_up && !is_backed_up(destination) {
+            return Err(ApiError::invalid_argument(BACKUP_STAYS));
+        }
     }
+    glue::check(context, &name, &api, Some(&entry.stream)).await?;
     match context.catalog.update(&name, entry.version, api).await {
         Ok(_) => Ok(json!({})),
         Err(error) if error.kind() == Kind::Conflict => Err(match find_changeable(context, &name) {
@@ -99,6 +107,10 @@ pub(super) fn merge(into: &mut Map<String, Value>, update: Map<String, Value>) {
 fn is_partitioned(destination: &Map<String, Value>) -> bool {
     let enabled = destination.get("DynamicPartitioningConfiguration").and_then(|on| on.get("Enabled"));
     enabled == Some(&Value::Bool(true))
+}
+
+fn is_backed_up(destination: &Map<String, Value>) -> bool {
+    destination.get("S3BackupMode").is_some_and(|mode| mode == "Enabled")
 }
 
 fn inherit_enabled(given: &mut Value, before: Option<&Value>) {

@@ -80,7 +80,7 @@ pub struct StreamStatus {
     pub under_way: u64,
     /// Age of the oldest record that is not past; absent when there is none.
     pub freshness_seconds: Option<f64>,
-    /// The last object's key, since the start.
+    /// The key of the last object of delivered records, since the start; error output is none.
     pub last_object: Option<String>,
     /// When it became durable, milliseconds since 1970.
     pub last_object_ms: Option<u64>,

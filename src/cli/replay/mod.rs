@@ -276,6 +276,7 @@ mod tests {
             version: 1,
             key: "k".into(),
             error_key: "e".into(),
+            error_keys: std::collections::BTreeMap::new(),
             target: serde_json::Value::Null,
             share: None,
         };

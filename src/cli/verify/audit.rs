@@ -346,6 +346,7 @@ mod tests {
             version: 1,
             key: "k".into(),
             error_key: "e".into(),
+            error_keys: BTreeMap::new(),
             target: serde_json::Value::Null,
             share,
         }

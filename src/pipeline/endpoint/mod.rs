@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::rows::{append, error_type};
+pub(super) use self::rows::{ENDPOINT_FAILED, append};
 
 use self::batches::{Batch, Batches, failed_key, request_id};
 use self::failed::Given;

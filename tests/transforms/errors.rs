@@ -201,3 +201,21 @@ async fn what_an_earlier_version_planned_is_carried_out_as_it_would_have_been() 
     assert_eq!(codes, ["DataFormatConversion.MalformedData", "RequireJson.ParseError"]);
     assert!(house.documents("errors/format-conversion-failed").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_decompressed_is_apart_as_it_came() {
+    let house = House::new();
+    let tables = TABLE.split("[delivery_stream.web.destination.format]").next().unwrap();
+    let tables = tables.replace("require-json", "decompress").replace("EXTRACT", "");
+    let tables = tables.replace("PARTITION", "").replace("TYPE", "!{firehose:error-output-type}/");
+    let service = house.start(&Setting { tables, ..Setting::default() }).await;
+    put(&service, "web", &["no gzip"]).await;
+    until(&service, "web", |web| web.accepted == 1 && web.backlog_records == 0).await;
+    let web = status(&service, "web").await;
+    assert_eq!((web.failed, web.objects, web.last_object), (1, 1, None), "error output is no delivered object");
+    stop(service).await;
+    let documents = house.documents("errors/decompression-failed");
+    let document = documents[0].as_object().unwrap();
+    assert_eq!((&document["errorCode"], &document["attemptsMade"]), (&"Decompression failed.".into(), &1.into()));
+    assert!(document["rawData"] == "bm8gZ3ppcA==" && !document.contains_key("lambdaARN"), "{document:?}");
+}

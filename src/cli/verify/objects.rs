@@ -108,6 +108,8 @@ pub(in crate::cli) struct Case<'a> {
     pub(in crate::cli) entry: &'a Entry,
     pub(in crate::cli) plans: &'a [Planned],
     pub(in crate::cli) found: Found,
+    /// Keys of the stream's backup, or of the stream whose backup it is: they may be under the same prefixes.
+    pub(in crate::cli) kin: BTreeSet<String>,
     /// Where the history begins, if something was before: milliseconds since 1970.
     pub(in crate::cli) begins_ms: Option<u64>,
     /// Whether a part of the history is lost.
@@ -127,6 +129,7 @@ pub(in crate::cli) async fn compare(house: &House, mut case: Case<'_>) -> Result
     let mut keys = BTreeSet::new();
     let (mut nonces, names) = (BTreeMap::new(), Names::of(&case.entry.stream));
     let mut passed_over = 0;
+    case.found.retain(|key, _| !case.kin.contains(key));
     for planned in case.plans {
         for key in planned.plan.keys() {
             if !keys.insert(key.to_owned()) && planned.state != State::Open {

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::capacity::Capacity;
 use super::rows::Taken;
-use super::target::{Table, Target};
+use super::target::{CatalogTable, Target};
 use crate::ledger::{ErrorType, Plan};
 use crate::transform::{Failed, Failure};
 
@@ -120,7 +120,7 @@ pub(super) struct Sheet<'a> {
     pub of: ErrorType,
     /// Its key.
     pub key: &'a str,
-    table: Option<&'a Table>,
+    table: Option<&'a CatalogTable>,
 }
 
 impl<'a> Sheet<'a> {
@@ -206,7 +206,7 @@ struct Unconverted<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_sequence_number: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data_catalog_table: Option<&'a Table>,
+    data_catalog_table: Option<&'a CatalogTable>,
 }
 
 #[cfg(test)]
@@ -258,7 +258,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_record_that_does_not_fit_has_the_fields_of_conversion_and_the_table() {
-        let table = Table {
+        let table = CatalogTable {
             catalog_id: Some("123456789012".to_owned()),
             database_name: "lake".to_owned(),
             table_name: "events".to_owned(),
@@ -290,7 +290,9 @@ pub(super) mod tests {
         for (types, expected) in [(&all[..], vec![1, 1, 1, 1]), (&all[2..], vec![3, 1]), (&[], vec![4])] {
             let plan = plan(types);
             let mut tally = Tally { failed: 4, ..Tally::default() };
-            failed.iter().for_each(|refused| tally.count_failure(type_of(&refused.failure)));
+            for refused in &failed {
+                tally.count_failure(type_of(&refused.failure));
+            }
             let counted: Vec<_> = plan.error_output(&tally).iter().map(|output| output.records as usize).collect();
             let sheets: Vec<_> = plan.error_types().map(|output| Sheet::new(&plan, &target, output)).collect();
             let lines: Vec<_> =

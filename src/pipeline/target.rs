@@ -48,7 +48,7 @@ pub(super) struct Target {
     pub http: Option<HttpTarget>,
     /// The table whose schema rows are converted into, as error output names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<Table>,
+    pub table: Option<CatalogTable>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -73,7 +73,7 @@ pub(super) struct Partition {
 /// A table of AWS Glue, with the names that it has in error output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Table {
+pub(super) struct CatalogTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog_id: Option<String>,
     pub database_name: String,
@@ -85,14 +85,14 @@ pub(super) struct Table {
     pub catalog_arn: Option<String>,
 }
 
-impl Table {
+impl CatalogTable {
     /// The one that a destination's conversion names, if its schema comes from there.
     fn of(destination: &Destination) -> Option<Self> {
         let SchemaFrom::Glue(table) = &destination.conversion.as_ref()?.schema else { return None };
         let (catalog_id, region) = (table.catalog.clone(), table.region.clone());
         let catalog_arn =
             region.as_ref().zip(catalog_id.as_ref()).map(|(region, id)| format!("arn:aws:glue:{region}:{id}:catalog"));
-        Some(Table {
+        Some(CatalogTable {
             database_name: table.database.clone(),
             table_name: table.table.clone(),
             version_id: table.version.clone().unwrap_or_else(|| "LATEST".to_owned()),
@@ -115,7 +115,7 @@ impl Target {
             process: steps,
             staged: None,
             http: destination.http.as_deref().map(HttpTarget::of),
-            table: Table::of(destination),
+            table: CatalogTable::of(destination),
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,

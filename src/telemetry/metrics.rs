@@ -369,7 +369,7 @@ mod tests {
         ] {
             let found: Vec<_> = text
                 .lines()
-                .filter_map(|line| line.strip_prefix(family)?.starts_with('{').then(|| &line[family.len()..]))
+                .filter_map(|line| line.strip_prefix(family).filter(|rest| rest.starts_with('{')))
                 .collect();
             assert_eq!(found, rows, "{family} in\n{text}");
         }

@@ -2,6 +2,7 @@
 //! attempt broke off between two of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,7 +177,7 @@ fn make_ledger_old(house: &House) -> usize {
             // An early `synced` is never wrong; offsets have changed.
             entry["synced"] = 0.into();
             let json = entry.to_string();
-            out += &format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes()));
+            writeln!(out, "{:08x} {json}", crc32c::crc32c(json.as_bytes())).unwrap();
         }
         std::fs::write(path, out).unwrap();
     }

@@ -19,7 +19,7 @@ use standpipe::destination::Stores;
 use standpipe::disk::sim::SimDisk;
 use standpipe::journal::Append;
 use standpipe::record::Records;
-use standpipe::telemetry::status::StreamStatus;
+use standpipe::telemetry::status::{StreamStatus, each};
 use support::s3::{Fault, Op, Options, Server};
 
 const GRACE: Duration = Duration::from_secs(20);
@@ -103,7 +103,7 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
 
 async fn status(service: &Service, stream: &str) -> StreamStatus {
     let status = service.status().await;
-    let found = status.streams.into_iter().find(|found| found.name == stream).unwrap();
+    let found = each(&status.streams).find(|found| found.name == stream).unwrap().clone();
     assert_eq!(found.unaccounted(), 0, "{found:?}");
     found
 }

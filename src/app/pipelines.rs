@@ -14,12 +14,13 @@ use crate::clock::Clock;
 use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::{Kind, Result};
-use crate::ledger::Ledger;
-use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Staging, State, Until};
+use crate::ledger::{Ledger, Standing};
+use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Seen, Staging, State, Until};
 use crate::record::StreamId;
 use crate::stream::data::{DataStreams, Pin};
 use crate::stream::{Feed, Streams};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::status::backup_name;
 use crate::transform::Registry;
 use crate::transform::function::Caller;
 
@@ -102,6 +103,26 @@ impl Shared {
         Some(self.data_streams.pin(self.data_streams.get(name).ok()?.id(), by))
     }
 
+    /// Forgets the backups that were taken away while the service was down, and counts what they had not delivered. Before a
+    /// pipeline begins one.
+    pub(super) async fn forget_backups(&self) -> Result<()> {
+        for entry in self.catalog.snapshot().values().filter(|entry| entry.stream.backup.is_none()) {
+            let standing = self.ledger.standing(entry.id.backup()).await?;
+            if standing == Standing::default() {
+                continue;
+            }
+            let early = standing.early().max(0).cast_unsigned();
+            let seen = Seen { shards: standing.shards, early, ..Seen::default() };
+            let followed = followed(&entry.stream.source, &self.data_streams);
+            let records = backlog(&self.streams, entry.id, followed, &seen).await.records;
+            let stream = backup_name(&entry.stream.name);
+            tracing::warn!(stream, records, "the backup was taken away, and these records are not in it");
+            self.ledger.remove(entry.id.backup()).await?;
+            self.metrics.discarded_records.inc_by(records);
+        }
+        Ok(())
+    }
+
     /// Has a backup begin with what is in the journal, where it has not begun yet: what was delivered before is gone.
     async fn begin_backup(&self, id: StreamId) -> Result<()> {
         let own = self.streams.get(id);
@@ -118,11 +139,6 @@ impl Shared {
 /// Who reads the records of a delivery stream: its pipeline, and that of its backup.
 pub(super) fn readers(entry: &Entry) -> impl Iterator<Item = StreamId> {
     std::iter::once(entry.id).chain(entry.stream.backup.as_ref().map(|_| entry.id.backup()))
-}
-
-/// What the backup of a delivery stream is called in logs, metrics and the status: no stream can be called so.
-pub(super) fn backup_name(stream: &str) -> String {
-    format!("{stream}/backup")
 }
 
 /// The visible states of all pipelines, by stream.
@@ -336,6 +352,7 @@ impl Pipelines {
         let (by, name) = (entry.id.backup(), backup_name(&entry.stream.name));
         if ended.left > 0 {
             let records = ended.left;
+            self.shared.metrics.discarded_records.inc_by(records);
             tracing::warn!(stream = name, records, "the backup is taken away, and these records are not in it");
         }
         if let Err(error) = self.shared.ledger.remove(by).await {

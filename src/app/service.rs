@@ -27,8 +27,8 @@ use crate::error::{Error, Kind, Result};
 use crate::format::columnar::glue_table;
 use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
+use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
-use crate::ledger::{Ledger, Standing};
 use crate::pipeline::{self, Capacity, Spill, Staging};
 use crate::stream::Streams;
 use crate::stream::data::{DataStreams, Snapshot};
@@ -106,7 +106,6 @@ impl Service {
         let secret = config.encryption_key.as_ref().map(|key| Zeroizing::new(*key.reveal()));
         let staging = Staging::open(staged_disk, clock.clone(), secret.as_deref())?;
         forget_staged(&staging, &catalog, &*ledger).await?;
-        forget_backups(&catalog, &*ledger).await?;
         let spill = Spill::open(spill_disk, &clock, secret.as_deref())?;
         let shared = Shared {
             catalog: catalog.clone(),
@@ -121,6 +120,7 @@ impl Service {
             account: account(config),
             metrics: metrics.clone(),
         };
+        shared.forget_backups().await?;
         let gatherer = Gatherer {
             catalog: catalog.clone(),
             journal: journal.clone(),
@@ -249,18 +249,6 @@ async fn forget_staged(staging: &Staging, catalog: &Catalog, ledger: &dyn Ledger
         }
     }
     staging.retain(&needed, &watermarks)
-}
-
-/// Forgets the backups that are no more. Before a pipeline begins one.
-async fn forget_backups(catalog: &Catalog, ledger: &dyn Ledger) -> Result<()> {
-    for entry in catalog.snapshot().values().filter(|entry| entry.stream.backup.is_none()) {
-        if ledger.standing(entry.id.backup()).await? != Standing::default() {
-            let stream = &entry.stream.name;
-            tracing::warn!(stream, "the backup was taken away: what it had not delivered by then is not in it");
-            ledger.remove(entry.id.backup()).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Forgets what is counted of data streams that are gone, until the service ends.

@@ -12,11 +12,13 @@ use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::status::{FunctionStatus, JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus};
+use crate::telemetry::status::{
+    FunctionStatus, JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus, backup_name, each,
+};
 
 use super::data_status;
 use super::importers::SourceStates;
-use super::pipelines::{States, backup_name, readers};
+use super::pipelines::{States, readers};
 
 /// What the gathering needs. Cloning is cheap.
 #[derive(Clone)]
@@ -39,15 +41,17 @@ impl Gatherer {
         let mut streams = Vec::new();
         let entries = self.catalog.snapshot();
         for entry in entries.values() {
-            streams.push(self.stream(entry, entry.id).await);
+            let mut stream = self.stream(entry, entry.id).await;
             if entry.stream.backup.is_some() {
-                streams.push(self.stream(entry, entry.id.backup()).await);
+                stream.backup = Some(Box::new(self.stream(entry, entry.id.backup()).await));
             }
+            streams.push(stream);
         }
         let health = self.journal.healthy();
         let service = ServiceStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: (self.clock.instant() - self.started).as_secs(),
+            discarded_records: self.metrics.discarded_records.get(),
             journal: JournalStatus {
                 bytes: self.journal.disk_bytes(),
                 limit_bytes: self.journal_bytes_max,
@@ -56,7 +60,7 @@ impl Gatherer {
             },
         };
         let readers = entries.values().flat_map(|entry| readers(entry));
-        let known = readers.zip(&streams);
+        let known = readers.zip(each(&streams));
         let data_streams = data_status::gather(&self.data_streams, known, self.clock.now_ms()).await;
         Status { service, streams, data_streams }
     }
@@ -114,6 +118,7 @@ impl Gatherer {
             state: state.to_owned(),
             functions,
             source,
+            backup: None,
         }
     }
 

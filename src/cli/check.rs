@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::config::endpoint::shown_url;
 use crate::config::units::{show_duration, show_size};
 use crate::config::{
     Builtin, Config, DataStream, DeliveryStream, DiskBudget, ModulePlace, Plugin, PluginKind, Processor, Source,
@@ -93,7 +94,7 @@ fn line(stream: &DeliveryStream) -> String {
     let root = place_of(&destination.store);
     let buffer = format!("{} or {}", show_size(stream.buffer.size_bytes), show_duration(stream.buffer.interval));
     if let Some(http) = &destination.http {
-        return format!("{source}{} -> {} ({buffer}), failures to {root}", stream.name, http.url);
+        return format!("{source}{} -> {} ({buffer}), failures to {root}", stream.name, shown_url(&http.url));
     }
     let compression = serde_json::to_value(destination.compression).unwrap_or_default();
     let form = match &destination.conversion {

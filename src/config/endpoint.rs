@@ -1,5 +1,6 @@
 //! An HTTP endpoint that takes the requests of Firehose, as a destination names it. Its bounds are those of the API.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Secret;
@@ -10,7 +11,7 @@ use crate::limits::{
 };
 
 /// An HTTP endpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HttpEndpoint {
     /// Where requests are posted, unchanged.
     pub url: String,
@@ -24,6 +25,31 @@ pub struct HttpEndpoint {
     pub attributes: Vec<(String, String)>,
     /// How long a request is tried again, not counting the time that answers take.
     pub retry: Duration,
+}
+
+impl fmt::Debug for HttpEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HttpEndpoint { url, name, access_key, gzip, attributes, retry } = self;
+        let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
+        f.debug_struct("HttpEndpoint")
+            .field("url", &shown_url(url))
+            .field("name", name)
+            .field("access_key", access_key)
+            .field("gzip", gzip)
+            .field("attributes", &names)
+            .field("retry", retry)
+            .finish()
+    }
+}
+
+/// A URL as it may be shown: credentials and query are hidden, for they hold secrets.
+pub fn shown_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (path, query) = rest.split_once(['?', '#']).map_or((rest, ""), |(path, _)| (path, "?***"));
+    let (host, path) = path.split_once('/').map_or((path, String::new()), |(host, path)| (host, format!("/{path}")));
+    let host = host.rsplit_once('@').map_or_else(|| host.to_owned(), |(_, host)| format!("***@{host}"));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    format!("{scheme}{host}{path}{query}")
 }
 
 impl HttpEndpoint {
@@ -103,4 +129,30 @@ pub fn retry_duration(retry: Duration) -> Result<Duration> {
     }
     let shown = super::units::show_duration;
     Err(Error::invalid(format!("must be 0s to {}, not {}", shown(ENDPOINT_RETRY_MAX), shown(retry))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_an_endpoint_has_no_secret() {
+        for (url, shown) in [
+            ("https://h.example/v1/in?api_key=hunter2", "https://h.example/v1/in?***"),
+            ("https://me:hunter2@h:8443/a@b", "https://***@h:8443/a@b"),
+            ("https://h#hunter2", "https://h?***"),
+            ("h/p?x=hunter2", "h/p?***"),
+            ("https://h", "https://h"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+        let endpoint = HttpEndpoint {
+            access_key: Some(Secret::new("hunter2".to_owned())),
+            attributes: vec![("token".to_owned(), "hunter2".to_owned())],
+            ..HttpEndpoint::new("https://h/in?key=hunter2")
+        };
+        let text = format!("{endpoint:?}");
+        assert!(!text.contains("hunter2") && text.contains("https://h/in") && text.contains("token"), "{text}");
+    }
 }

@@ -1,8 +1,10 @@
 //! A line of the file as it is shown under a fault: fit for a terminal, with secrets hidden.
 //!
 //! Keys may be misspelled, so what is a secret cannot be known from the schema: the value of any key whose name is like
-//! that of a secret is hidden, and so are texts without a key beside them (elements of an array over several lines).
+//! that of a secret is hidden, and so are texts without a key beside them (elements of an array over several lines), and of
+//! URLs credentials and query.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Characters of a line that are shown.
@@ -14,6 +16,8 @@ const SECRET_WORDS: &[&str] = &["secret", "token", "password", "passwd", "creden
 /// Names of secrets, to be recognised when they are misspelled.
 const SECRET_KEYS: &[&str] =
     &["secret", "session_token", "encryption_key", "ingest_tokens", "secret_access_key", "credentials"];
+/// Names that are only secret as they stand: those like them are none.
+const EXACT_KEYS: &[&str] = &["access_key", "account_key", "service_account"];
 
 /// A line and the part of it that is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +92,7 @@ fn masked(line: &str) -> String {
         if is_text && !is_key && key.map_or(is_quoted, is_secret) {
             out.extend(token.chars().map(|c| if matches!(c, '"' | '\'') { c } else { '*' }));
         } else {
-            out.push_str(token);
+            out.push_str(&masked_url(token));
         }
         if is_text && is_key {
             key = Some(token);
@@ -98,6 +102,17 @@ fn masked(line: &str) -> String {
         }
     }
     out
+}
+
+/// A text with what a URL in it may have of secrets as asterisks.
+fn masked_url(text: &str) -> Cow<'_, str> {
+    let Some(from) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
+    let (head, rest) = text.split_at(from);
+    let (place, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let (who, host) = host.split_at(host.rfind('@').unwrap_or(0));
+    let hidden = |text: &str| text.chars().map(|c| if matches!(c, '"' | '\'') { c } else { '*' }).collect::<String>();
+    Cow::Owned([head, &hidden(who), host, path, &hidden(query)].concat())
 }
 
 /// The next word, quoted text or single character; a comment is one token.
@@ -125,7 +140,8 @@ fn token(rest: &str) -> &str {
 
 fn is_secret(key: &str) -> bool {
     let key = key.trim_matches(['"', '\'']).to_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word))
+    EXACT_KEYS.contains(&key.as_str())
+        || SECRET_WORDS.iter().any(|word| key.contains(word))
         || SECRET_KEYS.iter().any(|secret| strsim::normalized_damerau_levenshtein(secret, &key) > 0.6)
 }
 
@@ -151,6 +167,13 @@ mod tests {
             ("ingest_tokens = [\"a\", \"bc\"]", "ingest_tokens = [\"*\", \"**\"]"),
             ("secret = \"open", "secret = \"****"),
             ("access_key_id = \"AKID\"", "access_key_id = \"AKID\""),
+            ("request = { access_key = \"hunter2\", gzip = 1 }", "request = { access_key = \"*******\", gzip = 1 }"),
+            ("account_key = \"k\", account = \"a\"", "account_key = \"*\", account = \"a\""),
+            ("service_account = '{}'", "service_account = '**'"),
+            ("url = \"https://me:pw@h:1/a@b?key=x\"", "url = \"https://*****@h:1/a@b******\""),
+            ("url = 'https://h/in#x' # see", "url = 'https://h/in**' # see"),
+            ("endpoint = \"http://me@h\"", "endpoint = \"http://**@h\""),
+            ("endpoint = \"http://127.0.0.1:9000\"", "endpoint = \"http://127.0.0.1:9000\""),
         ] {
             assert_eq!(masked(line), shown);
         }

@@ -1,5 +1,6 @@
 //! What names may be: streams and their ARNs, buckets, extensions, storage classes, tags. Each rule is its owner's: Firehose's or S3's.
 
+use super::endpoint::shown_url;
 use super::{Destination, Store};
 use crate::disk::HIDDEN_PREFIX;
 use crate::error::{Error, Result};
@@ -133,7 +134,7 @@ pub fn function_arn(region: &str, account: &str, plugin: &str) -> String {
 
 /// The URL of a function: `http://` or `https://`, a host, a path.
 pub fn function_url(url: &str) -> Result<()> {
-    let fault = |why: &str| Err(Error::invalid(format!("url {url:?} {why}")));
+    let fault = |why: &str| Err(Error::invalid(format!("url {:?} {why}", shown_url(url))));
     let example = "\"http://127.0.0.1:9000/2015-03-31/functions/function/invocations\"";
     if url.len() > FUNCTION_URL_MAX {
         return Err(Error::invalid(format!("url has {} characters, more than {FUNCTION_URL_MAX}", url.len())));
@@ -252,7 +253,7 @@ pub fn access_key_id(id: &str) -> Result<()> {
 
 /// An endpoint: `http://` or `https://`, a host, perhaps a port, nothing after it.
 pub fn endpoint(url: &str) -> Result<()> {
-    let fault = |why: &str| Err(Error::invalid(format!("endpoint {url:?} {why}")));
+    let fault = |why: &str| Err(Error::invalid(format!("endpoint {:?} {why}", shown_url(url))));
     let Ok(uri) = url.parse::<http::Uri>() else {
         return fault("is not a URL such as \"https://s3.example.com:9000\"");
     };

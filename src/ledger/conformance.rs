@@ -55,6 +55,7 @@ pub(super) fn plan_of(stream: u64, spans: &[(u32, u64, u64)]) -> Plan {
         version: 3,
         key: format!("web/2024/\"ü\"\n/{stream}-{start}.gz"),
         error_key: format!("errors/{stream}-{start}"),
+        error_keys: BTreeMap::new(),
         target: serde_json::json!({ "bucket": "b", "level": 6, "nested": [null, 1.5, { "a": "b" }] }),
         share: None,
     }

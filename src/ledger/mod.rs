@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::record::{ShardId, Span, StreamId};
 
+mod errors;
 mod lanes;
 pub mod local;
 mod words;
 
+pub use errors::{ErrorOutput, ErrorType};
 pub use lanes::{Lane, Lanes, Share};
 
 #[cfg(test)]
@@ -45,6 +47,10 @@ pub struct Plan {
     pub key: String,
     /// The key of the error output object, used only if a record fails.
     pub error_key: String,
+    /// Those of error output that has a type with an object of its own; what has none is under `error_key`. Plans of earlier
+    /// versions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub error_keys: BTreeMap<ErrorType, String>,
     /// Destination settings and encoding in force when the plan was made: `pipeline` reads and writes this.
     pub target: serde_json::Value,
     /// Of a partitioned stream: which of the rows of its spans it holds; without, all of them.
@@ -97,12 +103,21 @@ pub struct Tally {
     /// Bytes of those rows, before they are joined and compressed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delivered_bytes: u64,
-    /// Records in the error output object.
+    /// Records in the error output.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// User records in the error output beyond `failed`: that object holds `failed + unpacked_failed`.
+    /// User records in the error output beyond `failed`: its objects hold `failed + unpacked_failed`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpacked_failed: u64,
+    /// User records of those two that could not be decompressed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub decompression_failed: u64,
+    /// User records of those two that have no partition.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitioning_failed: u64,
+    /// User records of those two that do not fit the schema.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub conversion_failed: u64,
     /// Records that became nothing: dropped by a transform, or aggregates without user records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
@@ -131,6 +146,9 @@ impl Tally {
         self.delivered_bytes += other.delivered_bytes;
         self.failed += other.failed;
         self.unpacked_failed += other.unpacked_failed;
+        self.decompression_failed += other.decompression_failed;
+        self.partitioning_failed += other.partitioning_failed;
+        self.conversion_failed += other.conversion_failed;
         self.dropped += other.dropped;
         self.expired += other.expired;
         self.discarded += other.discarded;

@@ -18,6 +18,12 @@ pub const RESEND_TIME_MAX: Duration = Duration::from_mins(3);
 /// little off it stays below the memory of calls.
 pub const RESEND_AGE_MAX: Duration = Duration::from_mins(6);
 
+// The help of the commands says 900 calls a second.
+const _: () = assert!(
+    super::CALLS_REMEMBERED_MAX as u64 / (RESEND_TIME_MAX.as_secs() + RESEND_AGE_MAX.as_secs()) >= 900,
+    "a call that is made again must be remembered while so many come"
+);
+
 const _: () = assert!(
     RESEND_TIME_MAX.as_secs() + RESEND_AGE_MAX.as_secs() < super::CALL_MEMORY.as_secs(),
     "what is sent once more must be known again"

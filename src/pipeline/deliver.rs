@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::columns::Columns;
 use super::endpoint::{Endpoint, Progress};
-use super::failed::{self, Codes, Kept};
+use super::failed::{self, Codes, Kept, Sheet};
 use super::lanes::ShareLoad;
 use super::outage::Outage;
 use super::place::Place;
@@ -233,10 +233,11 @@ impl Courier {
             Some(ready) => self.put_ready(destination, plan, target, ready).await?,
             None => self.put_again(destination, plan, target).await?,
         };
-        if tally.failed + tally.unpacked_failed > 0 {
+        for output in plan.error_output(&tally) {
+            let sheet = Sheet::new(plan, target, (output.of, output.key));
             let (sender, body) = Body::channel(1);
-            let lines = produce(sender, async |sender| self.send_failures(plan, target, &failed, sender).await);
-            let created = failures.create(&plan.error_key, body, ObjectFacts::default());
+            let lines = produce(sender, async |sender| self.send_failures(plan, target, &failed, sheet, sender).await);
+            let created = failures.create(sheet.key, body, ObjectFacts::default());
             let (lines, created) = tokio::join!(lines, created);
             // That a producer failed says more than that its body was not whole.
             lines?;
@@ -372,20 +373,25 @@ impl Courier {
         Ok(made)
     }
 
-    /// Sends the error output of the plan's records: what is known to have failed, or else what is found once
+    /// Sends one object of the error output of the plan's records: what is known to have failed, or else what is found once
     /// more.
-    async fn send_failures(&self, plan: &Plan, target: &Target, known: &Kept, out: &BodySender) -> Result<()> {
+    async fn send_failures(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        known: &Kept,
+        sheet: Sheet<'_>,
+        out: &BodySender,
+    ) -> Result<()> {
         if let Some(chunks) = known.chunks() {
-            for failed in chunks.iter().filter(|failed| !failed.is_empty()) {
-                send(out, failed::lines(failed, plan.planned_ms)).await?;
+            for failed in chunks {
+                send_lines(out, sheet.lines(failed)).await?;
             }
             return Ok(());
         }
         let mut supply = Supply::of(self, plan, target).await?;
         while let Some(Prepared { failed, .. }) = supply.next().await? {
-            if !failed.is_empty() {
-                send(out, failed::lines(&failed, plan.planned_ms)).await?;
-            }
+            send_lines(out, sheet.lines(&failed)).await?;
         }
         Ok(())
     }
@@ -418,7 +424,10 @@ impl Courier {
         for (code, failed) in codes {
             self.metrics().failed(code, *failed);
         }
-        self.state.delivered(&plan.key, tally, self.clock().now_ms());
+        // What an endpoint did not take is in objects of error output too.
+        let is_sent = Target::of_plan(plan).is_ok_and(|target| target.http.is_some());
+        let has_rows = tally.delivered + tally.unpacked > 0 && !is_sent;
+        self.state.delivered(has_rows.then_some(plan.key.as_str()), self.clock().now_ms());
     }
 
     pub(super) fn failed(&self, plan: &Plan, error: &Error) {
@@ -474,6 +483,11 @@ pub(super) async fn produce<T>(sender: BodySender, producer: impl AsyncFnOnce(&B
 
 pub(super) async fn send(out: &BodySender, piece: Bytes) -> Result<()> {
     if out.send(piece).await { Ok(()) } else { Err(Error::unavailable("the upload ended before its body")) }
+}
+
+/// The same, unless there is nothing: an empty piece would say that there is an object.
+pub(super) async fn send_lines(out: &BodySender, lines: Bytes) -> Result<()> {
+    if lines.is_empty() { Ok(()) } else { send(out, lines).await }
 }
 
 /// Waits until what is under way is to be left at once.

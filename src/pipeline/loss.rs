@@ -6,7 +6,7 @@
 //! | all are there, or there are none to be | the plan is done: it is committed with what its file counted |
 //! | none is there | the functions are called anew, and the plan is made anew under the same keys: should an object of the first come late, it is found in its place |
 //! | rows go to an HTTP endpoint | what it was sent it is sent again, in other words perhaps: it takes records at least once |
-//! | the object is there and the error output is not | nothing can be right: what failed the first time is not known. The stream says so and waits, until the file is brought back or its records expire |
+//! | some of them are there and some are not | nothing can be right: what failed the first time is not known. The stream says so and waits, until the file is brought back or its records expire |
 
 use super::deliver::{Attempted, Courier};
 use super::failed::Codes;
@@ -34,12 +34,11 @@ impl Courier {
             return Ok(Attempted::Lost);
         }
         let mut tally = staged.tally;
-        let wanted = [
-            (&plan.key, tally.delivered > 0, true),
-            (&plan.error_key, tally.failed + tally.unpacked_failed > 0, false),
-        ];
+        let rows = (tally.delivered > 0).then_some((plan.key.as_str(), true));
+        let errors = plan.error_output(&staged.tally);
+        let wanted = rows.into_iter().chain(errors.iter().map(|output| (output.key, false)));
         let mut missing = None;
-        for (key, _, counts) in wanted.into_iter().filter(|(_, is_wanted, _)| *is_wanted) {
+        for (key, counts) in wanted {
             match destination.find(key).await? {
                 Some(bytes) => {
                     tally.objects += 1;
@@ -59,7 +58,7 @@ impl Courier {
             }
             Some(key) => {
                 let message = format!(
-                    "{}, and of its objects {key:?} is not there while the other is: bring the file back from a backup, for \
+                    "{}, and of its objects {key:?} is not there while another is: bring the file back from a backup, for \
                      functions may not be called anew",
                     error.message()
                 );

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::chunk::Placed;
+use super::failed::type_of;
 use crate::format::kpl;
 use crate::ledger::Tally;
 use crate::record::{DATA_STREAM_BIT, Keys};
@@ -108,6 +109,12 @@ impl Taken {
         self.places[origin as usize] as usize
     }
 
+    /// The number of an origin among those at its position.
+    pub(super) fn child(&self, origin: u32) -> u32 {
+        let place = self.places[origin as usize];
+        origin - self.places.partition_point(|earlier| *earlier < place) as u32
+    }
+
     /// Counts positions as [`Tally`] says, now that their origins have become `rows` and `failed`.
     pub(super) fn tally(&self, rows: &Rows, failed: &[Failed]) -> Tally {
         let mut became = vec![Became::default(); self.positions as usize];
@@ -115,10 +122,11 @@ impl Taken {
         for origin in &rows.origins {
             became[place(origin)].rows += 1;
         }
+        let mut tally = Tally { delivered_bytes: rows.data.len() as u64, ..Tally::default() };
         for failed in failed {
             became[place(&failed.origin)].failed += 1;
+            tally.count_failure(type_of(&failed.failure));
         }
-        let mut tally = Tally { delivered_bytes: rows.data.len() as u64, ..Tally::default() };
         for position in became {
             count(&mut tally, position.rows, position.failed);
         }
@@ -153,7 +161,9 @@ mod tests {
         let keyed = Records { keys: Some(keys), ..Records::from_slices(7, &[&aggregate(&["1", "2"])[..], b"3"]) };
         let shard = ShardId { stream: StreamId(DATA_STREAM_BIT | 9), index: 4 };
         let chunk = [Placed { shard, first: 40, records: keyed }, placed(2, Records::from_slices(8, &["4"]))];
-        let Taken { rows, origins, positions, places } = take(&chunk, true);
+        let taken = take(&chunk, true);
+        assert_eq!((0..4).map(|origin| taken.child(origin)).collect::<Vec<_>>(), [0, 1, 0, 0]);
+        let Taken { rows, origins, positions, places } = taken;
         let text: Vec<_> = (0..rows.len()).map(|row| rows.get(row)).collect();
         assert_eq!(text, [b"1", b"2", b"3", b"4"]);
         assert_eq!((rows.origins, places, positions), (vec![0, 1, 2, 3], vec![0, 0, 1, 2], 3));

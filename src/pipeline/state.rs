@@ -32,7 +32,7 @@ pub struct Seen {
     pub under_way: usize,
     /// Arrival of the oldest record that is not past, milliseconds since 1970; none when there is none.
     pub oldest_ms: Option<u64>,
-    /// The last object and when it became durable.
+    /// The last object of delivered records and when it became durable.
     pub last_object: Option<(String, u64)>,
     /// The last failure and when; gone after the next success.
     pub last_error: Option<(String, u64)>,
@@ -69,10 +69,11 @@ impl State {
         }
     }
 
-    pub(super) fn delivered(&self, key: &str, tally: &Tally, now_ms: u64) {
+    /// A plan is done; `key` is that of its object of delivered records, if it has one.
+    pub(super) fn delivered(&self, key: Option<&str>, now_ms: u64) {
         let mut seen = self.lock();
         seen.last_error = None;
-        if tally.objects > 0 {
+        if let Some(key) = key {
             seen.last_object = Some((key.to_owned(), now_ms));
         }
     }

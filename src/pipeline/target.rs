@@ -3,17 +3,20 @@
 //!
 //! Secrets are not in it: the ledger is a file that people look into. They come from the configuration in force.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::config::prefix::{PrefixFacts, RANDOM_CHARS, object_name};
 use crate::config::{
-    Columnar, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, Source, Store,
+    Builtin, Columnar, Compression, Delimiter, DeliveryStream, Destination, Level, Partitioning, Prefix, SchemaFrom,
+    Source, Store,
 };
 use crate::destination::ObjectFacts;
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Encoding, lines};
-use crate::ledger::{Lanes, Plan};
+use crate::ledger::{ErrorType, Lane, Lanes, Plan, Share};
 use crate::record::StreamId;
 use crate::transform::Step;
 
@@ -43,6 +46,9 @@ pub(super) struct Target {
     /// The HTTP endpoint that rows are sent to; what it does not take, and what fails, goes to the place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpTarget>,
+    /// The table whose schema rows are converted into, as error output names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<CatalogTable>,
     /// How they are joined.
     pub delimiter: Delimiter,
     /// How they are compressed.
@@ -64,6 +70,39 @@ pub(super) struct Partition {
     pub prefix: String,
 }
 
+/// A table of AWS Glue, with the names that it has in error output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CatalogTable {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_id: Option<String>,
+    pub database_name: String,
+    pub table_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    pub version_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_arn: Option<String>,
+}
+
+impl CatalogTable {
+    /// The one that a destination's conversion names, if its schema comes from there.
+    fn of(destination: &Destination) -> Option<Self> {
+        let SchemaFrom::Glue(table) = &destination.conversion.as_ref()?.schema else { return None };
+        let (catalog_id, region) = (table.catalog.clone(), table.region.clone());
+        let catalog_arn =
+            region.as_ref().zip(catalog_id.as_ref()).map(|(region, id)| format!("arn:aws:glue:{region}:{id}:catalog"));
+        Some(CatalogTable {
+            database_name: table.database.clone(),
+            table_name: table.table.clone(),
+            version_id: table.version.clone().unwrap_or_else(|| "LATEST".to_owned()),
+            catalog_id,
+            region,
+            catalog_arn,
+        })
+    }
+}
+
 impl Target {
     /// What `stream` asks for now, with these steps.
     pub(super) fn of(stream: &DeliveryStream, steps: Vec<Step>) -> Self {
@@ -76,6 +115,7 @@ impl Target {
             process: steps,
             staged: None,
             http: destination.http.as_deref().map(HttpTarget::of),
+            table: CatalogTable::of(destination),
             delimiter: destination.delimiter,
             compression: destination.compression,
             level: destination.level,
@@ -116,6 +156,15 @@ impl Target {
     pub(super) fn read(written: &serde_json::Value) -> Result<Self> {
         serde_json::from_value(written.clone())
             .map_err(|error| Error::new(Kind::Corrupt, "this target is not understood").because(error))
+    }
+
+    /// The types of error output that its steps may make beside the one that any may.
+    fn error_types(&self) -> Vec<ErrorType> {
+        let mut types: Vec<_> = self.process.iter().filter_map(error_type).collect();
+        types.extend(self.partition.as_ref().map(|_| ErrorType::Partitioning));
+        types.sort_unstable();
+        types.dedup();
+        types
     }
 
     /// The same plan, to deliver what was staged.
@@ -163,6 +212,15 @@ impl Target {
     /// count), else the planned one, reached with the credentials in force.
     pub(super) fn store(&self, now: &Store) -> Store {
         self.place.store(&self.stored, now)
+    }
+}
+
+fn error_type(step: &Step) -> Option<ErrorType> {
+    match step {
+        Step::Convert(_) => Some(ErrorType::Conversion),
+        Step::Builtin(Builtin::Decompress) => Some(ErrorType::Decompression),
+        Step::Builtin(Builtin::Keys { .. }) => Some(ErrorType::Partitioning),
+        Step::RequireJson | Step::Wasm(_) | Step::Function(_) | Step::Builtin(_) => None,
     }
 }
 
@@ -248,6 +306,7 @@ pub(super) fn plan(
         version,
         key: String::new(),
         error_key: String::new(),
+        error_keys: BTreeMap::new(),
         target: serde_json::Value::Null,
         share: None,
     };
@@ -283,26 +342,30 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         object_ms: plan.object_ms,
         time_zone,
         random: &random[..RANDOM_CHARS],
-        error_type: endpoint::error_type(false),
+        error_type: ErrorType::Processing.name(),
         keys,
     };
+    // As observed on AWS, error output has no extension. A prefix may be the same for all types of errors: so each has a nonce of its own.
+    let errors = |error_type, nonce: &str| {
+        let name = object_name(&stream.name, version, plan.object_ms, time_zone, nonce, "");
+        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &name
+    };
+    // What has rows of a partition has no failures.
+    let has_failures = !matches!(plan.share, Some(Share { lane: Lane::Keys(_), .. }));
+    let types = if has_failures { target.error_types() } else { Vec::new() };
     let extension = destination.file_extension.as_deref().unwrap_or(target.extension());
-    let called =
-        |nonce: &str, extension| object_name(&stream.name, version, plan.object_ms, time_zone, nonce, extension);
     let key = if target.http.is_some() {
-        // Rows have no object; the key is that of what the endpoint does not take. With a nonce of its own: a prefix may be the same
-        // for all types of errors.
-        let error_type = endpoint::error_type(true);
-        destination.error_prefix.evaluate(PrefixFacts { error_type, ..facts }) + &called(&clock.uuid(), "")
+        // Rows have no object; the key is that of what the endpoint does not take.
+        errors(endpoint::ENDPOINT_FAILED, &clock.uuid())
     } else {
-        prefix.evaluate(facts) + &called(&nonce, extension)
+        prefix.evaluate(facts) + &object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension)
     };
     Plan {
         planned_ms: clock.now_ms(),
         version,
         key,
-        // As observed on AWS, error output has no extension.
-        error_key: destination.error_prefix.evaluate(facts) + &called(&nonce, ""),
+        error_key: errors(ErrorType::Processing.name(), &nonce),
+        error_keys: types.into_iter().map(|of| (of, errors(of.name(), &clock.uuid()))).collect(),
         target: target.to_value(),
         ..plan.clone()
     }

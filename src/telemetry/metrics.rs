@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::status::{Status, StreamStatus};
+use super::status::{Status, StreamStatus, backup_of};
 use crate::limits::FAILURE_CODES_MAX;
 
 mod data;
@@ -95,7 +95,7 @@ pub struct Metrics {
     transforms: Mutex<transform::All>,
     /// Modules of plugins that were compiled, and not taken from the cache.
     pub compiled_modules: Counter,
-    /// Records given up with streams that are gone.
+    /// Records given up with streams that are gone, and with backups that were taken away.
     pub discarded_records: Counter,
 }
 
@@ -222,6 +222,12 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     }),
 ];
 
+/// Of those, what backups have.
+const COUNTED_OF_BACKUPS: &[Family<StreamMetrics>] = &[
+    ("delivery_success", "Objects stored", |m| m.delivery_success.get()),
+    ("delivery_failures", "Attempts at an object that failed and are repeated", |m| m.delivery_failure.get()),
+];
+
 /// What is so at the moment.
 const CURRENT: &[Family<StreamStatus>] = &[
     ("backlog_records", "Records acknowledged and not past yet", |s| s.backlog_records),
@@ -238,9 +244,11 @@ impl Collector for Scrape {
             counters(&mut encoder, name, help, rows)?;
         }
         for (name, help, value) in COUNTED {
-            let rows = self.streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
+            let own = self.streams.iter().filter(|(stream, _)| backup_of(stream).is_none());
+            let rows = own.map(|(stream, metrics)| (stream.as_str(), value(metrics)));
             counters(&mut encoder, name, help, rows)?;
         }
+        self.backups(&mut encoder)?;
         self.failures(&mut encoder)?;
         for (name, help, value) in data::COUNTED {
             let rows = self.data_streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
@@ -271,6 +279,30 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    /// Backups in families of their own (`BackupToS3`), so that no sum over streams counts a record twice.
+    fn backups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let backups: Vec<(&str, &StreamStatus)> =
+            self.status.streams.iter().filter_map(|s| Some((s.name.as_str(), s.backup.as_deref()?))).collect();
+        if backups.is_empty() {
+            return Ok(());
+        }
+        let (of, name) = (|help: &str| format!("Of backups: {help}"), |name: &str| format!("backup_{name}"));
+        for (family, help, value) in DURABLE {
+            counters(encoder, &name(family), &of(help), backups.iter().map(|(stream, s)| (*stream, value(s))))?;
+        }
+        for (family, help, value) in COUNTED_OF_BACKUPS {
+            let rows = self.streams.iter().filter_map(|(stream, metrics)| Some((backup_of(stream)?, value(metrics))));
+            counters(encoder, &name(family), &of(help), rows)?;
+        }
+        for (family, help, value) in CURRENT {
+            gauges(encoder, &name(family), &of(help), backups.iter().map(|(stream, s)| (*stream, value(s) as f64)))?;
+        }
+        let fresh = backups.iter().filter_map(|(stream, s)| Some((*stream, s.freshness_seconds?)));
+        gauges(encoder, &name("data_freshness_seconds"), &of("age of the oldest record not past"), fresh)?;
+        let gap = backups.iter().map(|(stream, s)| (*stream, s.unaccounted() as f64));
+        gauges(encoder, &name("unaccounted_records"), &of("not 0 is a fault"), gap)
+    }
+
     fn failures(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Records in the error output, by the code of their failure";
         let mut family = encoder.encode_descriptor("failures", help, None, MetricType::Counter)?;
@@ -286,7 +318,7 @@ impl Scrape {
     fn service(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let service = &self.status.service;
         for (name, help, value) in [
-            ("discarded_records", "Records given up with deleted streams", self.discarded),
+            ("discarded_records", "Records given up with deleted streams, and with backups taken away", self.discarded),
             ("transform_compiled_modules", "Modules of plugins compiled, not taken from the cache", self.compiled),
         ] {
             ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
@@ -333,7 +365,36 @@ fn gauges<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::backup_name;
     use super::*;
+
+    #[test]
+    fn a_backup_has_families_of_its_own_and_is_in_no_sum() {
+        let metrics = Metrics::default();
+        metrics.stream("web").delivery_success.inc_by(3);
+        metrics.stream(&backup_name("web")).delivery_success.inc_by(5);
+        let backup = StreamStatus { name: backup_name("web"), accepted: 7, delivered: 4, ..StreamStatus::default() };
+        let stream = StreamStatus { name: "web".into(), accepted: 7, delivered: 7, ..StreamStatus::default() };
+        let without = Status { streams: vec![stream.clone()], ..Status::default() };
+        assert!(!metrics.render(&without).unwrap().contains("backup_"));
+        let stream = StreamStatus { backup: Some(Box::new(backup)), ..stream };
+        let text = metrics.render(&Status { streams: vec![stream], ..Status::default() }).unwrap();
+        for (family, rows) in [
+            ("standpipe_accepted_records_total", vec!["{stream=\"web\"} 7"]),
+            ("standpipe_delivered_records_total", vec!["{stream=\"web\"} 7"]),
+            ("standpipe_delivery_success_total", vec!["{stream=\"web\"} 3"]),
+            ("standpipe_backup_delivered_records_total", vec!["{stream=\"web\"} 4"]),
+            ("standpipe_backup_delivery_success_total", vec!["{stream=\"web\"} 5"]),
+            ("standpipe_backup_unaccounted_records", vec!["{stream=\"web\"} 3.0"]),
+            ("standpipe_backup_data_freshness_seconds", vec![]),
+        ] {
+            let found: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(family).filter(|rest| rest.starts_with('{')))
+                .collect();
+            assert_eq!(found, rows, "{family} in\n{text}");
+        }
+    }
 
     #[test]
     fn a_scrape_names_the_stream_and_keeps_the_identity() {

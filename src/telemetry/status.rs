@@ -7,11 +7,28 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     /// The service as a whole.
     pub service: ServiceStatus,
-    /// Its delivery streams by name.
+    /// Its delivery streams by name, each with its backup in it.
     pub streams: Vec<StreamStatus>,
     /// Its data streams by name.
     #[serde(default)]
     pub data_streams: Vec<DataStreamStatus>,
+}
+
+/// What the backup of a delivery stream is called in logs, metrics and the status: no stream can be called so.
+pub fn backup_name(stream: &str) -> String {
+    format!("{stream}{BACKUP}")
+}
+
+/// Whose backup is called so, if one is.
+pub fn backup_of(name: &str) -> Option<&str> {
+    name.strip_suffix(BACKUP)
+}
+
+const BACKUP: &str = " (backup)";
+
+/// Delivery streams and their backups, each behind its stream.
+pub fn each(streams: &[StreamStatus]) -> impl Iterator<Item = &StreamStatus> {
+    streams.iter().flat_map(|stream| std::iter::once(stream).chain(stream.backup.as_deref()))
 }
 
 /// The service as a whole.
@@ -21,6 +38,9 @@ pub struct ServiceStatus {
     pub version: String,
     /// Seconds since it started.
     pub uptime_seconds: u64,
+    /// Records given up with streams that were deleted and backups that were taken away, since it started.
+    #[serde(default)]
+    pub discarded_records: u64,
     /// The journal.
     pub journal: JournalStatus,
 }
@@ -80,7 +100,7 @@ pub struct StreamStatus {
     pub under_way: u64,
     /// Age of the oldest record that is not past; absent when there is none.
     pub freshness_seconds: Option<f64>,
-    /// The last object's key, since the start.
+    /// The key of the last object of delivered records, since the start; error output is none.
     pub last_object: Option<String>,
     /// When it became durable, milliseconds since 1970.
     pub last_object_ms: Option<u64>,
@@ -96,6 +116,9 @@ pub struct StreamStatus {
     /// Where its records are copied from, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
+    /// Its backup: the same records once more, which no total counts twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Box<StreamStatus>>,
 }
 
 /// How the calls of one function go. Counts are since the start of the process.

@@ -152,7 +152,7 @@ fn what_a_plugin_gets_wrong() {
         (
             "[plugin.f]\nurl = \"http://me:pw@h/f\"".into(),
             3,
-            "url: url \"http://me:pw@h/f\" must not contain credentials: calls of functions are not signed",
+            "url: url \"http://***@h/f\" must not contain credentials: calls of functions are not signed",
         ),
         (function("timeout = \"301s\""), 4, "timeout must be 1s to 300s, not 301s"),
         (function("retries = 301"), 4, "retries must be 0 to 300, not 301"),

@@ -51,7 +51,7 @@ async fn all_that_came_is_backed_up_once_also_what_failed() {
         let records = (life as u64 + 1) * 80;
         let main = until(&service, "web", |web| web.delivered + web.failed == records).await;
         assert_eq!((main.failed, main.backlog_records), (records / 4, 0));
-        let backup = until(&service, "web/backup", |backup| backup.delivered == records).await;
+        let backup = until(&service, "web (backup)", |backup| backup.delivered == records).await;
         assert_eq!((backup.accepted, backup.failed, backup.dropped), (records, 0, 0));
         is_clean(&service.stop(GRACE).await.unwrap());
     }
@@ -68,14 +68,14 @@ async fn a_backup_that_cannot_be_put_holds_up_nobody_and_loses_nothing() {
     let service = house.start(&config).await;
     put(&service, "web", &mixed(0..100)).await;
     until(&service, "web", |web| web.backlog_records == 0).await;
-    let waiting = until(&service, "web/backup", |backup| backup.last_error.is_some()).await;
+    let waiting = until(&service, "web (backup)", |backup| backup.last_error.is_some()).await;
     assert_eq!((waiting.delivered, waiting.backlog_records), (0, 100));
     let report = service.stop(Duration::from_millis(300)).await.unwrap();
-    assert_eq!(report.left, [("web/backup".to_owned(), 100)]);
+    assert_eq!(report.left, [("web (backup)".to_owned(), 100)]);
 
     server.faults().clear();
     let service = house.start(&config).await;
-    until(&service, "web/backup", |backup| backup.delivered == 100).await;
+    until(&service, "web (backup)", |backup| backup.delivered == 100).await;
     let id = service.catalog.get("web").unwrap().id;
     is_clean(&service.stop(GRACE).await.unwrap());
     assert_eq!(backed_up(&server), sorted(mixed(0..100)));
@@ -97,14 +97,16 @@ async fn a_backup_that_is_taken_away_holds_nothing_and_a_new_one_begins_with_wha
     put(&service, "web", &mixed(40..60)).await;
     until(&service, "web", |web| web.backlog_records == 0 && web.delivered + web.failed == 60).await;
     let id = service.catalog.get("web").unwrap().id;
-    assert!(service.status().await.streams.iter().all(|stream| stream.name == "web"));
+    let status = service.status().await;
+    assert!(each(&status.streams).all(|stream| stream.name == "web"));
+    assert_eq!(status.service.discarded_records, 40, "what the backup never had is counted");
     assert_eq!(service.streams.get(id).extent().await.unwrap().start, 60, "it held the first forty");
     is_clean(&service.stop(GRACE).await.unwrap());
 
     server.faults().clear();
     let service = house.start(&stream(&server, true)).await;
     put(&service, "web", &mixed(60..80)).await;
-    let backup = until(&service, "web/backup", |backup| backup.delivered >= 20 && backup.backlog_records == 0).await;
+    let backup = until(&service, "web (backup)", |backup| backup.delivered >= 20 && backup.backlog_records == 0).await;
     assert_eq!((backup.accepted, backup.damaged), (backup.delivered, 0), "what was delivered before is no loss");
     is_clean(&service.stop(GRACE).await.unwrap());
     // With what the journal had not freed yet.

@@ -80,6 +80,41 @@ async fn a_malformed_record_is_found_mended_in_a_file_and_delivered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_type_of_error_is_listed_proven_and_sent_again() {
+    let format = "[delivery_stream.web.destination.format]\nparquet = {}\nschema = { columns = { n = \"bigint\" } }\n";
+    let house =
+        House::new(&stream("web", "none", format).replace("delimiter = \"always\"\ncompression = \"none\"\n", ""));
+    let running = house.start().await;
+    running.put(&house, "web", "{\"n\":1}\nbroken\n{\"n\":\"many\"}\n").await;
+    running.settled(&house, "web", 1, 2).await;
+    let types = ["format-conversion-failed", "processing-failed"];
+    let mut found: Vec<_> =
+        listed(&house).await.iter().map(|object| object["type"].as_str().unwrap().to_owned()).collect();
+    found.sort();
+    assert_eq!(found, types);
+    let out = cli(&house, &["errors", "ls", "web", "--json", "--type", types[0]]).await.ok();
+    assert!(out.lines().count() == 1 && out.contains("DataFormatConversion.MalformedData"), "{out}");
+    let shown = cli(&house, &["errors", "show", "web", "--code", "DataFormatConversion.MalformedData"]).await.ok();
+    assert!(
+        shown.contains("lastErrorMessage") && shown.contains("sequenceNumber") && !shown.contains("broken"),
+        "{shown}"
+    );
+    let verified = cli(&house, &["verify", "web", "--deep", "--admin", &running.admin]).await.ok();
+    assert!(verified.contains("ok"), "{verified}");
+    let edit =
+        ["errors", "redrive", "web", "--type", types[0], "--edit", "sed s/.many./2/", "--endpoint", &running.endpoint];
+    for said in ["1 records sent into web", "0 records sent"] {
+        let out = cli(&house, &edit).await.ok();
+        assert!(out.contains(said), "{out}");
+    }
+    running.settled(&house, "web", 2, 2).await;
+    let keys = house.keys_under("errors/web/format-conversion-failed/");
+    std::fs::remove_file(house.lake().join(&keys[0])).unwrap();
+    cli(&house, &["verify", "web", "--admin", &running.admin]).await.fails("FAULT: missing");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_damaged_or_foreign_is_told_and_the_rest_is_sent() {
     let (house, running) = with_failures().await;
     let keys = house.keys_under("errors/web/processing-failed/");

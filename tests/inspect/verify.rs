@@ -209,3 +209,48 @@ async fn partitions_are_proven_over_restarts() {
     fs::remove_file(house.lake().join(&house.keys_under("web/")[0])).unwrap();
     cli(&house, &["verify", "web", "--admin", "http://127.0.0.1:1"]).await.fails("FAULT: missing");
 }
+
+/// A backup below the stream's own prefix.
+const BACKUP: &str = "[delivery_stream.web.backup]\nbuffer = { size = \"1 KiB\", interval = \"0s\" }\n\
+    destination = { type = \"local\", path = \"LAKE\", prefix = \"web/raw/\", error_prefix = \"errors/raw/\", delimiter = \"always\" }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_proven_beside_its_stream_and_neither_is_taken_for_the_other() {
+    let house = House::new(&stream("web", "gzip", BACKUP));
+    let running = house.start().await;
+    running.put(&house, "web", &(numbered(0..40).join("\n") + "\nbroken\n")).await;
+    running.settled(&house, "web", 40, 1).await;
+    running.until(&house, "web", |web| web["backup"]["delivered"] == 41).await;
+    let (code, found) = document(&house, &["--all", "--deep", "--admin", &running.admin]).await;
+    assert_eq!(code, 0, "{found:#}");
+    let reports = found["streams"].as_array().unwrap();
+    let names: Vec<_> = reports.iter().map(|report| report["stream"].as_str().unwrap()).collect();
+    assert_eq!(names, ["web", "web (backup)"]);
+    assert_eq!(reports[1]["total"]["delivered"], 41, "{found:#}");
+    for report in reports {
+        assert_eq!((&report["objects"], &report["backlog"]), (&report["total"]["objects"], &0.into()), "{report:#}");
+        assert_eq!(report["objects_read"], report["objects"]);
+    }
+    let table = cli(&house, &["verify", "web", "--admin", &running.admin]).await.ok();
+    assert!(table.contains("\nweb (backup)  ok"), "{table}");
+    let status = cli(&house, &["status", "--admin", &running.admin]).await.ok();
+    assert!(status.contains("1 stream\n") && status.contains("\nweb (backup)  delivering"), "{status}");
+
+    let raw = house.keys_under("web/raw/");
+    let kept = fs::read(house.lake().join(&raw[0])).unwrap();
+    fs::remove_file(house.lake().join(&raw[0])).unwrap();
+    let (code, found) = document(&house, &["web", "--admin", &running.admin]).await;
+    let faults = |at: usize| found["streams"][at]["faults"].as_array().unwrap().clone();
+    assert_eq!((code, faults(0).len(), faults(1).len()), (1, 0, 1), "{found:#}");
+    assert!(faults(1)[0].as_str().unwrap().starts_with("missing: "), "{found:#}");
+    fs::write(house.lake().join(&raw[0]), kept).unwrap();
+    running.stop().await;
+
+    // Without its backup, whose objects are still below the stream's prefix.
+    let text = fs::read_to_string(house.config()).unwrap();
+    fs::write(house.config(), text.split("[delivery_stream.web.backup]").next().unwrap()).unwrap();
+    let running = house.start().await;
+    let (code, found) = document(&house, &["web", "--admin", &running.admin]).await;
+    assert_eq!((code, found["streams"].as_array().unwrap().len()), (0, 1), "{found:#}");
+    running.stop().await;
+}

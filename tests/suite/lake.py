@@ -144,7 +144,7 @@ def misfit_costs_one_object(folder, count):
         assert len(errors) == 1, [key for key, _ in errors]
         line, = errors[0][1].decode().splitlines()
         fields = json.loads(line)
-        assert fields["errorCode"] == "DataFormatConversion.MalformedData" and '"many"' in fields["errorMessage"], fields
+        assert "format-conversion-failed" in errors[0][0] and fields["lastErrorCode"] == "DataFormatConversion.MalformedData" and '"many"' in fields["lastErrorMessage"], fields
         config = standpipe.folder / "standpipe.toml"
         edit = f"sed 's/\"many\"/{count}/'"
         standpipe.run("errors", "redrive", "parquet", "--config", config, "--edit", edit)

@@ -81,7 +81,7 @@ async fn records_are_partitioned_by_query_and_by_their_own_time() {
         rows.sort_unstable();
         assert_eq!(found, rows, "{folder}");
     }
-    let failed = house.documents("errors/processing-failed");
+    let failed = house.documents("errors/dynamic-partitioning-failed");
     assert_eq!(failed.len(), 30);
     assert!(failed.iter().all(|document| document["errorCode"] == "DynamicPartitioning.EventTimeFailed"), "{failed:?}");
     let outside: Vec<_> =

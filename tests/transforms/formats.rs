@@ -105,11 +105,11 @@ fn all_once(found: impl IntoIterator<Item = (usize, String)>) {
 }
 
 fn failed(house: &House) {
-    let failed = house.documents("errors/processing-failed");
+    let failed = house.documents("errors/format-conversion-failed");
     assert_eq!(failed.len(), 30);
     for document in failed {
-        assert_eq!(document["errorCode"], "DataFormatConversion.MalformedData", "{document}");
-        assert!(document["errorMessage"].as_str().unwrap().contains("\"none\""), "{document}");
+        assert_eq!(document["lastErrorCode"], "DataFormatConversion.MalformedData", "{document}");
+        assert!(document["lastErrorMessage"].as_str().unwrap().contains("\"none\""), "{document}");
     }
 }
 
@@ -167,6 +167,6 @@ async fn a_schema_is_found_in_the_rows_of_each_object() {
     assert_eq!(names, ["a", "b", "d"]);
     let a = batches[0].column(0).as_primitive::<Float64Type>();
     assert_eq!((a.value(0), a.value(1), a.is_null(2)), (1.0, 2.5, true));
-    let failed = house.documents("errors/processing-failed");
-    assert_eq!(failed[0]["errorCode"], "DataFormatConversion.ParseError", "{failed:?}");
+    let failed = house.documents("errors/format-conversion-failed");
+    assert_eq!(failed[0]["lastErrorCode"], "DataFormatConversion.ParseError", "{failed:?}");
 }

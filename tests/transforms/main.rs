@@ -3,6 +3,7 @@
 
 mod builtin;
 mod counts;
+mod errors;
 mod faults;
 mod formats;
 mod functions;

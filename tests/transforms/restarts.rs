@@ -38,7 +38,7 @@ async fn restarts_lose_and_double_nothing() {
 
 /// A store that is down.
 #[derive(Default)]
-struct Down(AtomicUsize);
+pub(super) struct Down(AtomicUsize);
 
 #[async_trait]
 impl Destination for Down {

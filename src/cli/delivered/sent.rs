@@ -9,7 +9,9 @@
 //! - A **claim** names rows, the digest of their bytes, and the name of the call that brings them. It is there before the call.
 //! - A marker behind a claim says that its call was acknowledged; one with `void` says that it was refused for good.
 //! - The last claim is **in doubt** until something stands behind it. While the service remembers its call the same call is made
-//!   again, which stores its records if they are not there, and only then. Later nobody can know.
+//!   again, which stores its records if they are not there, and only then. Later nobody can know. The service also forgets calls
+//!   when more than [`CALLS_REMEMBERED_MAX`](crate::limits::CALLS_REMEMBERED_MAX) came since, which is not seen here: the commands'
+//!   help says so.
 //!
 //! Two commands at the same time meet at the next number: one makes it, and the other stops.
 

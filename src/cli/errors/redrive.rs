@@ -28,7 +28,9 @@ use crate::limits::RECORD_BYTES_MAX;
 store, beside the error output (.standpipe-sent/), before and after each call, so that each record is sent once, however
 often the command is repeated or interrupted, and whoever repeats it. A call whose answer was lost is made again under its
 name, by which the service knows it, for six minutes; after that nobody can know, and the command asks
-for --in-doubt. That holds for a Standpipe; Amazon's service stores a repeated call twice.
+for --in-doubt. That holds for a Standpipe; Amazon's service stores a repeated call twice. It holds while all its streams
+together take less than 900 calls a second: the service knows its last 500,000 calls. Where more came since a call whose
+answer was lost, records may be stored twice: look into the stream before you repeat the command.
 
 A record can be mended on its way. --with FILE sends the file in the place of the one record that is chosen. --edit COMMAND
 runs the command by sh for each record: it gets the record on standard input, its code in STANDPIPE_ERROR_CODE,

@@ -32,7 +32,7 @@ there is not copied again, so that a repeated or interrupted command ends what i
 stream delivers.
 
 --into STREAM puts the rows of the objects into another delivery stream, as new records, each once, as \"errors redrive\" does:
-what was sent is written down beside the error output (.standpipe-sent/). --run NAME sends them once more under another name.
+what was sent is written down beside the error output (.standpipe-sent/), within the same bounds. --run NAME sends them once more under another name.
 Rows are lines, so this takes objects whose stream puts a line feed between records (delimiter = \"always\" or
 \"if-missing\"), and no format of columns. An object that has not as many lines as the ledger counts rows is not sent, for
 its records cannot be told apart, unless --lines says that lines will do.
@@ -276,6 +276,7 @@ mod tests {
             version: 1,
             key: "k".into(),
             error_key: "e".into(),
+            error_keys: std::collections::BTreeMap::new(),
             target: serde_json::Value::Null,
             share: None,
         };

@@ -21,8 +21,10 @@ mod table;
   BACKLOG    acknowledged records that are not delivered yet, and what their journal takes on disk
   FRESHNESS  age of the oldest of them
   FAILED     records in the error output
+  LAST OBJECT  the last one of delivered records; error output is none
   LOST       records given up: expired, discarded with their stream, or damaged on disk
   SHARDS     of data streams: those that take records, and all that can be read
+  (backup)   the backup of the stream above: the same records once more, in no sum
   BEHIND     records of a data stream that a delivery stream has not delivered
 
 Examples:

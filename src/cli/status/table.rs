@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::data;
 use crate::cli::terminal::{age, count, harmless, size};
-use crate::telemetry::status::{JournalStatus, Status, StreamStatus};
+use crate::telemetry::status::{JournalStatus, Status, StreamStatus, each};
 
 const HEADS: [&str; 9] =
     ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
@@ -15,8 +15,12 @@ const TEXT_COLUMNS: usize = 2;
 /// The service in a line, its streams in tables, then what went wrong. `now_ms` is the reader's time.
 pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String {
     let service = &status.service;
+    let discarded = match service.discarded_records {
+        0 => String::new(),
+        records => format!(" · {} records given up with streams or backups that are gone", count(records)),
+    };
     let mut text = format!(
-        "standpipe {} · up {} · {} · {} {}\n",
+        "standpipe {} · up {} · {} · {} {}{discarded}\n",
         harmless(&service.version),
         age(service.uptime_seconds as f64),
         journal(&service.journal),
@@ -25,13 +29,13 @@ pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String 
     );
     if !status.streams.is_empty() {
         let mut rows = vec![HEADS.map(str::to_owned)];
-        rows.extend(status.streams.iter().map(|stream| row(stream, now_ms)));
+        rows.extend(each(&status.streams).map(|stream| row(stream, now_ms)));
         text.push('\n');
         text.push_str(&align(&rows, TEXT_COLUMNS));
     }
     text.push_str(&sources(&status.streams));
     text.push_str(&data::render(&status.data_streams, with_shards));
-    for stream in &status.streams {
+    for stream in each(&status.streams) {
         if let Some(error) = &stream.last_error {
             _ = write!(
                 text,
@@ -129,7 +133,7 @@ pub(super) fn align<const N: usize>(rows: &[[String; N]], text_columns: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::status::{ServiceStatus, SourceStatus};
+    use crate::telemetry::status::{ServiceStatus, SourceStatus, backup_name};
 
     const NOW_MS: u64 = 1_700_000_100_000;
 
@@ -158,7 +162,8 @@ mod tests {
             ..StreamStatus::default()
         };
         let journal = JournalStatus { bytes: 2_048, limit_bytes: 1 << 20, healthy: true, reason: None };
-        let service = ServiceStatus { version: "0.1.0".into(), uptime_seconds: 75, journal };
+        let service =
+            ServiceStatus { version: "0.1.0".into(), uptime_seconds: 75, journal, ..ServiceStatus::default() };
         Status { service, streams: vec![web, idle], data_streams: Vec::new() }
     }
 
@@ -179,6 +184,19 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
         let lines: Vec<_> = shown.lines().skip(2).take(3).collect();
         let column = lines[0].find("LAST OBJECT").unwrap();
         assert!(lines[1][column..].starts_with("web/2026/a.gz") && lines[2][column..].starts_with('-'), "\n{shown}");
+    }
+
+    #[test]
+    fn a_backup_is_a_row_behind_its_stream_and_no_stream() {
+        let mut status = status();
+        let backup = StreamStatus { delivered: 4_321, last_error: Some("no room".into()), ..status.streams[0].clone() };
+        status.streams[0].backup = Some(Box::new(StreamStatus { name: backup_name("web-logs"), ..backup }));
+        status.service.discarded_records = 40;
+        let shown = render(&status, false, NOW_MS);
+        assert!(shown.contains("· 2 streams · 40 records given up"), "\n{shown}");
+        let lines: Vec<_> = shown.lines().skip(2).take(4).collect();
+        assert!(lines[2].starts_with("web-logs (backup)  failing") && lines[2].contains("4,321"), "\n{shown}");
+        assert!(lines[3].starts_with("idle") && shown.contains("web-logs (backup): last error"), "\n{shown}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The ledger's history held against its own rules, independently of the code that wrote it: spans of a shard follow each
 //! other without hole or overlap, what is committed was planned, and every position is counted once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::local::{Entry, Recorded};
 use crate::ledger::{Lane, Plan, PlanId, Share, Tally};
@@ -59,6 +59,8 @@ pub(in crate::cli) struct Account {
 #[derive(Default)]
 pub(in crate::cli) struct Audit {
     pub(in crate::cli) accounts: BTreeMap<StreamId, Account>,
+    /// Keys of what is gone: a stream may go on without the backup that it had.
+    gone: BTreeMap<StreamId, BTreeSet<String>>,
     /// When the first thing happened of which the history tells, milliseconds since 1970.
     pub(in crate::cli) begins_ms: Option<u64>,
     /// Parts that are damaged.
@@ -83,10 +85,20 @@ impl Audit {
         let lost = !self.damage.is_empty();
         let account = self.accounts.entry(stream).or_insert_with(|| Account { unsure: lost, ..Account::default() });
         if matches!(entry, Entry::Remove { .. }) {
-            self.accounts.remove(&stream);
+            let keys = self.accounts.remove(&stream).unwrap_or_default().keys();
+            self.gone.entry(stream).or_default().extend(keys);
         } else if let Err(why) = account.take(entry) {
             account.faults.push(format!("ledger/{file} line {line}: {why}"));
         }
+    }
+}
+
+impl Audit {
+    /// All keys that plans of a stream have, also of one that is gone.
+    pub(in crate::cli) fn keys(&self, stream: StreamId) -> BTreeSet<String> {
+        let mut keys = self.gone.get(&stream).cloned().unwrap_or_default();
+        keys.extend(self.accounts.get(&stream).map(Account::keys).unwrap_or_default());
+        keys
     }
 }
 
@@ -111,6 +123,10 @@ fn whose(entry: &Entry) -> Option<(StreamId, Option<u64>)> {
 type Checked = Result<(), String>;
 
 impl Account {
+    fn keys(&self) -> BTreeSet<String> {
+        self.plans.iter().flat_map(|planned| planned.plan.keys()).map(str::to_owned).collect()
+    }
+
     fn take(&mut self, entry: Entry) -> Checked {
         match entry {
             Entry::Stream { retired, total, .. } => {
@@ -346,6 +362,7 @@ mod tests {
             version: 1,
             key: "k".into(),
             error_key: "e".into(),
+            error_keys: BTreeMap::new(),
             target: serde_json::Value::Null,
             share,
         }

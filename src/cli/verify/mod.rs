@@ -1,6 +1,6 @@
 //! `standpipe verify`: proves the store against the delivery ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -13,7 +13,8 @@ use crate::catalog::Entry;
 use crate::error::{Error, Result};
 use crate::ledger::Tally;
 use crate::ledger::local::read_history;
-use crate::telemetry::status::StreamStatus;
+use crate::record::StreamId;
+use crate::telemetry::status::{StreamStatus, backup_name, each};
 
 pub(super) mod audit;
 pub(super) mod deep;
@@ -33,6 +34,7 @@ file; the service may run meanwhile. What is proven:
   objects   each object of a committed plan is there, with as many bytes as were written
   foreign   no object with the stream's name is under its prefixes that is in no plan, and none is there twice
   sum       accepted = delivered + failed + dropped + expired + discarded + damaged + backlog, by the running service
+  (backup)  of a stream with a backup the same of the backup, whose plans and objects are its own: NAME (backup)
   --deep    each object can be read to its end and decompressed (its checksums match), and holds as many bytes of records
             (for error output: as many records) as the ledger says; not for formats of columns, of which sizes alone are proven
 
@@ -115,18 +117,21 @@ async fn verify(args: &VerifyArgs, house: &House) -> Result<bool> {
         Some(name) => vec![house.entry(name)?],
         None => entries.values().cloned().collect(),
     };
+    let chosen: Vec<Subject> = chosen.iter().flat_map(|entry| subjects(entry)).collect();
     // Before the ledger is read, so that all of it was planned by then.
     let mut found = BTreeMap::new();
-    for entry in &chosen {
-        found.insert(entry.id, objects::find(house, entry).await.map_err(|error| of(entry, &error)));
+    for subject in &chosen {
+        let looked = objects::find(house, &subject.entry).await.map_err(|error| of(subject, &error));
+        found.insert(subject.entry.id, looked);
     }
     let mut audit = Audit::default();
     read_history(&**disk)?.for_each(|recorded| audit.take(recorded));
     let now = now(args, house).await;
+    let kin: Vec<_> = chosen.iter().map(|subject| audit.keys(subject.kin)).collect();
     let mut reports = Vec::new();
-    for entry in &chosen {
-        let found = found.remove(&entry.id).unwrap_or_else(|| Ok(Found::new()));
-        reports.push(report(args, house, entry, (found, &mut audit, &now)).await);
+    for (subject, kin) in chosen.iter().zip(kin) {
+        let found = found.remove(&subject.entry.id).unwrap_or_else(|| Ok(Found::new()));
+        reports.push(report(args, house, (subject, kin), (found, &mut audit, &now)).await);
     }
     let ok = audit.damage.is_empty() && reports.iter().all(|report| report.ok);
     if args.json {
@@ -138,27 +143,54 @@ async fn verify(args: &VerifyArgs, house: &House) -> Result<bool> {
     Ok(ok)
 }
 
-fn of(entry: &Entry, error: &Error) -> Error {
-    Error::new(error.kind(), format!("the objects of {} cannot be looked at: {error}", entry.stream.name))
+/// What is verified: a stream, or its backup.
+struct Subject {
+    name: String,
+    /// The backup's is that of a stream alone, as the ledger knows it.
+    entry: Entry,
+    /// Whose objects have the same names, and may be under its prefixes: of a stream its backup, and the other way round.
+    kin: StreamId,
+}
+
+/// A stream, and its backup if it has one.
+fn subjects(entry: &Entry) -> Vec<Subject> {
+    let (id, backup) = (entry.id, entry.id.backup());
+    let mut all = vec![Subject { name: entry.stream.name.clone(), entry: entry.clone(), kin: backup }];
+    all.extend(entry.stream.of_backup().map(|stream| Subject {
+        name: backup_name(&entry.stream.name),
+        entry: Entry { id: backup, stream: stream.into(), ..entry.clone() },
+        kin: id,
+    }));
+    all
+}
+
+fn of(subject: &Subject, error: &Error) -> Error {
+    Error::new(error.kind(), format!("the objects of {} cannot be looked at: {error}", subject.name))
 }
 
 /// What the running service says of its streams, or why it does not.
 async fn now(args: &VerifyArgs, house: &House) -> Result<Vec<StreamStatus>> {
     let own = format!("http://{}", house.config.server.admin_listen);
     let admin = args.admin.as_deref().unwrap_or(&own);
-    status::fetch(&house.clock, admin).await.map(|status| status.streams)
+    status::fetch(&house.clock, admin).await.map(|status| each(&status.streams).cloned().collect())
 }
 
 type Known<'a> = (Result<Found>, &'a mut Audit, &'a Result<Vec<StreamStatus>>);
 
-async fn report(args: &VerifyArgs, house: &House, entry: &Entry, (found, audit, now): Known<'_>) -> Report {
+async fn report(
+    args: &VerifyArgs,
+    house: &House,
+    (subject, kin): (&Subject, BTreeSet<String>),
+    (found, audit, now): Known<'_>,
+) -> Report {
+    let entry = &subject.entry;
     let begins_ms = audit.begins_ms;
     let damaged = !audit.damage.is_empty();
     let mut account = audit.accounts.remove(&entry.id).unwrap_or_default();
     account.close();
     let history_since_ms = account.before.and(begins_ms);
     let mut report = Report {
-        stream: entry.stream.name.clone(),
+        stream: subject.name.clone(),
         ok: false,
         plans: account.plans.len() as u64,
         open_plans: account.open_plans() as u64,
@@ -183,6 +215,7 @@ async fn report(args: &VerifyArgs, house: &House, entry: &Entry, (found, audit, 
         entry,
         plans: &account.plans,
         found,
+        kin,
         begins_ms: history_since_ms,
         unsure: damaged || account.is_unsure(),
         since_ms: args.since.map_or(0, |since| since.ms(&house.clock)),
@@ -190,7 +223,7 @@ async fn report(args: &VerifyArgs, house: &House, entry: &Entry, (found, audit, 
     if let Err(error) = look(args, house, case, &mut report).await {
         report.faults.push(error.to_string());
     }
-    sum(&account, entry, now, &mut report);
+    sum(&account, now, &mut report);
     if report.open_plans > 0 {
         report.notes.push(format!("{} plans are not carried out yet", report.open_plans));
     }
@@ -220,9 +253,9 @@ async fn look(args: &VerifyArgs, house: &House, case: Result<Case<'_>>, report: 
 }
 
 /// Holds the sums of the ledger against those of the service, which is a little ahead.
-fn sum(account: &Account, entry: &Entry, now: &Result<Vec<StreamStatus>>, report: &mut Report) {
+fn sum(account: &Account, now: &Result<Vec<StreamStatus>>, report: &mut Report) {
     let status = match now {
-        Ok(streams) => streams.iter().find(|status| status.name == entry.stream.name),
+        Ok(streams) => streams.iter().find(|status| status.name == report.stream),
         Err(error) => {
             report.notes.push(format!("the backlog is not known: {error}"));
             return;

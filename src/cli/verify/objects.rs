@@ -10,7 +10,7 @@ use crate::cli::delivered::{House, list_all};
 use crate::config::Store;
 use crate::destination::Destination;
 use crate::error::{Error, Result};
-use crate::ledger::{Lane, PlanId, Tally};
+use crate::ledger::{ErrorOutput, Lane, PlanId, Tally};
 use crate::pipeline::{Written, written};
 
 /// What an object must hold.
@@ -72,21 +72,23 @@ pub(in crate::cli) fn expected(planned: &Planned, tally: &Tally, now: &Store) ->
         return Ok(Vec::new());
     }
     let rows = Content::Rows { rows: tally.delivered + tally.unpacked, bytes: tally.delivered_bytes };
-    let failures = Content::Failures(tally.failed + tally.unpacked_failed);
-    let (has_rows, has_failures) = match plan.share.as_ref().map(|share| &share.lane) {
-        Some(Lane::Keys(_)) => (tally.objects > 0, false),
-        Some(Lane::Failures) => (false, tally.objects > 0),
-        None => (tally.delivered > 0, failures != Content::Failures(0)),
+    let (has_rows, failures) = match plan.share.as_ref().map(|share| &share.lane) {
+        Some(Lane::Keys(_)) => (tally.objects > 0, Vec::new()),
+        Some(Lane::Failures) => (false, plan.error_output(tally)),
+        None => (tally.delivered > 0, plan.error_output(tally)),
     };
     let mut all = Vec::new();
     if has_rows {
         let (key, bytes) = (plan.key.clone(), Some(tally.object_bytes));
         all.push(Expected { key, plan: planned.id, content: rows, bytes, written: written.clone() });
     }
-    if has_failures {
-        let key = plan.error_key.clone();
-        all.push(Expected { key, plan: planned.id, content: failures, bytes: None, written });
-    }
+    all.extend(failures.into_iter().map(|ErrorOutput { key, records, .. }| Expected {
+        key: key.to_owned(),
+        plan: planned.id,
+        content: Content::Failures(records),
+        bytes: None,
+        written: written.clone(),
+    }));
     Ok(all)
 }
 
@@ -106,6 +108,8 @@ pub(in crate::cli) struct Case<'a> {
     pub(in crate::cli) entry: &'a Entry,
     pub(in crate::cli) plans: &'a [Planned],
     pub(in crate::cli) found: Found,
+    /// Keys of the stream's backup, or of the stream whose backup it is: they may be under the same prefixes.
+    pub(in crate::cli) kin: BTreeSet<String>,
     /// Where the history begins, if something was before: milliseconds since 1970.
     pub(in crate::cli) begins_ms: Option<u64>,
     /// Whether a part of the history is lost.
@@ -125,9 +129,10 @@ pub(in crate::cli) async fn compare(house: &House, mut case: Case<'_>) -> Result
     let mut keys = BTreeSet::new();
     let (mut nonces, names) = (BTreeMap::new(), Names::of(&case.entry.stream));
     let mut passed_over = 0;
+    case.found.retain(|key, _| !case.kin.contains(key));
     for planned in case.plans {
-        for key in [&planned.plan.key, &planned.plan.error_key] {
-            if !keys.insert(key.clone()) && planned.state != State::Open {
+        for key in planned.plan.keys() {
+            if !keys.insert(key.to_owned()) && planned.state != State::Open {
                 verdict.faults.push(format!("plan {} has the key of another: {key:?}", planned.id));
             }
             nonces.extend(names.read(key).map(|named| (named.nonce, planned.id)));
@@ -177,8 +182,7 @@ pub(in crate::cli) async fn compare(house: &House, mut case: Case<'_>) -> Result
 
 /// Takes a plan's objects out of what is to be explained; whether there was any.
 fn forget(found: &mut Found, planned: &Planned) -> bool {
-    let keys = [&planned.plan.key, &planned.plan.error_key];
-    keys.into_iter().filter(|key| found.remove(*key).is_some()).count() > 0
+    planned.plan.keys().filter(|key| found.remove(*key).is_some()).count() > 0
 }
 
 async fn check(

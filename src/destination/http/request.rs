@@ -9,6 +9,7 @@ use http_body_util::Full;
 use libdeflater::{CompressionLvl, Compressor};
 
 use crate::config::HttpEndpoint;
+use crate::config::endpoint::shown_url;
 use crate::error::{Error, Kind, Result};
 
 /// What stands around the data of one record.
@@ -83,7 +84,7 @@ impl Sending<'_> {
             self.fill(headers, body)?;
         }
         request.body(Full::new(body.bytes.clone())).map_err(|error| {
-            Error::invalid(format!("no request can be made for {:?}", self.endpoint.url)).because(error)
+            Error::invalid(format!("no request can be made for {:?}", shown_url(&self.endpoint.url))).because(error)
         })
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::rows::{append, error_type};
+pub(super) use self::rows::{ENDPOINT_FAILED, append};
 
 use self::batches::{Batch, Batches, failed_key, request_id};
 use self::failed::Given;
@@ -26,7 +26,9 @@ use self::retry::Pauses;
 use super::Until;
 use super::deliver::Courier;
 use super::failed::Codes;
+use super::staged::digest_of;
 use crate::config::HttpEndpoint;
+use crate::config::endpoint::shown_url;
 use crate::destination::http::{Refusal, RequestBody, Sending};
 use crate::destination::{Body, Created, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
@@ -36,7 +38,11 @@ use crate::limits::{ENDPOINT_BODY_BYTES_MAX, ENDPOINT_TIME_MAX};
 /// An endpoint, as a plan names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HttpTarget {
+    /// Without its query, which may be a secret: like the access key it comes from the settings in force.
     url: String,
+    /// Stands for the whole URL where it has a query. Plans of earlier versions have all of it in `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gzip: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,11 +53,19 @@ pub(super) struct HttpTarget {
 impl HttpTarget {
     pub(super) fn of(endpoint: &HttpEndpoint) -> Self {
         let HttpEndpoint { url, name: _, access_key: _, gzip, attributes, retry } = endpoint.clone();
-        HttpTarget { url, gzip, attributes, retry_ms: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX) }
+        let (url, whole) = match url.split_once('?') {
+            Some((before, _)) => (before.to_owned(), Some(digest_of(url.as_bytes()))),
+            None => (url, None),
+        };
+        HttpTarget { url, whole, gzip, attributes, retry_ms: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX) }
     }
 
-    /// The endpoint to send to: with the key and the patience in force if they are for the same URL. Another's key is not
-    /// shown to it.
+    fn is_at(&self, url: &str) -> bool {
+        self.whole.as_ref().map_or_else(|| self.url == url, |whole| *whole == digest_of(url.as_bytes()))
+    }
+
+    /// The endpoint to send to: with the key, the query and the patience in force if they are for the same URL. Another's key
+    /// is not shown to it.
     fn endpoint(&self, now: Option<&HttpEndpoint>) -> HttpEndpoint {
         let planned = HttpEndpoint {
             gzip: self.gzip,
@@ -59,8 +73,11 @@ impl HttpTarget {
             retry: Duration::from_millis(self.retry_ms),
             ..HttpEndpoint::new(&self.url)
         };
-        match now.filter(|now| now.url == self.url) {
-            Some(now) => HttpEndpoint { access_key: now.access_key.clone(), retry: now.retry, ..planned },
+        match now.filter(|now| self.is_at(&now.url)) {
+            Some(now) => {
+                let (url, access_key) = (now.url.clone(), now.access_key.clone());
+                HttpEndpoint { url, access_key, retry: now.retry, ..planned }
+            }
             None => planned,
         }
     }
@@ -140,7 +157,7 @@ impl Destination for Endpoint<'_> {
     }
 
     async fn probe(&self) -> Result<String> {
-        Ok(format!("requests go to {}", self.target.url))
+        Ok(format!("requests go to {}", shown_url(&self.target.url)))
     }
 }
 
@@ -257,5 +274,38 @@ impl Endpoint<'_> {
 
     fn now_ms(&self) -> u64 {
         self.courier.clock().now_ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn endpoint(url: &str) -> HttpEndpoint {
+        HttpEndpoint { access_key: Some(Secret::new("key".to_owned())), ..HttpEndpoint::new(url) }
+    }
+
+    #[test]
+    fn a_query_is_in_no_plan_and_comes_from_the_settings_in_force() {
+        let now = endpoint("https://h/in?code=hunter2");
+        let target = HttpTarget::of(&now);
+        let written = serde_json::to_string(&target).unwrap();
+        assert!(!written.contains("hunter2") && written.contains("https://h/in\""), "{written}");
+        let target: HttpTarget = serde_json::from_str(&written).unwrap();
+        let used = target.endpoint(Some(&now));
+        assert_eq!((used.url.as_str(), used.access_key), (now.url.as_str(), now.access_key.clone()));
+        for other in ["https://h/in?code=other", "https://h/in", "https://elsewhere/in?code=hunter2"] {
+            let used = target.endpoint(Some(&endpoint(other)));
+            assert_eq!((used.url.as_str(), used.access_key), ("https://h/in", None), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_plan_of_an_earlier_version_has_its_whole_url() {
+        let old: HttpTarget = serde_json::from_str(r#"{"url":"https://h/in?code=1","retry_ms":5}"#).unwrap();
+        let now = endpoint("https://h/in?code=1");
+        assert_eq!(old.endpoint(Some(&now)).access_key, now.access_key);
+        assert_eq!(old.endpoint(None).url, now.url);
     }
 }

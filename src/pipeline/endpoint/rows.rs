@@ -4,16 +4,10 @@
 //! <when it arrived, ms since 1970; nothing where that is not known> <base64>\n
 //! ```
 
-use super::super::failed::PROCESSING_FAILED;
 use crate::error::{Error, Result};
 
 /// The value of `!{firehose:error-output-type}` for records that an endpoint did not take.
 pub(in super::super) const ENDPOINT_FAILED: &str = "http-endpoint-failed";
-
-/// The type of what a plan's first key is for: a plan without endpoint has rows under it.
-pub(in super::super) fn error_type(to_endpoint: bool) -> &'static str {
-    if to_endpoint { ENDPOINT_FAILED } else { PROCESSING_FAILED }
-}
 
 /// Appends one row.
 pub(in super::super) fn append(joined: &mut Vec<u8>, arrived_ms: Option<u64>, row: &[u8]) {

@@ -330,6 +330,7 @@ impl Partitioned {
             version: 0,
             key: String::new(),
             error_key: String::new(),
+            error_keys: BTreeMap::new(),
             target: serde_json::Value::Null,
             share: Some(share),
         };

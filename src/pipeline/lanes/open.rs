@@ -378,7 +378,7 @@ mod tests {
         let (clock, room, mut open) = (Clock::simulated(1, 1_000_000), Capacity::new(1), Open::default());
         let buffering = Buffering { size_bytes: 128 << 20, interval: MINUTE };
         let failure = crate::transform::Failure { code: "A.B".into(), message: "m".into(), attempts: 1, by: None };
-        let refused = Refused { record: vec![b'x'; 600 << 10].into(), arrived_ms: 1, failure };
+        let refused = Refused { record: vec![b'x'; 600 << 10].into(), arrived_ms: 1, place: None, failure };
         let failed = || Part { refused: vec![refused.clone()], ..Part::default() };
         open.add(Lane::Failures, failed(), &batch(0), (now(&clock), MINUTE), &room).await;
         assert_eq!(open.full(&buffering), []);

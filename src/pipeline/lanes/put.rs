@@ -8,8 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::again::Spans;
 use super::super::capacity::Held;
-use super::super::deliver::{Courier, entry_name, note_repeat, produce, send};
-use super::super::failed::{self, Codes, Refused};
+use super::super::deliver::{Courier, entry_name, note_repeat, produce, send, send_lines};
+use super::super::failed::{self, Codes, Refused, Sheet};
 use super::super::prepare::Recipe;
 use super::super::spill::Slot;
 use super::super::stage::blocking;
@@ -22,7 +22,7 @@ use super::route::{Part, route};
 use crate::destination::{Body, BodySender, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Container};
-use crate::ledger::{Lane, Plan, Share, Tally};
+use crate::ledger::{ErrorType, Lane, Plan, Share, Tally};
 
 /// What there is of a share's object already.
 pub(in super::super) struct ShareLoad {
@@ -126,7 +126,8 @@ impl Courier {
         Ok(Some((chunk, Held::Memory { bytes, _room: None })))
     }
 
-    /// Reads the spans from the journal and puts what its lane gets of them; memory is bound by a few chunks.
+    /// Reads the spans from the journal and puts what its lane gets of them; memory is bound by a few chunks. For each further
+    /// object of error output they are read once more.
     async fn put_share_again(
         &self,
         destination: &dyn Destination,
@@ -135,14 +136,28 @@ impl Courier {
         (target, recipe): (&Target, &Recipe),
         cuts: &Cuts,
     ) -> Result<(Tally, Codes)> {
+        let again = Again { courier: self, plan, share, target, recipe, cuts, sheet: None };
+        if share.lane != Lane::Failures {
+            return self.put_again_once(destination, &again).await;
+        }
+        let sheet = Sheet::new(plan, target, (ErrorType::Processing, &plan.error_key));
+        let (mut tally, codes) = self.put_again_once(destination, &Again { sheet: Some(sheet), ..again }).await?;
+        for output in plan.error_output(&tally).iter().filter(|output| output.of != ErrorType::Processing) {
+            let sheet = Sheet::new(plan, target, (output.of, output.key));
+            let (once_more, _) = self.put_again_once(destination, &Again { sheet: Some(sheet), ..again }).await?;
+            tally.objects += once_more.objects;
+        }
+        Ok((tally, codes))
+    }
+
+    async fn put_again_once(&self, destination: &dyn Destination, again: &Again<'_>) -> Result<(Tally, Codes)> {
         let (sender, mut body) = Body::channel(1);
-        let again = Again { courier: self, plan, share, target, recipe, cuts };
         let producer = produce(sender, async |sender| again.send(sender).await);
         let consumer = async {
             if body.is_void().await? {
                 return Ok(None);
             }
-            self.create_share(destination, plan, share, target, body).await.map(Some)
+            self.create_share(destination, again.plan, again.target, again.sheet, body).await.map(Some)
         };
         let (read, written) = tokio::join!(producer, consumer);
         let written = written?;
@@ -152,19 +167,18 @@ impl Courier {
         Ok((tally, codes))
     }
 
-    /// Puts the object of a share; gives the bytes that it has, if those are others than the body's.
+    /// Puts an object of a share, that of its rows without `sheet`; gives the bytes that it has, if those are others than the
+    /// body's.
     async fn create_share(
         &self,
         destination: &dyn Destination,
         plan: &Plan,
-        share: &Share,
         target: &Target,
+        sheet: Option<Sheet<'_>>,
         body: Body,
     ) -> Result<Option<u64>> {
-        if let Lane::Keys(_) = share.lane {
-            return self.create_rows(destination, plan, target, body).await;
-        }
-        note_repeat(plan, destination.create(&plan.error_key, body, ObjectFacts::default()).await?);
+        let Some(sheet) = sheet else { return self.create_rows(destination, plan, target, body).await };
+        note_repeat(plan, destination.create(sheet.key, body, ObjectFacts::default()).await?);
         Ok(None)
     }
 
@@ -176,14 +190,38 @@ impl Courier {
         (encoded, mut tally): (&Encoded, Tally),
         (target, recipe): (&Target, &Recipe),
     ) -> Result<(Tally, Codes), Unput> {
-        let is_failures = share.lane == Lane::Failures;
-        let mut pieces = Pieces::of(plan, encoded, is_failures, recipe);
+        if share.lane != Lane::Failures {
+            let pieces = Pieces::of(plan, encoded, None, recipe);
+            let (bytes, _) = self.put_pieces(destination, (plan, target), encoded, pieces).await?;
+            (tally.objects, tally.object_bytes) = (1, bytes);
+            return Ok((tally, Codes::new()));
+        }
+        let mut codes = Codes::new();
+        for output in plan.error_output(&tally) {
+            let sheet = Sheet::new(plan, target, (output.of, output.key));
+            let pieces = Pieces::of(plan, encoded, Some(sheet), recipe);
+            let (_, counted) = self.put_pieces(destination, (plan, target), encoded, pieces).await?;
+            tally.objects += 1;
+            codes.extend(counted);
+        }
+        Ok((tally, codes))
+    }
+
+    /// Puts one object; gives the bytes that it has, and the codes that were counted in it.
+    async fn put_pieces(
+        &self,
+        destination: &dyn Destination,
+        (plan, target): (&Plan, &Target),
+        encoded: &Encoded,
+        mut pieces: Pieces<'_>,
+    ) -> Result<(u64, Codes), Unput> {
+        let sheet = pieces.sheet;
         let created = if encoded.is_in_memory() {
             let mut ready = Vec::new();
             while let Some(piece) = pieces.next().await.map_err(Unput::Unread)? {
                 ready.push(piece);
             }
-            self.create_share(destination, plan, share, target, Body::ready(ready)).await
+            self.create_share(destination, plan, target, sheet, Body::ready(ready)).await
         } else {
             let (sender, body) = Body::channel(1);
             let mut unread = None;
@@ -201,7 +239,7 @@ impl Courier {
                     }
                 }
             });
-            let (sent, created) = tokio::join!(producer, self.create_share(destination, plan, share, target, body));
+            let (sent, created) = tokio::join!(producer, self.create_share(destination, plan, target, sheet, body));
             if let Some(error) = unread {
                 return Err(Unput::Unread(error));
             }
@@ -209,11 +247,7 @@ impl Courier {
             if created.is_ok() { created } else { sent.and(created) }
         };
         let converted = created.map_err(Unput::Failed)?;
-        tally.objects = 1;
-        if !is_failures {
-            tally.object_bytes = converted.unwrap_or(pieces.bytes);
-        }
-        Ok((tally, pieces.codes))
+        Ok((converted.unwrap_or(pieces.bytes), pieces.codes))
     }
 }
 
@@ -233,8 +267,9 @@ impl Encoded {
 
 /// The bytes of an object, piece by piece.
 struct Pieces<'a> {
-    plan: &'a Plan,
     encoded: &'a Encoded,
+    /// Which failures are in it; nothing for an object of rows.
+    sheet: Option<Sheet<'a>>,
     /// Of an object of rows, until it is at its end.
     container: Option<Container>,
     /// What stands between two chunks.
@@ -245,9 +280,9 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn of(plan: &'a Plan, encoded: &'a Encoded, is_failures: bool, recipe: &Recipe) -> Self {
-        let container = (!is_failures).then(|| Container::new(recipe.encoding(), entry_name(&plan.key)));
-        Pieces { plan, encoded, container, separator: recipe.separator(), at: 0, bytes: 0, codes: Codes::new() }
+    fn of(plan: &Plan, encoded: &'a Encoded, sheet: Option<Sheet<'a>>, recipe: &Recipe) -> Self {
+        let container = sheet.is_none().then(|| Container::new(recipe.encoding(), entry_name(&plan.key)));
+        Pieces { encoded, sheet, container, separator: recipe.separator(), at: 0, bytes: 0, codes: Codes::new() }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
@@ -283,20 +318,23 @@ impl<'a> Pieces<'a> {
 
     async fn lines(&mut self, known: &Known) -> Result<Bytes> {
         let slot = match known {
-            Known::Memory { refused, .. } => {
-                failed::count(&mut self.codes, refused);
-                return Ok(failed::lines(refused, self.plan.planned_ms));
-            }
+            Known::Memory { refused, .. } => return Ok(self.lines_of(refused)),
             Known::Disk(slot) => slot.clone(),
         };
         let read = blocking(move || Ok(staged::decode(&slot.read()?))).await?;
         let part = read.ok_or_else(|| Error::unavailable("records that were spilled cannot be read"))?;
-        failed::count(&mut self.codes, &part.failed);
-        Ok(failed::lines(&part.failed, self.plan.planned_ms))
+        Ok(self.lines_of(&part.failed))
+    }
+
+    fn lines_of(&mut self, refused: &[Refused]) -> Bytes {
+        let Some(sheet) = self.sheet else { return Bytes::new() };
+        failed::count(&mut self.codes, sheet.pick(refused));
+        sheet.lines(refused)
     }
 }
 
-/// A share made again from the journal.
+/// An object of a share made again from the journal.
+#[derive(Clone, Copy)]
 struct Again<'a> {
     courier: &'a Courier,
     plan: &'a Plan,
@@ -304,6 +342,8 @@ struct Again<'a> {
     target: &'a Target,
     recipe: &'a Recipe,
     cuts: &'a Cuts,
+    /// Which failures are in it; nothing for an object of rows.
+    sheet: Option<Sheet<'a>>,
 }
 
 /// What was made so far.
@@ -364,8 +404,8 @@ impl Again<'_> {
         let Some(part) = self.part(batch).await? else { return Ok(()) };
         making.tally.add(&part.tally);
         failed::count(&mut making.codes, &part.refused);
-        if !part.refused.is_empty() {
-            return send(out, failed::lines(&part.refused, self.plan.planned_ms)).await;
+        if let Some(sheet) = self.sheet {
+            return send_lines(out, sheet.lines(&part.refused)).await;
         }
         making.joined.extend_from_slice(&part.joined);
         making.begun |= part.tally.delivered + part.tally.unpacked > 0;

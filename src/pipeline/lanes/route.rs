@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::chunk::Placed;
-use super::super::failed::Refused;
+use super::super::failed::{Refused, type_of};
 use super::super::prepare::Recipe;
 use super::super::rows::Taken;
 use crate::config::Partitioning;
@@ -111,6 +111,7 @@ fn failures(taken: &Taken, failed: Vec<Failed>, became: &[(u64, u64)]) -> Part {
         part.tally.unpacked_failed += failed - own;
     }
     for failed in &failed {
+        part.tally.count_failure(type_of(&failed.failure));
         part.arrived(taken.origins.arrived_ms[failed.origin as usize]);
     }
     part.refused = Refused::of(taken, failed);

@@ -4,7 +4,7 @@
 //! [tally as JSON, rows, failures, failed]
 //! rows     = [data, ends, origins, [[name, data, ends], …]]     ends and origins: numbers of 4 bytes, little-endian
 //! failures = [[code, message, attempts, by or null], …]         each once
-//! failed   = [[number of its failure, arrived_ms, record], …]
+//! failed   = [[number of its failure, arrived_ms, record, position, child], …]      without the last two where they are not known
 //! ```
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use minicbor::encode::Error as Unwritten;
 use minicbor::{Decoder, Encoder};
 
-use super::super::failed::Refused;
+use super::super::failed::{Place, Refused};
 use crate::ledger::Tally;
 use crate::transform::{Failed, Failure, KeyColumn, Outcome, Rows};
 
@@ -44,8 +44,11 @@ fn write(part: &Part, out: &mut Encoder<&mut Vec<u8>>) -> Result<(), Unwritten<I
     write_rows(rows, out)?;
     let known = write_failures(failed.iter().map(|refused| &refused.failure), out)?;
     out.array(failed.len() as u64)?;
-    for Refused { record, arrived_ms, failure } in failed {
-        out.array(3)?.u32(known[failure])?.u64(*arrived_ms)?.bytes(record)?;
+    for Refused { record, arrived_ms, place, failure } in failed {
+        out.array(if place.is_some() { 5 } else { 3 })?.u32(known[failure])?.u64(*arrived_ms)?.bytes(record)?;
+        if let Some(Place { position, child }) = place {
+            out.u64(*position)?.u32(*child)?;
+        }
     }
     Ok(())
 }
@@ -159,10 +162,15 @@ fn failure(input: &mut Decoder<'_>) -> Option<Failure> {
 }
 
 fn refused(input: &mut Decoder<'_>, failures: &[Failure]) -> Option<Refused> {
-    array(input, 3)?;
+    let len = input.array().ok()??;
     let failure = failures.get(input.u32().ok()? as usize)?.clone();
-    let arrived_ms = input.u64().ok()?;
-    Some(Refused { record: Bytes::copy_from_slice(input.bytes().ok()?), arrived_ms, failure })
+    let (arrived_ms, record) = (input.u64().ok()?, Bytes::copy_from_slice(input.bytes().ok()?));
+    let place = match len {
+        3 => None,
+        5 => Some(Place { position: input.u64().ok()?, child: input.u32().ok()? }),
+        _ => return None,
+    };
+    Some(Refused { record, arrived_ms, place, failure })
 }
 
 fn array(input: &mut Decoder<'_>, len: u64) -> Option<()> {
@@ -212,7 +220,13 @@ pub(super) mod tests {
             attempts: 4,
             by: by.map(str::to_owned),
         };
-        let refused = |by, text: &String| Refused { record: text.clone().into(), arrived_ms: 7, failure: failure(by) };
+        // Those of a file of an earlier version have no place.
+        let refused = |by: Option<&str>, text: &String| Refused {
+            record: text.clone().into(),
+            arrived_ms: 7,
+            place: by.map(|_| Place { position: 1 << 40, child: 3 }),
+            failure: failure(by),
+        };
         let failed = texts.iter().take(3).enumerate();
         let failed = failed.map(|(at, text)| refused((at < 2).then_some("arn:f"), text)).collect();
         Part { rows, failed, tally: Tally { delivered: texts.len() as u64, failed: 1, ..Tally::default() } }

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 
 use super::super::Failure;
+use crate::config::endpoint::shown_url;
 use crate::error::{Error, Result, causes};
 use crate::limits::{FUNCTION_BODY_BYTES_MAX, FUNCTION_CONNECT_TIME_MAX, FUNCTION_DETAIL_CHARS_MAX};
 
@@ -72,7 +73,8 @@ impl Fault {
 
 impl Invoker {
     pub(super) fn new(url: &str) -> Result<Self> {
-        let uri: Uri = url.parse().map_err(|error| Error::invalid(format!("{url:?} is no URL")).because(error))?;
+        let uri: Uri =
+            url.parse().map_err(|error| Error::invalid(format!("{:?} is no URL", shown_url(url))).because(error))?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let tls = ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
@@ -24,7 +25,8 @@ impl Files {
     /// Opens `dir`, which is made; what an earlier process left half written goes.
     pub(super) fn open(dir: PathBuf, fingerprint: String, clock: Clock) -> Result<Self> {
         let files = Files { dir, fingerprint, clock };
-        fs::create_dir_all(&files.dir).map_err(|error| files.failed("be made", error))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&files.dir);
+        made.map_err(|error| files.failed("be made", error))?;
         for path in files.list()? {
             if path.extension().is_some_and(|extension| extension == "new") {
                 _ = fs::remove_file(path);
@@ -108,7 +110,7 @@ impl Files {
 }
 
 fn write_durably(new: &Path, path: &Path, dir: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(new)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(new, path)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::guests::Text;
@@ -32,6 +33,17 @@ async fn a_later_process_compiles_nothing() {
     assert_eq!(run(&later.plugins.plugin("web", &step).await.unwrap(), &input).rows, input.0);
     assert_eq!(later.install(&Text::default()).await, step);
     assert_eq!((rig.compiled(), later.compiled()), (1, 0));
+}
+
+#[tokio::test]
+async fn modules_are_closed_to_other_users() {
+    let rig = Rig::new();
+    rig.install(&Text::default()).await;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&rig.dir.path().join("plugins")), 0o700);
+    for file in [rig.files("wasm"), rig.files("cwasm")].concat() {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::endpoint;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
-use super::steps::{self, Tool, Toolbox};
+use super::steps::{self, Bound, Tool, Toolbox};
 use super::target::Target;
 use crate::config::Delimiter;
 use crate::error::Result;
@@ -83,6 +83,12 @@ impl Recipe {
         Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding, form }
     }
 
+    /// The same with these steps.
+    #[cfg(test)]
+    pub(super) fn with_tools(self, tools: Vec<Tool>) -> Self {
+        Recipe { tools, ..self }
+    }
+
     /// Its steps.
     pub(super) fn tools(&self) -> &[Tool] {
         &self.tools
@@ -103,24 +109,24 @@ impl Recipe {
         !self.tools.is_empty()
     }
 
-    /// Has a chunk go through all steps, and joins what comes out. An error is a fault of ours.
-    pub(super) fn process(&self, chunk: &[Placed]) -> Result<Processed> {
+    /// Has a chunk go through all steps, and joins what comes out; nothing when it becomes so much that its
+    /// [halves](super::chunk::halves) are to be processed in its place. An error is a fault of ours.
+    pub(super) fn process(&self, chunk: &[Placed]) -> Result<Option<Processed>> {
         if self.tools.is_empty() {
-            return Ok(self.join(chunk));
+            return Ok(Some(self.join(chunk)));
         }
-        let taken = rows::take(chunk, self.unpack);
-        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
-        let rows = made.rows.as_ref().unwrap_or(&taken.rows);
-        let tally = taken.tally(rows, &made.failed);
+        let Some((taken, made, failed)) = self.rows(chunk)? else { return Ok(None) };
+        let rows = made.as_ref().unwrap_or(&taken.rows);
+        let tally = taken.tally(rows, &failed);
         let joined = self.join_rows(rows, &taken.origins.arrived_ms);
-        Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
+        Ok(Some(Processed { joined, failed: Refused::of(&taken, failed), tally }))
     }
 
-    /// Has a chunk go through all steps; what comes out is not joined yet. An error is a fault of ours.
-    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<(Taken, Option<Rows>, Vec<Failed>)> {
+    /// The same; what comes out is not joined yet.
+    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<(Taken, Option<Rows>, Vec<Failed>)>> {
         let taken = rows::take(chunk, self.unpack);
-        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
-        Ok((taken, made.rows, made.failed))
+        let made = steps::run(&self.tools, &taken.rows, &taken.origins, Bound::of(taken.positions()))?;
+        Ok(made.map(|made| (taken, made.rows, made.failed)))
     }
 
     /// Appends one row to those of its object.
@@ -228,7 +234,7 @@ mod tests {
     }
 
     fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {
-        recipe.encode(recipe.process(chunk).unwrap())
+        recipe.encode(recipe.process(chunk).unwrap().unwrap())
     }
 
     /// Rows of digits become so many rows, other rows fail.

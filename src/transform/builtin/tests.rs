@@ -413,3 +413,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_too_much_for_jq_is_refused_with_a_reason() {
+    let keys = config::Builtin::Keys { query: Some("{k: (.k | ascii_downcase)}".into()), event_time: None };
+    let record = |values: usize| format!("{{\"k\":\"A\",\"l\":[{}]}}", vec!["0"; values].join(","));
+    let most = crate::limits::QUERY_RECORD_VALUES_MAX;
+    let large = format!("{{\"k\":\"A\",\"t\":\"{}\"}}", ",[".repeat(crate::limits::QUERY_RECORD_BYTES_MAX / 2));
+    let strings = format!("{{\"k\":\"A\",\"t\":\"{}\"}}", ",[".repeat(most));
+    let outcome = run(&keys, &own(&[record(most - 3), record(most), large, strings]));
+    assert_eq!(outcome.rows.origins, [0, 3]);
+    let failed = failures(&outcome);
+    assert!(failed[0].0 == 1 && failed[0].2.contains("more than 524288 values"), "{}", failed[0].2);
+    assert!(failed[1].0 == 2 && failed[1].2.contains("at most 10485760"), "{}", failed[1].2);
+    // A plain path needs no tree.
+    let path = config::Builtin::Keys { query: Some("{k}".into()), event_time: None };
+    assert_eq!(run(&path, &own(&[record(most)])).failed, []);
+}

@@ -17,7 +17,7 @@ use crate::config::{Columnar, Compression, Conflicts, Level, Schema};
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
-use crate::format::columnar::{Converted, Converter, Inferrer, Misfit, Writer};
+use crate::format::columnar::{Converter, Inferrer, Misfit, Writer};
 use crate::transform::{Failed, Failure, Rows};
 
 /// How rows are kept until they are converted.
@@ -33,10 +33,9 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Makes a conversion ready.
-    pub(super) fn new(settings: &Columnar) -> Result<Self> {
-        let settings = Arc::new(settings.clone());
+    pub(super) fn new(settings: &Arc<Columnar>) -> Result<Self> {
         let converter = match &settings.schema {
-            Schema::Table(_) => Converter::new(&settings)?,
+            Schema::Table(_) => Converter::sharing(settings)?,
             // What was chosen for the first rows of an object would have to be known before the others are routed.
             Schema::Infer(inference) if inference.conflicts == Conflicts::Fail => {
                 return Err(Error::invalid(
@@ -44,9 +43,9 @@ impl Columns {
                 ));
             }
             // A table that holds what no row has.
-            Schema::Infer(_) => Converter::into_table(&settings, Inferrer::new(&settings)?.table()?)?,
+            Schema::Infer(_) => Converter::into_table(settings, Inferrer::new(settings)?.table()?)?,
         };
-        Ok(Columns { settings, converter })
+        Ok(Columns { settings: settings.clone(), converter })
     }
 
     /// The rows that fit, unless all do, and the origins of those that do not.
@@ -137,14 +136,14 @@ pub(super) fn append(joined: &mut Vec<u8>, row: &[u8]) {
 
 fn write(converter: &Converter, mut writer: Writer, frame: &[u8]) -> Result<(Writer, Vec<Bytes>)> {
     let rows = gathered(frame)?;
-    let Converted { batches, misfits, .. } = converter.convert(rows_of(&rows)?)?;
+    let mut ready = Vec::new();
+    let misfits = converter.convert_each(rows_of(&rows)?, |batch| {
+        ready.extend(writer.push(batch)?);
+        Ok(())
+    })?;
     if let Some((_, misfit)) = misfits.first() {
         let message = format!("a row that was found to fit does not: {}", misfit.message);
         return Err(Error::new(Kind::Internal, message));
-    }
-    let mut ready = Vec::new();
-    for batch in batches {
-        ready.extend(writer.push(batch)?);
     }
     Ok((writer, ready))
 }
@@ -219,7 +218,7 @@ mod tests {
         for json in [Json::default(), renamed] {
             for format in [Format::Parquet(Parquet::default()), Format::Orc(Orc::default())] {
                 let schema = Schema::Infer(Inference::default());
-                let columns = Columns::new(&Columnar { format, schema, json: json.clone() }).unwrap();
+                let columns = Columns::new(&Arc::new(Columnar { format, schema, json: json.clone() })).unwrap();
                 let (rest, failed) = columns.check(&rows(&records));
                 assert_eq!(failed.iter().map(|failed| failed.origin).collect::<Vec<_>>(), [4]);
                 let (rest, mut joined) = (rest.unwrap(), Vec::new());

@@ -2,12 +2,12 @@
 //! the other are the object.
 
 use super::chunk::Placed;
-use super::columns;
+use super::columns::{self, Columns, Convertible};
 use super::endpoint;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
-use super::steps::{self, Bound, Tool, Toolbox};
+use super::steps::{self, Bound, Made, Tool, Toolbox};
 use super::target::Target;
 use crate::config::Delimiter;
 use crate::error::Result;
@@ -115,6 +115,11 @@ impl Recipe {
         if self.tools.is_empty() {
             return Ok(Some(self.join(chunk)));
         }
+        if let Some((Tool::Convert(columns), before)) = self.tools.split_last()
+            && columns.is_known()
+        {
+            return self.convert(columns, before, chunk);
+        }
         let Some((taken, made, failed)) = self.rows(chunk)? else { return Ok(None) };
         let rows = made.as_ref().unwrap_or(&taken.rows);
         let tally = taken.tally(rows, &failed);
@@ -122,7 +127,24 @@ impl Recipe {
         Ok(Some(Processed { joined, failed: Refused::of(&taken, failed), tally }))
     }
 
-    /// The same; what comes out is not joined yet.
+    /// The same where rows are converted in the end: each is read once.
+    fn convert(&self, columns: &Columns, before: &[Tool], chunk: &[Placed]) -> Result<Option<Processed>> {
+        let taken = rows::take(chunk, self.unpack);
+        let bound = Bound::of(taken.positions());
+        let made = steps::run(before, &taken.rows, &taken.origins, bound)?;
+        let Some(Made { rows, mut failed }) = made else { return Ok(None) };
+        let rows = rows.as_ref().unwrap_or(&taken.rows);
+        let Some(Convertible { kept, rest, failed: mut unfit }) = columns.convert(rows, bound)? else {
+            return Ok(None);
+        };
+        failed.append(&mut unfit);
+        // What failed before has no rows that could fail again.
+        failed.sort_by_key(|failed| failed.origin);
+        let tally = taken.tally(rest.as_ref().unwrap_or(rows), &failed);
+        Ok(Some(Processed { joined: kept, failed: Refused::of(&taken, failed), tally }))
+    }
+
+    /// The same; what comes out is not joined yet, nor converted.
     pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<(Taken, Option<Rows>, Vec<Failed>)>> {
         let taken = rows::take(chunk, self.unpack);
         let made = steps::run(&self.tools, &taken.rows, &taken.origins, Bound::of(taken.positions()))?;
@@ -223,8 +245,11 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::super::chunk::tests::placed;
+    use std::sync::Arc;
+
     use super::super::failed;
     use super::*;
+    use crate::config;
     use crate::format::kpl::tests::aggregate;
     use crate::transform::{Failure, Origins, Outcome};
 
@@ -317,6 +342,31 @@ mod tests {
         assert_eq!(between(&["a\n"]), "a\n");
         assert_eq!((between(&[""]), between(&["", ""])), ("".into(), "\n".into()));
         assert!(recipe(false, Vec::new()).separator().is_none());
+    }
+
+    #[test]
+    fn rows_of_a_known_schema_are_columns_once_they_are_processed() {
+        let columns = |schema| {
+            let format = config::Format::Parquet(config::Parquet::default());
+            let settings = config::Columnar { format, schema, json: config::Json::default() };
+            Tool::Convert(Columns::new(&Arc::new(settings)).unwrap())
+        };
+        let table = config::Schema::Table(config::TableSchema::of_texts([("n", "int")]).unwrap());
+        let chunk = [placed(0, Records::from_slices(5, &["1", "0", "x", "2"]))];
+        let tools = |schema| vec![Tool::Fake(multiply), columns(schema)];
+        let form = Form::Columns;
+        // Digits are no objects.
+        let none = Recipe { form, ..recipe(false, tools(table.clone())) }.process(&chunk).unwrap().unwrap();
+        assert_eq!((none.tally.delivered, none.tally.failed, none.tally.dropped), (0, 3, 1));
+        assert!(none.joined.is_empty());
+        let objects = [placed(0, Records::from_slices(5, &["{\"n\":1}", "{\"n\":true}", "{}"]))];
+        let known = Recipe { form, ..recipe(false, vec![columns(table)]) }.process(&objects).unwrap().unwrap();
+        assert_eq!((known.tally.delivered, known.tally.failed, known.tally.delivered_bytes), (2, 1, 9));
+        assert_eq!(known.failed[0].record, "{\"n\":true}");
+        assert!(known.joined.starts_with(&[0xFF; 4]), "columns");
+        let found = config::Schema::Infer(config::Inference::default());
+        let found = Recipe { form, ..recipe(false, vec![columns(found)]) }.process(&objects).unwrap().unwrap();
+        assert!(found.joined.starts_with(&7u32.to_le_bytes()), "rows, each behind its length");
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! settings. It writes no row indexes, column statistics, bloom filters and dictionaries, so that readers cannot skip rows. Times
 //! between the last second before 1970 and 1970 cannot be written (ORC-763) and do not fit.
 
+mod carry;
 mod column;
 mod fault;
 mod glue;
@@ -126,16 +127,17 @@ impl Converter {
         let misfits = self.convert_each(records, |batch| {
             rows += batch.num_rows();
             batches.push(batch);
-            Ok(())
+            Ok(true)
         })?;
         Ok(Converted { batches, rows, misfits })
     }
 
-    /// The same, where each batch is given to `take` as soon as it is full: no more than one is in memory. Gives back the misfits.
+    /// The same, where each batch is given to `take` as soon as it is full: no more than one is in memory. It says whether to go on. Gives
+    /// back the misfits.
     pub fn convert_each<'r>(
         &self,
         records: impl IntoIterator<Item = &'r [u8]>,
-        mut take: impl FnMut(RecordBatch) -> Result<()>,
+        mut take: impl FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<Vec<(usize, Misfit)>> {
         let mut misfits = Vec::new();
         let (mut table, mut reader) = self.start();
@@ -145,7 +147,9 @@ impl Converter {
             }
             if table.bytes() >= CONVERT_BATCH_BYTES_MAX {
                 let full = std::mem::replace(&mut table, self.shared.table());
-                take(full.finish(&self.shared.schema)?)?;
+                if !take(full.finish(&self.shared.schema)?)? {
+                    return Ok(misfits);
+                }
             }
         }
         if table.rows() > 0 {
@@ -165,6 +169,11 @@ impl Converter {
             table.clear();
         }
         misfits
+    }
+
+    /// Appends batches to `out`, to be [written](Writer::push_kept) later.
+    pub fn keep(&self, batches: &[RecordBatch], out: &mut Vec<u8>) -> Result<()> {
+        carry::write(&self.shared.schema, batches, out)
     }
 
     /// A writer of one object of converted rows.

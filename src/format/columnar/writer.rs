@@ -6,6 +6,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
+use super::carry;
 use super::orc::OrcWriter;
 use super::parquet::ParquetWriter;
 use super::weight;
@@ -52,6 +53,15 @@ impl Writer {
             self.rows += rest.num_rows();
             self.bytes += weight::of_rows(&rest, &(0..rest.num_rows()));
             self.pending.push(rest);
+        }
+        Ok(ready)
+    }
+
+    /// Adds the rows of batches that were [kept](super::Converter::keep).
+    pub fn push_kept(&mut self, kept: &[u8]) -> Result<Vec<Bytes>> {
+        let mut ready = Vec::new();
+        for batch in carry::read(kept)? {
+            ready.extend(self.push(batch?)?);
         }
         Ok(ready)
     }

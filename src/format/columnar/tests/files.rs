@@ -137,7 +137,15 @@ fn nested_parquet_is_read_back() {
     let made = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();
     assert_eq!(made.misfits, []);
     let batch = &made.batches[0];
-    assert_eq!(read_parquet(object(&converter, batch, 4), &converter), *batch);
+    let written = object(&converter, batch, 4);
+    assert_eq!(read_parquet(written.clone(), &converter), *batch);
+    // What was kept in between is the same.
+    let (mut kept, mut writer) = (Vec::new(), converter.writer().unwrap());
+    converter.keep(&[batch.slice(0, 1), batch.slice(1, 3)], &mut kept).unwrap();
+    let mut again = writer.push_kept(&kept).unwrap();
+    again.extend(writer.finish().unwrap());
+    assert_eq!(again.concat(), written);
+    assert!(converter.writer().unwrap().push_kept(&kept[..kept.len() / 2]).is_err());
 }
 
 #[test]
@@ -258,7 +266,7 @@ fn large_rows_are_written_a_few_at_a_time_and_the_same_however_they_came() {
                     let misfits = converter.convert_each(records.iter().map(String::as_bytes), |batch| {
                         pieces.extend(writer.push(batch)?);
                         most = most.max(writer.pending_bytes());
-                        Ok(())
+                        Ok(true)
                     });
                     assert_eq!(misfits.unwrap(), []);
                 }

@@ -403,7 +403,7 @@ fn rows_of_many_values_make_batches_of_few_rows() {
     let mut batches = Vec::new();
     let misfits = converter.convert_each(std::iter::repeat_n(&b"{}"[..], 10_000), |batch| {
         batches.push(batch.num_rows());
-        Ok(())
+        Ok(true)
     });
     assert_eq!(misfits.unwrap(), []);
     assert_eq!(batches.iter().sum::<usize>(), 10_000);

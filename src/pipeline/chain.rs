@@ -21,7 +21,7 @@ pub(super) struct Chained {
 
 /// How a chain ended.
 pub(super) enum Chain {
-    Through(Chained),
+    Through(Box<Chained>),
     /// The chunk became more than may be in memory at once: these are to go through the chain in its place. Functions that were called
     /// are called again for each.
     TooMuch([Vec<Placed>; 2]),
@@ -46,7 +46,7 @@ pub(super) async fn run(workshop: &Workshop, recipe: &Recipe, chunk: Vec<Placed>
         let Some(through) = through else { return Ok(Chain::TooMuch(halves(&chunk))) };
         chained = through;
     }
-    Ok(Chain::Through(chained))
+    Ok(Chain::Through(Box::new(chained)))
 }
 
 fn is_function(tool: &Tool) -> bool {

@@ -37,6 +37,9 @@ enum Form {
     Endpoint,
 }
 
+/// A chunk after its steps, not joined yet: what it was taken apart into, the rows if they are others, and what failed.
+pub(super) type Stepped = (Taken, Option<Rows>, Vec<Failed>);
+
 /// A chunk after its steps.
 pub(super) struct Processed {
     /// What is delivered, joined.
@@ -145,7 +148,7 @@ impl Recipe {
     }
 
     /// The same; what comes out is not joined yet, nor converted.
-    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<(Taken, Option<Rows>, Vec<Failed>)>> {
+    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<Stepped>> {
         let taken = rows::take(chunk, self.unpack);
         let made = steps::run(&self.tools, &taken.rows, &taken.origins, Bound::of(taken.positions()))?;
         Ok(made.map(|made| (taken, made.rows, made.failed)))

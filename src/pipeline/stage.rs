@@ -140,7 +140,7 @@ impl Courier {
             }
             let Some(chain) = turns.next().await else { break };
             match chain.map_err(|error| Error::new(Kind::Internal, "a chain panicked").because(error))?? {
-                Chain::Through(chained) => draft = blocking(move || write(draft, chained)).await?,
+                Chain::Through(chained) => draft = blocking(move || write(draft, *chained)).await?,
                 Chain::TooMuch([first, others]) => {
                     turns.push_front(self.turn(&recipe, others));
                     turns.push_front(self.turn(&recipe, first));
@@ -192,7 +192,7 @@ impl Courier {
 }
 
 fn write(mut draft: Draft, chained: Chained) -> Result<Draft> {
-    let room = usize::try_from(limits::STAGED_ROWS_BYTES_MAX.saturating_sub(draft.rows())).unwrap_or(usize::MAX);
+    let room = usize::try_from(limits::STAGED_ROWS_BYTES_MAX.saturating_sub(draft.bytes())).unwrap_or(usize::MAX);
     draft.push(&chained.part(room))?;
     Ok(draft)
 }

@@ -65,9 +65,8 @@ fn events() -> Vec<u8> {
         let (user, key) = (random.next() % 2_000, random.next());
         let error = if random.next().is_multiple_of(20) { r#""AccessDenied""# } else { "null" };
         let name = ["GetObject", "PutObject", "ListObjectsV2", "HeadObject"][(random.next() % 4) as usize];
-        let latencies: Vec<_> = (0..random.next() % 5 + 1)
-            .map(|_| format!("{}.{:03}", random.next() % 200, random.next() % 1_000))
-            .collect();
+        let latencies: Vec<_> =
+            (0..=random.next() % 5).map(|_| format!("{}.{:03}", random.next() % 200, random.next() % 1_000)).collect();
         let row = format!(
             r#"{{"event_id":"{:016x}-{:08x}","event_time":"2026-11-21T{:02}:{:02}:{:02}.{:03}Z","source":"s3.example.com","name":"{name}","region":"eu-central-{}","read_only":{},"error_code":{error},"caller":{{"type":"AssumedRole","account":"{:012}","arn":"arn:aws:sts::123456789012:assumed-role/reader/user-{user}","session":{{"issuer":"arn:aws:iam::123456789012:role/reader","mfa":false,"created":"2026-11-21T0{}:00:00Z"}}}},"request":{{"bucket":"logs-{}","key":"year=2026/month=11/{key:016x}.gz","bytes":{},"headers":{{"host":"logs.example.com","user-agent":"sdk/2.{} lang/rust#1.95"}}}},"resources":[{{"arn":"arn:aws:s3:::logs-{}","account":"123456789012"}}],"latencies_ms":[{}],"extra":{{"trace":["{:08x}",{{"sampled":true}}]}}}}"#,
             random.next(),
@@ -217,6 +216,9 @@ fn read_theirs(schema: &SchemaRef, rows: &[u8]) -> usize {
     reader.map(|batch| batch.expect("all rows fit").num_rows()).sum()
 }
 
+/// Its name, rows and columns.
+type Set<'a> = (&'a str, Vec<u8>, &'a [(&'a str, &'a str)]);
+
 /// Both in turns, so that whatever else the machine does meets both: MB of JSON in a second of CPU, and which part of theirs ours is.
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
 fn compare(what: &str, rows: &[u8], ours: &dyn Fn() -> usize, theirs: &dyn Fn() -> usize) {
@@ -239,7 +241,7 @@ fn compare(what: &str, rows: &[u8], ours: &dyn Fn() -> usize, theirs: &dyn Fn() 
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
-fn ratios(sets: &[(&str, Vec<u8>, &[(&str, &str)])]) {
+fn ratios(sets: &[Set<'_>]) {
     for (name, rows, columns) in sets {
         let mean = rows.len() / lines(rows).count();
         println!("{name}: {} rows of {mean} bytes", lines(rows).count());

@@ -46,7 +46,7 @@ pub use glue::glue_table;
 pub use infer::Inferrer;
 pub use writer::Writer;
 
-use crate::config::{Columnar, Schema, TableSchema};
+use crate::config::{Column, Columnar, Schema, TableSchema};
 use crate::error::{Error, Result};
 use crate::limits::CONVERT_BATCH_BYTES_MAX;
 use read::Reader;
@@ -69,11 +69,14 @@ struct Shared {
 
 impl Shared {
     fn table(&self) -> Table<'_> {
-        let columns = match (&self.found, &self.settings.schema) {
-            (Some(table), _) | (None, Schema::Table(table)) => table.columns(),
-            (None, Schema::Infer(_)) => &[],
-        };
-        Table::new(columns, &self.rules)
+        Table::new(columns_of(&self.settings, self.found.as_ref()), &self.rules)
+    }
+}
+
+fn columns_of<'a>(settings: &'a Columnar, found: Option<&'a TableSchema>) -> &'a [Column] {
+    match (found, &settings.schema) {
+        (Some(table), _) | (None, Schema::Table(table)) => table.columns(),
+        (None, Schema::Infer(_)) => &[],
     }
 }
 
@@ -101,7 +104,7 @@ impl Converter {
     pub fn sharing(settings: &Arc<Columnar>) -> Result<Self> {
         settings.check()?;
         match &settings.schema {
-            Schema::Table(table) => Converter::of(settings, table, None),
+            Schema::Table(_) => Converter::of(settings, None),
             Schema::Infer(_) => Err(Error::invalid("the schema must be inferred before records are converted")),
         }
     }
@@ -109,14 +112,15 @@ impl Converter {
     /// A converter into `table`, in the place of the schema that `settings` have.
     pub fn into_table(settings: &Arc<Columnar>, table: TableSchema) -> Result<Self> {
         settings.check_with(&table)?;
-        Converter::of(settings, &table, Some(table.clone()))
+        Converter::of(settings, Some(table))
     }
 
-    fn of(settings: &Arc<Columnar>, table: &TableSchema, found: Option<TableSchema>) -> Result<Self> {
+    fn of(settings: &Arc<Columnar>, found: Option<TableSchema>) -> Result<Self> {
         let rules = Rules::new(settings)?;
         // Hive's timestamps have no zone, which is what readers of ORC expect; Parquet's are moments.
         let zone = if rules.orc { None } else { Some("UTC") };
-        let fields: Vec<_> = table.columns().iter().map(|one| column::field(&one.name, &one.kind, zone)).collect();
+        let columns = columns_of(settings, found.as_ref());
+        let fields: Vec<_> = columns.iter().map(|one| column::field(&one.name, &one.kind, zone)).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
         Ok(Converter { shared: Arc::new(Shared { settings: settings.clone(), found, rules, schema }) })
     }

@@ -343,7 +343,7 @@ fn map(
     let is_text = matches!(keys.values, Values::Text(_));
     let mut note = |key: &str| {
         if !is_text {
-            found.push(key.to_owned())
+            found.push(key.to_owned());
         }
     };
     entries((keys, values), reader, scan, depth, &|_| true, &mut note)?;

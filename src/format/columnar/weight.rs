@@ -16,7 +16,8 @@ pub(super) fn of_rows(batch: &RecordBatch, rows: &Range<usize>) -> usize {
 }
 
 fn of_values(column: &dyn Array, values: &Range<usize>) -> usize {
-    let between = |ends: &[i32]| ends[values.start] as usize..ends[values.end] as usize;
+    // Ends are never below 0.
+    let between = |ends: &[i32]| ends[values.start].cast_unsigned() as usize..ends[values.end].cast_unsigned() as usize;
     let inside = match column.data_type() {
         DataType::Boolean => values.len(),
         DataType::Utf8 => END * values.len() + between(column.as_string::<i32>().value_offsets()).len(),

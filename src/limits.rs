@@ -210,9 +210,13 @@ pub const ENCODED_BYTES_MAX: usize = 48 << 20;
 /// Bytes that the chunks of one pipeline may hold that are not whole yet, of all shards that it reads; beyond it a buffer is
 /// encoded when it is delivered. One shard never gets there.
 pub const OPEN_CHUNKS_BYTES_MAX: usize = 8 << 20;
-/// Bytes of rows that one step may make of a chunk; the records whose rows lie beyond fail. With [`ENCODE_CHUNK_BYTES`] and
-/// one record more as input, a plugin would have to multiply it by dozens.
+/// Bytes of rows, with their partition keys, that one step may make of one record; of an aggregate, the user records whose rows lie beyond
+/// fail. It is well above what one record may be and what one compressed record may become.
 pub const STEP_OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// The same of all records that go through the steps together: where a step makes more of them, each half of them goes through the
+/// steps on its own. So it bounds memory and is no record's fate. With [`ENCODE_CHUNK_BYTES`] and one record more as input, rows must be
+/// multiplied by dozens. A plugin sees those halves, so that a version that changes it cannot read again what another has planned.
+pub const STEP_TOGETHER_BYTES_MAX: usize = 64 << 20;
 /// Modules of plugins that are fetched and compiled at once: each takes its bytes and several times as much to compile.
 pub const MODULES_AT_ONCE: usize = 2;
 /// How long a start waits for the modules of plugins; those of a store that hangs are installed behind it.

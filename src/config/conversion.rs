@@ -1,6 +1,7 @@
 //! What records are converted into: Parquet or ORC, with which schema, and how their JSON is read. Names, ranges and defaults
 //! are those of Firehose's DataFormatConversionConfiguration; where the writers can do more, so can these.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -296,6 +297,13 @@ impl Columnar {
             Schema::Infer(_) => Ok(()),
         }
     }
+
+    /// The same, with `table` in the place of the schema.
+    pub fn check_with(&self, table: &TableSchema) -> Result<()> {
+        self.format.check()?;
+        self.json.check()?;
+        fits(&self.format, &self.json, table)
+    }
 }
 
 impl Format {
@@ -373,20 +381,21 @@ impl Json {
     /// The key under which the value of a column stands, in the form in which keys are compared.
     pub fn key_of(&self, column: &str) -> String {
         match self {
-            Json::Openx { keys, .. } => self.plain(keys.get(column).map_or(column, String::as_str)),
+            Json::Openx { keys, .. } => self.plain(keys.get(column).map_or(column, String::as_str)).into_owned(),
             Json::Hive { .. } => column.to_lowercase(),
         }
     }
 
     /// A record's key in the form in which keys are compared.
-    pub fn plain(&self, key: &str) -> String {
-        match *self {
-            Json::Openx { case_insensitive, dots_to_underscores, .. } => {
-                let key = if case_insensitive { key.to_lowercase() } else { key.to_owned() };
-                if dots_to_underscores { key.replace('.', "_") } else { key }
-            }
-            Json::Hive { .. } => key.to_lowercase(),
-        }
+    pub fn plain<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        let (lower, without_dots) = match *self {
+            Json::Openx { case_insensitive, dots_to_underscores, .. } => (case_insensitive, dots_to_underscores),
+            Json::Hive { .. } => (true, false),
+        };
+        // Most keys are what they become.
+        let is_lower = |key: &str| key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let key = if lower && !is_lower(key) { Cow::Owned(key.to_lowercase()) } else { Cow::Borrowed(key) };
+        if without_dots && key.contains('.') { Cow::Owned(key.replace('.', "_")) } else { key }
     }
 }
 

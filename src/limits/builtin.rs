@@ -19,6 +19,11 @@ pub const QUERY_PATH_SEGMENTS_MAX: usize = 32;
 pub const QUERY_INDEX_MAX: usize = 1_000_000;
 /// Objects and arrays within each other in a record of which jq is asked: it calls itself for each.
 pub const QUERY_RECORD_DEPTH_MAX: usize = 128;
+/// Bytes of a record of which jq is asked: the largest of a data stream. What jq makes of it on its way may be forty times as large where a text is
+/// split, and as many times as a query has [copies](QUERY_COPIES_MAX).
+pub const QUERY_RECORD_BYTES_MAX: usize = 10 << 20;
+/// Values in such a record: each takes 16 bytes of jq's tree, and up to 200 where it is a small object, so that a tree has 100 MiB at most.
+pub const QUERY_RECORD_VALUES_MAX: usize = 512 << 10;
 /// Digits of a number in a record of which jq is asked, and of one that is a key: longer ones take quadratic time.
 pub const QUERY_NUMBER_BYTES_MAX: usize = 512;
 /// Bytes that one compressed record may become: the largest record of a data stream, and as many times as logs shrink.

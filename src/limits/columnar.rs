@@ -19,8 +19,18 @@ pub const DECIMAL_PRECISION_MAX: u8 = 38;
 
 /// Values within each other in a record that is converted: as many as one 128-bit word has bits to remember what is open.
 pub const CONVERT_DEPTH_MAX: usize = 128;
-/// Bytes of rows that become one batch of columns: offsets in a column are 32 bits wide, and it bounds memory.
+/// Bytes of records, and of the values that they make ([`CONVERT_VALUE_BYTES`] each), with which a batch of columns ends: offsets in a column
+/// are 32 bits wide, and it bounds memory. With the record that reaches it, it is a sixth of what offsets can say.
 pub const CONVERT_BATCH_BYTES_MAX: usize = 64 << 20;
+/// What a value of a column costs beside its text, about: the value or its end, and whether it is there.
+pub const CONVERT_VALUE_BYTES: usize = 8;
+/// Values of columns that one record may make for each of its bytes. A key that is not there makes one, so that `{}` in a list of objects makes as
+/// many as they have fields.
+pub const CONVERT_VALUES_PER_BYTE: usize = 16;
+/// So many it may make however short it is: a row of the widest table a hundred times.
+pub const CONVERT_VALUES_MIN: usize = 1 << 20;
+/// So many it may make however long it is: 150 MB, as many as the largest record can write down.
+pub const CONVERT_VALUES_MAX: usize = 16 << 20;
 /// Keys of an object whose places are remembered, so that they are not looked up again in the next row.
 pub const KEY_SHAPE_MAX: usize = 512;
 /// Bytes of such a key.
@@ -39,8 +49,11 @@ pub const INFER_TYPES_MAX: usize = 2_000;
 /// How deep objects and lists are told apart when a schema is inferred; what is deeper is text.
 pub const INFER_DEPTH_MAX: usize = 16;
 
-/// Rows that a writer is given at once: always so many, so that bytes do not depend on how rows came.
+/// Rows that a writer is given at once: always so many, so that bytes do not depend on how rows came. Pages and row groups end between them, so
+/// this and [`WRITE_BYTES`] are part of what plans mean.
 pub const WRITE_ROWS: usize = 8_192;
+/// Or as few as have so many bytes in their columns: rows of 4 KiB come 8,192 at once.
+pub const WRITE_BYTES: usize = 32 << 20;
 /// Bytes of a row group: Firehose's default (BlockSizeBytes).
 pub const ROW_GROUP_BYTES_DEFAULT: u64 = 256 << 20;
 /// The least; Firehose's API says 64 MiB.

@@ -14,8 +14,9 @@ pub const STAGED_BATCHES_BYTES_MAX: u64 = 4 << 30;
 pub const SPILL_BYTES_MAX: u64 = 8 << 30;
 /// What a spill leaves free on the disk: twice what the journal must find ([`FREE_BYTES_MIN`](super::FREE_BYTES_MIN)).
 pub const SPILL_FREE_BYTES_MIN: u64 = 1 << 30;
-/// Bytes of rows in one staged file; the records whose rows lie beyond fail. With the largest buffer, failed whole, a file
-/// stays below [`STAGED_BYTES_MAX`]: so one of them always finds room.
+/// Bytes of one staged file, in which large parts are compressed; the records whose rows lie beyond fail. Only a function that makes
+/// much more of records than they were gets there. With the largest buffer, failed whole, a file stays below [`STAGED_BYTES_MAX`]: so one
+/// of them always finds room.
 pub const STAGED_ROWS_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one part of a staged file: what became of one chunk, at most
 /// [`STEP_OUTPUT_BYTES_MAX`](super::STEP_OUTPUT_BYTES_MAX) of rows with their keys, and the records that failed.

@@ -119,6 +119,12 @@ impl<'a> Source<'a> {
         Ok(self.whole.pop_front())
     }
 
+    /// Has the halves of the last chunk come next.
+    pub(super) fn put_back(&mut self, [first, others]: [Vec<Placed>; 2]) {
+        self.whole.push_front(others);
+        self.whole.push_front(first);
+    }
+
     fn take(&mut self, placed: Placed) {
         for chunk in self.chunker.push(placed) {
             self.whole.extend(self.tails.finish());

@@ -70,6 +70,24 @@ impl Chunker {
     }
 }
 
+/// The first half of a chunk's records and the others. There must be two at least.
+pub(super) fn halves(chunk: &[Placed]) -> [Vec<Placed>; 2] {
+    let records: usize = chunk.iter().map(|placed| placed.records.len()).sum();
+    let (mut first, mut others, mut left) = (Vec::new(), Vec::new(), records / 2);
+    for placed in chunk {
+        let count = placed.records.len();
+        let taken = left.min(count);
+        left -= taken;
+        if taken > 0 {
+            first.push(placed.slice(0, taken));
+        }
+        if taken < count {
+            others.push(placed.slice(taken, count));
+        }
+    }
+    [first, others]
+}
+
 /// Joins what is left of spans that follow each other and do not fill a chunk: without it an object of many shards, each
 /// of which has a few records, would be as many little chunks.
 #[derive(Default)]
@@ -140,6 +158,20 @@ pub(super) mod tests {
         assert!(tails.finish().is_none());
         let empties = vec![placed(0, Records::from_slices(0, &vec![""; ENCODE_CHUNK_RECORDS_MAX]))];
         assert!(tails.push(empties).is_some(), "records without bytes are counted too");
+    }
+
+    #[test]
+    fn the_halves_of_a_chunk_are_its_records() {
+        let chunk =
+            [placed(0, Records::from_slices(5, &["a", "b", "c"])), placed(7, Records::from_slices(6, &["d", "e"]))];
+        let texts = |half: &[Placed]| -> Vec<(u64, Vec<u8>)> {
+            half.iter().map(|placed| (placed.first, placed.records.iter().flatten().copied().collect())).collect()
+        };
+        let [first, others] = halves(&chunk);
+        assert_eq!(texts(&first), [(0, b"ab".to_vec())]);
+        assert_eq!(texts(&others), [(2, b"c".to_vec()), (7, b"de".to_vec())]);
+        let [first, others] = halves(&chunk[1..]);
+        assert_eq!((texts(&first), texts(&others)), (vec![(7, b"d".to_vec())], vec![(8, b"e".to_vec())]));
     }
 
     proptest! {

@@ -1,27 +1,39 @@
 //! Record format conversion on the way into an object.
 //!
-//! While rows are gathered they are what they were, each behind its length, in zstd frames: so buffers, lanes, spill and repeats
-//! know nothing of formats. Whether a row fits is a step of its own, the last one ([`Columns::check`]): what does not fit fails like
-//! everything else that fails. Converted they are when the object is put, frame by frame: a row group is in memory, or as many rows as
-//! the writer takes at once, and of an object whose schema is found in its rows all of its frames.
+//! What becomes of rows before their object is put is kept in zstd frames: so buffers, lanes, spill and repeats know nothing of
+//! formats. A frame is one of two things:
+//!
+//! - **Columns**, where a chunk is of one object and its schema is known: each row is read once, when its chunk is processed, and what
+//!   does not fit fails ([`Columns::convert`]).
+//! - **Rows** as they were, each behind its length, elsewhere: a lane gathers rows of many batches, and a schema that is found in rows is
+//!   known when all are there. Whether a row fits is a step of its own, the last one ([`Columns::check`]), and it is read again when the
+//!   object is put.
+//!
+//! An object is made frame by frame: a row group is in memory, or as many rows as the writer takes at once, and of an object whose
+//! schema is found in its rows all of its frames.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 
 use super::capacity::Capacity;
 use super::deliver::{produce, send};
+use super::steps::Bound;
 use crate::config::{Columnar, Compression, Conflicts, Level, Schema};
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
-use crate::format::columnar::{Converted, Converter, Inferrer, Misfit, Writer};
+use crate::format::columnar::{Converter, Inferrer, Misfit, Writer};
 use crate::transform::{Failed, Failure, Rows};
 
 /// How rows are kept until they are converted.
 pub(super) const GATHERED: Encoding = Encoding { compression: Compression::Zstd, level: Level::Fast };
+
+/// What stands in the place of the first row's length in a frame of columns.
+const COLUMNS: [u8; 4] = [0xFF; 4];
 
 /// A conversion that is ready. Cheap to clone.
 #[derive(Clone)]
@@ -33,10 +45,9 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Makes a conversion ready.
-    pub(super) fn new(settings: &Columnar) -> Result<Self> {
-        let settings = Arc::new(settings.clone());
+    pub(super) fn new(settings: &Arc<Columnar>) -> Result<Self> {
         let converter = match &settings.schema {
-            Schema::Table(_) => Converter::new(&settings)?,
+            Schema::Table(_) => Converter::sharing(settings)?,
             // What was chosen for the first rows of an object would have to be known before the others are routed.
             Schema::Infer(inference) if inference.conflicts == Conflicts::Fail => {
                 return Err(Error::invalid(
@@ -44,27 +55,48 @@ impl Columns {
                 ));
             }
             // A table that holds what no row has.
-            Schema::Infer(_) => Converter::into_table(&settings, Inferrer::new(&settings)?.table()?)?,
+            Schema::Infer(_) => Converter::into_table(settings, Inferrer::new(settings)?.table()?)?,
         };
-        Ok(Columns { settings, converter })
+        Ok(Columns { settings: settings.clone(), converter })
     }
 
     /// The rows that fit, unless all do, and the origins of those that do not.
     pub(super) fn check(&self, rows: &Rows) -> (Option<Rows>, Vec<Failed>) {
-        let mut failed: Vec<Failed> = Vec::new();
-        for (row, misfit) in self.converter.check((0..rows.len()).map(|row| rows.get(row))) {
-            let origin = rows.origins[row];
-            if failed.last().is_none_or(|last| last.origin != origin) {
-                let Misfit { code, message } = misfit;
-                failed.push(Failed {
-                    origin,
-                    failure: Failure { code: Cow::Borrowed(code), message, attempts: 1, by: None },
-                });
-            }
+        sort_out(rows, self.converter.check(all(rows)))
+    }
+
+    /// Whether rows can be converted as they come.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self.settings.schema, Schema::Table(_))
+    }
+
+    /// Converts rows; nothing when they become too much at once for several records.
+    pub(super) fn convert(&self, rows: &Rows, bound: Bound) -> Result<Option<Convertible>> {
+        let Some((mut batches, misfits)) = self.batches(rows, bound)? else { return Ok(None) };
+        let unfit = misfits.len();
+        let (rest, failed) = sort_out(rows, misfits);
+        if let Some(rest) = &rest
+            && rest.len() + unfit < rows.len()
+        {
+            // A record of several rows fails whole: what of it does fit is taken out.
+            batches = self.batches(rest, bound)?.map(|(batches, _)| batches).unwrap_or_default();
         }
-        let fits = |origin| failed.binary_search_by_key(&origin, |failed| failed.origin).is_err();
-        let rest = (!failed.is_empty()).then(|| rows.filter(fits));
-        (rest, failed)
+        let mut kept = Vec::new();
+        if !batches.is_empty() {
+            kept.extend_from_slice(&COLUMNS);
+            self.converter.keep(&batches, &mut kept)?;
+        }
+        Ok(Some(Convertible { kept, rest, failed }))
+    }
+
+    fn batches(&self, rows: &Rows, bound: Bound) -> Result<Option<Batches>> {
+        let (mut batches, mut is_too_much) = (Vec::new(), false);
+        let misfits = self.converter.convert_each(all(rows), |batch| {
+            is_too_much = bound == Bound::Together && !batches.is_empty();
+            batches.push(batch);
+            Ok(!is_too_much)
+        })?;
+        Ok((!is_too_much).then_some((batches, misfits)))
     }
 
     /// Puts the object that the rows in `body` make; gives its bytes, too.
@@ -76,13 +108,13 @@ impl Columns {
         capacity: &Capacity,
     ) -> Result<(Created, u64)> {
         let (sender, converted) = Body::channel(1);
-        let producer = produce(sender, async |sender| self.convert(body, sender, capacity).await);
+        let producer = produce(sender, async |sender| self.write(body, sender, capacity).await);
         let (bytes, created) = tokio::join!(producer, destination.create(key, converted, ObjectFacts::default()));
         // The store's error first: a body that nobody takes ends the producer too, and one that failed is the store's error.
         Ok((created?, bytes?))
     }
 
-    async fn convert(&self, mut body: Body, out: &BodySender, capacity: &Capacity) -> Result<u64> {
+    async fn write(&self, mut body: Body, out: &BodySender, capacity: &Capacity) -> Result<u64> {
         let mut frames = VecDeque::new();
         let converter = match self.settings.schema {
             Schema::Table(_) => self.converter.clone(),
@@ -128,23 +160,60 @@ impl Columns {
     }
 }
 
+/// Batches of rows, and those rows that are in none.
+type Batches = (Vec<RecordBatch>, Vec<(usize, Misfit)>);
+
+/// What became of rows.
+pub(super) struct Convertible {
+    /// Those that fit, as a frame keeps them.
+    pub kept: Vec<u8>,
+    /// Those that fit, unless all do.
+    pub rest: Option<Rows>,
+    /// The origins of those that do not.
+    pub failed: Vec<Failed>,
+}
+
+fn all(rows: &Rows) -> impl Iterator<Item = &[u8]> {
+    (0..rows.len()).map(|row| rows.get(row))
+}
+
+/// The rows of origins that fit whole, unless all do, and the others.
+fn sort_out(rows: &Rows, misfits: Vec<(usize, Misfit)>) -> (Option<Rows>, Vec<Failed>) {
+    let mut failed: Vec<Failed> = Vec::new();
+    for (row, Misfit { code, message }) in misfits {
+        let origin = rows.origins[row];
+        if failed.last().is_none_or(|last| last.origin != origin) {
+            let failure = Failure { code: Cow::Borrowed(code), message, attempts: 1, by: None };
+            failed.push(Failed { origin, failure });
+        }
+    }
+    let fits = |origin| failed.binary_search_by_key(&origin, |failed| failed.origin).is_err();
+    let rest = (!failed.is_empty()).then(|| rows.filter(fits));
+    (rest, failed)
+}
+
 /// Appends a row to those that are kept until they are converted.
 pub(super) fn append(joined: &mut Vec<u8>, row: &[u8]) {
     let len = u32::try_from(row.len()).expect("offsets of rows have 32 bits");
+    assert_ne!(len.to_le_bytes(), COLUMNS, "steps make no row of 4 GiB");
     joined.extend_from_slice(&len.to_le_bytes());
     joined.extend_from_slice(row);
 }
 
 fn write(converter: &Converter, mut writer: Writer, frame: &[u8]) -> Result<(Writer, Vec<Bytes>)> {
     let rows = gathered(frame)?;
-    let Converted { batches, misfits, .. } = converter.convert(rows_of(&rows)?)?;
+    if let Some(columns) = rows.strip_prefix(&COLUMNS) {
+        let ready = writer.push_kept(columns)?;
+        return Ok((writer, ready));
+    }
+    let mut ready = Vec::new();
+    let misfits = converter.convert_each(rows_of(&rows)?, |batch| {
+        ready.extend(writer.push(batch)?);
+        Ok(true)
+    })?;
     if let Some((_, misfit)) = misfits.first() {
         let message = format!("a row that was found to fit does not: {}", misfit.message);
         return Err(Error::new(Kind::Internal, message));
-    }
-    let mut ready = Vec::new();
-    for batch in batches {
-        ready.extend(writer.push(batch)?);
     }
     Ok((writer, ready))
 }
@@ -219,7 +288,7 @@ mod tests {
         for json in [Json::default(), renamed] {
             for format in [Format::Parquet(Parquet::default()), Format::Orc(Orc::default())] {
                 let schema = Schema::Infer(Inference::default());
-                let columns = Columns::new(&Columnar { format, schema, json: json.clone() }).unwrap();
+                let columns = Columns::new(&Arc::new(Columnar { format, schema, json: json.clone() })).unwrap();
                 let (rest, failed) = columns.check(&rows(&records));
                 assert_eq!(failed.iter().map(|failed| failed.origin).collect::<Vec<_>>(), [4]);
                 let (rest, mut joined) = (rest.unwrap(), Vec::new());
@@ -230,6 +299,58 @@ mod tests {
                 assert_eq!((created, lake.find("object").await.unwrap()), (Created::Created, Some(bytes)));
             }
         }
+    }
+
+    fn table(columns: &[(&str, &str)]) -> Columns {
+        let schema = Schema::Table(crate::config::TableSchema::of_texts(columns.iter().copied()).unwrap());
+        let format = Format::Parquet(Parquet::default());
+        Columns::new(&Arc::new(Columnar { format, schema, json: Json::default() })).unwrap()
+    }
+
+    fn object(columns: &Columns, kept: &[u8]) -> Vec<u8> {
+        let frame = GATHERED.encode_chunk(kept).bytes;
+        let writer = columns.converter.writer().unwrap();
+        let (writer, mut ready) = write(&columns.converter, writer, &frame).unwrap();
+        ready.extend(writer.finish().unwrap());
+        ready.concat()
+    }
+
+    #[test]
+    fn columns_make_the_object_that_their_rows_make() {
+        let columns = table(&[("a", "bigint"), ("l", "array<struct<x:string>>"), ("m", "map<string,double>")]);
+        assert!(columns.is_known());
+        let records = [
+            "{\"a\":1,\"l\":[{\"x\":\"one\"},null]}",
+            "{\"a\":\"none\"}",
+            "{\"m\":{\"k\":1.5}}",
+            "no json",
+            "{}",
+            "{\"a\":7}",
+        ];
+        let mut rows = rows(&records.map(str::to_owned));
+        for origins in [[0, 1, 2, 3, 4, 5], [0, 1, 1, 3, 3, 5], [0, 0, 0, 0, 4, 4]] {
+            rows.origins = origins.to_vec();
+            let (rest, failed) = columns.check(&rows);
+            let Convertible { kept, rest: same, failed: same_failed } =
+                columns.convert(&rows, Bound::Together).unwrap().unwrap();
+            assert_eq!((&same, &same_failed), (&rest, &failed));
+            let (rest, mut joined) = (rest.unwrap(), Vec::new());
+            (0..rest.len()).for_each(|row| append(&mut joined, rest.get(row)));
+            assert_eq!(object(&columns, &kept), object(&columns, &joined), "{origins:?}");
+        }
+        let none = columns.convert(&rows.filter(|origin| origin == 9), Bound::Alone).unwrap().unwrap();
+        assert!(none.kept.is_empty() && none.rest.is_none() && none.failed.is_empty());
+    }
+
+    #[test]
+    fn several_records_that_make_too_many_values_are_converted_in_halves() {
+        let wide: Vec<_> = (0..4_000).map(|column| (format!("c{column}"), "int")).collect();
+        let wide: Vec<_> = wide.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let columns = table(&wide);
+        let rows = rows(&vec!["{}".to_owned(); 3_000]);
+        assert!(columns.convert(&rows, Bound::Together).unwrap().is_none());
+        assert!(columns.convert(&rows.filter(|origin| origin < 1_500), Bound::Together).unwrap().is_some());
+        assert!(columns.convert(&rows, Bound::Alone).unwrap().is_some());
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::limits::OPEN_CHUNKS_BYTES_MAX;
 use crate::record::ShardId;
 
-/// Ends with the chunk and the memory that it holds, or with nothing when there was no room for it.
-type Job = Encoded<Result<Option<(Prepared, OwnedSemaphorePermit)>>>;
+/// Ends with what the chunk became, one or several, and the memory that it holds, or with nothing when there was no room for it.
+type Job = Encoded<Result<Option<Vec<(Prepared, OwnedSemaphorePermit)>>>>;
 
 /// A buffer's records, encoded while it fills.
 pub(super) struct Encoding {
@@ -86,9 +86,11 @@ impl Encoding {
         let mut ready = Ready { chunks: Vec::with_capacity(jobs.len()), memory: Vec::new() };
         for job in jobs {
             match job.done().await? {
-                Ok(Some((prepared, memory))) => {
-                    ready.memory.push(memory);
-                    ready.chunks.push(prepared);
+                Ok(Some(parts)) => {
+                    for (prepared, memory) in parts {
+                        ready.memory.push(memory);
+                        ready.chunks.push(prepared);
+                    }
                 }
                 Ok(None) => return Ok(None),
                 Err(error) => {
@@ -111,6 +113,6 @@ impl Shop {
             }
             memory.map(|memory| (prepared, memory))
         };
-        self.workshop.prepare(&self.under.recipe, chunk, keep).await
+        self.workshop.prepare_all(&self.under.recipe, chunk, keep).await
     }
 }

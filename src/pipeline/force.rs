@@ -15,7 +15,7 @@ use crate::config::{Columnar, Conversion, DeliveryStream, GlueTable, SchemaFrom,
 use crate::error::{Error, Kind, Result};
 use crate::format::columnar::glue_table;
 use crate::limits::{GLUE_ASKED_EVERY, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
-use crate::transform::Step;
+use crate::transform::{Names, Step};
 
 /// Settings whose steps can be done.
 pub(super) struct InForce {
@@ -41,6 +41,8 @@ pub(super) struct Force {
     tools: Toolbox,
     clock: Clock,
     now: Option<Arc<InForce>>,
+    /// What the registry's names stood for when `now` was made.
+    names: Names,
     blocked: Option<Blocked>,
     outage: Outage,
     glue: Option<Glue>,
@@ -64,7 +66,7 @@ struct Blocked {
 impl Force {
     pub(super) fn new(tools: Toolbox) -> Self {
         let clock = tools.clock.clone();
-        Force { tools, clock, now: None, blocked: None, outage: Outage::default(), glue: None }
+        Force { tools, clock, now: None, names: Names::default(), blocked: None, outage: Outage::default(), glue: None }
     }
 
     /// What is in force, if its steps can be done.
@@ -98,14 +100,19 @@ impl Force {
 
     /// What is new in force, if anything is.
     async fn make(&mut self, orders: &Orders) -> Result<Option<InForce>> {
+        let names = self.tools.registry.names();
+        if self.is_current(orders, &names) {
+            return Ok(None);
+        }
         let (stream, version) = (orders.stream.clone(), orders.version);
         let mut steps: Vec<_> =
             stream.process.iter().map(|step| self.tools.registry.step(step)).collect::<Result<_>>()?;
         if let Some(conversion) = &stream.destination.conversion {
-            steps.push(Step::Convert(Box::new(self.resolved(conversion).await?)));
+            steps.push(Step::Convert(Arc::new(self.resolved(conversion).await?)));
         }
         let before = self.now.as_deref().filter(|now| now.steps == steps);
         if before.is_some_and(|now| now.version == version && Arc::ptr_eq(&now.stream, &stream)) {
+            self.names = names;
             return Ok(None);
         }
         let target = Target::of(&stream, steps.clone());
@@ -113,7 +120,17 @@ impl Force {
             Some(now) => now.recipe.of(&target),
             None => Recipe::load(&target, &self.tools).await?,
         };
+        self.names = names;
         Ok(Some(InForce { stream, version, steps, recipe }))
+    }
+
+    /// Whether nothing has changed of all that what is in force is made of: this is asked with every turn of the loop, and making it
+    /// copies and checks schemas.
+    fn is_current(&self, orders: &Orders, names: &Names) -> bool {
+        let Some(now) = &self.now else { return false };
+        let is_same = now.version == orders.version && Arc::ptr_eq(&now.stream, &orders.stream);
+        let is_asked = self.glue.as_ref().is_some_and(|known| known.again <= self.clock.instant());
+        is_same && Arc::ptr_eq(&self.names, names) && !is_asked
     }
 
     /// The conversion with its schema.
@@ -244,6 +261,24 @@ mod tests {
         assert!(!force.now().unwrap().makes_the_same_as(&second), "other steps");
         force.follow(&orders(2, Vec::new())).await;
         assert!(force.now().unwrap().version == 2 && force.fault().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_made_while_nothing_has_changed() {
+        let known = || Names::from(BTreeMap::from([("p".to_owned(), Known::Unusable(String::new()))]));
+        let (names, now) = watch::channel(known());
+        let mut force = force(now, Clock::simulated(1, 0));
+        let same = orders(1, vec![Processor::RequireJson]);
+        let is_current = |force: &Force, orders: &Orders| force.is_current(orders, &force.tools.registry.names());
+        assert!(!is_current(&force, &same));
+        force.follow(&same).await;
+        assert!(is_current(&force, &same));
+        assert!(!is_current(&force, &orders(1, vec![Processor::RequireJson])), "new credentials, perhaps");
+        assert!(!is_current(&force, &Orders { version: 2, ..same.clone() }));
+        names.send_replace(known());
+        assert!(!is_current(&force, &same));
+        force.follow(&same).await;
+        assert!(is_current(&force, &same), "it was looked at, and is the same");
     }
 
     #[tokio::test(start_paused = true)]

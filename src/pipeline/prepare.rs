@@ -2,12 +2,12 @@
 //! the other are the object.
 
 use super::chunk::Placed;
-use super::columns;
+use super::columns::{self, Columns, Convertible};
 use super::endpoint;
 use super::failed::Refused;
 use super::rows::{self, Taken};
 use super::staged::Part;
-use super::steps::{self, Tool, Toolbox};
+use super::steps::{self, Bound, Made, Tool, Toolbox};
 use super::target::Target;
 use crate::config::Delimiter;
 use crate::error::Result;
@@ -36,6 +36,9 @@ enum Form {
     /// Lines for an HTTP endpoint.
     Endpoint,
 }
+
+/// A chunk after its steps, not joined yet: what it was taken apart into, the rows if they are others, and what failed.
+pub(super) type Stepped = (Taken, Option<Rows>, Vec<Failed>);
 
 /// A chunk after its steps.
 pub(super) struct Processed {
@@ -83,6 +86,12 @@ impl Recipe {
         Recipe { unpack: target.unpack, tools: Vec::new(), delimiter: target.delimiter, encoding, form }
     }
 
+    /// The same with these steps.
+    #[cfg(test)]
+    pub(super) fn with_tools(self, tools: Vec<Tool>) -> Self {
+        Recipe { tools, ..self }
+    }
+
     /// Its steps.
     pub(super) fn tools(&self) -> &[Tool] {
         &self.tools
@@ -103,24 +112,46 @@ impl Recipe {
         !self.tools.is_empty()
     }
 
-    /// Has a chunk go through all steps, and joins what comes out. An error is a fault of ours.
-    pub(super) fn process(&self, chunk: &[Placed]) -> Result<Processed> {
+    /// Has a chunk go through all steps, and joins what comes out; nothing when it becomes so much that its
+    /// [halves](super::chunk::halves) are to be processed in its place. An error is a fault of ours.
+    pub(super) fn process(&self, chunk: &[Placed]) -> Result<Option<Processed>> {
         if self.tools.is_empty() {
-            return Ok(self.join(chunk));
+            return Ok(Some(self.join(chunk)));
         }
-        let taken = rows::take(chunk, self.unpack);
-        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
-        let rows = made.rows.as_ref().unwrap_or(&taken.rows);
-        let tally = taken.tally(rows, &made.failed);
+        if let Some((Tool::Convert(columns), before)) = self.tools.split_last()
+            && columns.is_known()
+        {
+            return self.convert(columns, before, chunk);
+        }
+        let Some((taken, made, failed)) = self.rows(chunk)? else { return Ok(None) };
+        let rows = made.as_ref().unwrap_or(&taken.rows);
+        let tally = taken.tally(rows, &failed);
         let joined = self.join_rows(rows, &taken.origins.arrived_ms);
-        Ok(Processed { joined, failed: Refused::of(&taken, made.failed), tally })
+        Ok(Some(Processed { joined, failed: Refused::of(&taken, failed), tally }))
     }
 
-    /// Has a chunk go through all steps; what comes out is not joined yet. An error is a fault of ours.
-    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<(Taken, Option<Rows>, Vec<Failed>)> {
+    /// The same where rows are converted in the end: each is read once.
+    fn convert(&self, columns: &Columns, before: &[Tool], chunk: &[Placed]) -> Result<Option<Processed>> {
         let taken = rows::take(chunk, self.unpack);
-        let made = steps::run(&self.tools, &taken.rows, &taken.origins)?;
-        Ok((taken, made.rows, made.failed))
+        let bound = Bound::of(taken.positions());
+        let made = steps::run(before, &taken.rows, &taken.origins, bound)?;
+        let Some(Made { rows, mut failed }) = made else { return Ok(None) };
+        let rows = rows.as_ref().unwrap_or(&taken.rows);
+        let Some(Convertible { kept, rest, failed: mut unfit }) = columns.convert(rows, bound)? else {
+            return Ok(None);
+        };
+        failed.append(&mut unfit);
+        // What failed before has no rows that could fail again.
+        failed.sort_by_key(|failed| failed.origin);
+        let tally = taken.tally(rest.as_ref().unwrap_or(rows), &failed);
+        Ok(Some(Processed { joined: kept, failed: Refused::of(&taken, failed), tally }))
+    }
+
+    /// The same; what comes out is not joined yet, nor converted.
+    pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<Stepped>> {
+        let taken = rows::take(chunk, self.unpack);
+        let made = steps::run(&self.tools, &taken.rows, &taken.origins, Bound::of(taken.positions()))?;
+        Ok(made.map(|made| (taken, made.rows, made.failed)))
     }
 
     /// Appends one row to those of its object.
@@ -217,7 +248,10 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::super::chunk::tests::placed;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config;
     use crate::format::kpl::tests::aggregate;
     use crate::transform::{Failure, Origins, Outcome};
 
@@ -227,7 +261,7 @@ mod tests {
     }
 
     fn prepare(recipe: &Recipe, chunk: &[Placed]) -> Prepared {
-        recipe.encode(recipe.process(chunk).unwrap())
+        recipe.encode(recipe.process(chunk).unwrap().unwrap())
     }
 
     /// Rows of digits become so many rows, other rows fail.
@@ -309,6 +343,31 @@ mod tests {
         assert_eq!(between(&["a\n"]), "a\n");
         assert_eq!((between(&[""]), between(&["", ""])), ("".into(), "\n".into()));
         assert!(recipe(false, Vec::new()).separator().is_none());
+    }
+
+    #[test]
+    fn rows_of_a_known_schema_are_columns_once_they_are_processed() {
+        let columns = |schema| {
+            let format = config::Format::Parquet(config::Parquet::default());
+            let settings = config::Columnar { format, schema, json: config::Json::default() };
+            Tool::Convert(Columns::new(&Arc::new(settings)).unwrap())
+        };
+        let table = config::Schema::Table(config::TableSchema::of_texts([("n", "int")]).unwrap());
+        let chunk = [placed(0, Records::from_slices(5, &["1", "0", "x", "2"]))];
+        let tools = |schema| vec![Tool::Fake(multiply), columns(schema)];
+        let form = Form::Columns;
+        // Digits are no objects.
+        let none = Recipe { form, ..recipe(false, tools(table.clone())) }.process(&chunk).unwrap().unwrap();
+        assert_eq!((none.tally.delivered, none.tally.failed, none.tally.dropped), (0, 3, 1));
+        assert!(none.joined.is_empty());
+        let objects = [placed(0, Records::from_slices(5, &["{\"n\":1}", "{\"n\":true}", "{}"]))];
+        let known = Recipe { form, ..recipe(false, vec![columns(table)]) }.process(&objects).unwrap().unwrap();
+        assert_eq!((known.tally.delivered, known.tally.failed, known.tally.delivered_bytes), (2, 1, 9));
+        assert_eq!(known.failed[0].record, "{\"n\":true}");
+        assert!(known.joined.starts_with(&[0xFF; 4]), "columns");
+        let found = config::Schema::Infer(config::Inference::default());
+        let found = Recipe { form, ..recipe(false, vec![columns(found)]) }.process(&objects).unwrap().unwrap();
+        assert!(found.joined.starts_with(&7u32.to_le_bytes()), "rows, each behind its length");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::again::Source;
-use super::chain::{self, Chained};
+use super::chain::{self, Chain, Chained};
 use super::chunk::Placed;
 use super::deliver::{Courier, given_up};
 use super::prepare::Recipe;
@@ -138,16 +138,21 @@ impl Courier {
                     None => is_over = true,
                 }
             }
-            let Some(chained) = turns.next().await else { break };
-            let chained = chained.map_err(|error| Error::new(Kind::Internal, "a chain panicked").because(error))?;
-            draft = blocking(move || write(draft, chained?)).await?;
+            let Some(chain) = turns.next().await else { break };
+            match chain.map_err(|error| Error::new(Kind::Internal, "a chain panicked").because(error))?? {
+                Chain::Through(chained) => draft = blocking(move || write(draft, *chained)).await?,
+                Chain::TooMuch([first, others]) => {
+                    turns.push_front(self.turn(&recipe, others));
+                    turns.push_front(self.turn(&recipe, first));
+                }
+            }
         }
         let (positions, discarded) = (plan.positions(), source.discarded());
         blocking(move || draft.finish(positions, discarded)).await
     }
 
     /// Has a chunk go through the chain when it is the stream's turn to call.
-    fn turn(&self, recipe: &Recipe, chunk: Vec<Placed>) -> AbortOnDropHandle<Result<Chained>> {
+    fn turn(&self, recipe: &Recipe, chunk: Vec<Placed>) -> AbortOnDropHandle<Result<Chain>> {
         let (workshop, recipe, calls) = (self.workshop.clone(), recipe.clone(), self.calls.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             let _turn = calls.acquire().await.expect("the semaphore of calls is never closed");
@@ -187,7 +192,7 @@ impl Courier {
 }
 
 fn write(mut draft: Draft, chained: Chained) -> Result<Draft> {
-    let room = usize::try_from(limits::STAGED_ROWS_BYTES_MAX.saturating_sub(draft.rows())).unwrap_or(usize::MAX);
+    let room = usize::try_from(limits::STAGED_ROWS_BYTES_MAX.saturating_sub(draft.bytes())).unwrap_or(usize::MAX);
     draft.push(&chained.part(room))?;
     Ok(draft)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::columns::Columns;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::limits::STEP_OUTPUT_BYTES_MAX;
+use crate::limits::{STEP_OUTPUT_BYTES_MAX, STEP_TOGETHER_BYTES_MAX};
 use crate::telemetry::metrics::StreamMetrics;
 use crate::transform::builtin::Builtin;
 use crate::transform::function::{Caller, Function};
@@ -112,37 +112,75 @@ pub(super) struct Made {
     pub failed: Vec<Failed>,
 }
 
-/// What becomes of `given` when all `tools` have done their step. An error is a fault of ours.
-pub(super) fn run(tools: &[Tool], given: &Rows, origins: &Origins) -> Result<Made> {
+/// How much a step may make of what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Of several records: where there is more, nothing comes of it, and their halves are to be given.
+    Together,
+    /// Of a single record (position): where there is more, what lies beyond fails.
+    Alone,
+}
+
+impl Bound {
+    /// That of what so many positions hold.
+    pub(super) fn of(positions: usize) -> Self {
+        if positions > 1 { Bound::Together } else { Bound::Alone }
+    }
+
+    fn bytes_max(self) -> usize {
+        match self {
+            // In tests little, so that everything goes through the steps in halves now and then.
+            Bound::Together if cfg!(test) => 1 << 10,
+            Bound::Together => STEP_TOGETHER_BYTES_MAX,
+            Bound::Alone => STEP_OUTPUT_BYTES_MAX,
+        }
+    }
+
+    /// What a step made of the first `taken` of `given`, within the bound; nothing when their halves are to be given.
+    pub(super) fn keep(self, outcome: Outcome, given: &Rows, taken: usize) -> Option<Outcome> {
+        let bytes_max = self.bytes_max();
+        match self {
+            Bound::Together if taken < given.len() || fitting(&outcome.rows, bytes_max) < outcome.rows.len() => None,
+            Bound::Together => Some(outcome),
+            Bound::Alone => Some(bounded(outcome, &given.origins[taken..], bytes_max)),
+        }
+    }
+}
+
+/// What becomes of `given` when all `tools` have done their step; nothing when the halves of it are to be given. An error is a
+/// fault of ours.
+pub(super) fn run(tools: &[Tool], given: &Rows, origins: &Origins, bound: Bound) -> Result<Option<Made>> {
     let mut made = Made { rows: None, failed: Vec::new() };
     for tool in tools {
         let rows = made.rows.as_ref().unwrap_or(given);
         if rows.is_empty() {
             break;
         }
-        let (rows, mut failed) = tool.run(rows, origins)?;
+        let Some((rows, mut failed)) = tool.run(rows, origins, bound)? else { return Ok(None) };
         made.rows = rows.or(made.rows);
         made.failed.append(&mut failed);
     }
     // Each step says its own in order; an origin that failed has no rows that could fail again.
     made.failed.sort_by_key(|failed| failed.origin);
-    Ok(made)
+    Ok(Some(made))
 }
 
+/// The rows, unless they stay as they are, and what failed; nothing when there are too many.
+type Ran = Option<(Option<Rows>, Vec<Failed>)>;
+
 impl Tool {
-    /// The rows, unless they stay as they are, and what failed.
-    fn run(&self, rows: &Rows, origins: &Origins) -> Result<(Option<Rows>, Vec<Failed>)> {
-        let outcome = match self {
-            Tool::RequireJson => return Ok(require_json(rows)),
-            Tool::Plugin(plugin) => plugin.run(rows, origins)?,
-            Tool::Builtin(builtin) => builtin.run(rows, origins),
-            Tool::Convert(columns) => return Ok(columns.check(rows)),
+    fn run(&self, rows: &Rows, origins: &Origins, bound: Bound) -> Result<Ran> {
+        let (outcome, taken) = match self {
+            Tool::RequireJson => return Ok(Some(require_json(rows))),
+            Tool::Plugin(plugin) => (plugin.run(rows, origins)?, rows.len()),
+            Tool::Builtin(builtin) => builtin.run(rows, origins, bound.bytes_max()),
+            Tool::Convert(columns) => return Ok(Some(columns.check(rows))),
             Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
-            Tool::Fake(fake) | Tool::FakeFunction(fake) => fake(rows, origins)?,
+            Tool::Fake(fake) | Tool::FakeFunction(fake) => (fake(rows, origins)?, rows.len()),
         };
-        let Outcome { rows, failed } = bounded(outcome, STEP_OUTPUT_BYTES_MAX);
-        Ok((Some(rows), failed))
+        let kept = bound.keep(outcome, rows, taken);
+        Ok(kept.map(|Outcome { rows, failed }| (Some(rows), failed)))
     }
 }
 
@@ -163,17 +201,34 @@ fn require_json(rows: &Rows) -> (Option<Rows>, Vec<Failed>) {
     (rest, failed)
 }
 
-/// Fails the origins whose rows lie beyond `bytes_max`: a chain of steps each of which may multiply its input would else end
-/// in gigabytes.
-pub(super) fn bounded(outcome: Outcome, bytes_max: usize) -> Outcome {
+/// How many rows, with their keys, have `bytes_max` bytes at most.
+fn fitting(rows: &Rows, bytes_max: usize) -> usize {
+    let bytes =
+        |row: usize| rows.ends[row] as usize + rows.keys.iter().map(|key| key.ends[row] as usize).sum::<usize>();
+    let (mut fits, mut beyond) = (0, rows.len());
+    while fits < beyond {
+        let middle = fits.midpoint(beyond);
+        if bytes(middle) <= bytes_max {
+            fits = middle + 1;
+        } else {
+            beyond = middle;
+        }
+    }
+    fits
+}
+
+/// Fails the origins whose rows lie beyond `bytes_max`, and those of `untouched` rows that a step did not come to: a chain of steps
+/// each of which may multiply its input would else end in gigabytes.
+pub(super) fn bounded(outcome: Outcome, untouched: &[u32], bytes_max: usize) -> Outcome {
     let Outcome { rows, mut failed } = outcome;
-    let fits = rows.ends.partition_point(|end| *end as usize <= bytes_max);
-    let mut beyond = rows.origins[fits..].to_vec();
+    let fits = fitting(&rows, bytes_max);
+    let mut beyond = [&rows.origins[fits..], untouched].concat();
     if beyond.is_empty() {
         return Outcome { rows, failed };
     }
     beyond.dedup();
-    let message = format!("with those of the records before it its rows have more than {bytes_max} bytes");
+    beyond.retain(|origin| failed.binary_search_by_key(origin, |failed| failed.origin).is_err());
+    let message = format!("with those before it, its rows have more than {bytes_max} bytes");
     let too_large = |origin| Failed { origin, failure: failure("Transform.OutputTooLarge", message.clone()) };
     let too_large: Vec<_> = beyond.into_iter().map(too_large).collect();
     let rows = without(rows, &too_large);
@@ -247,7 +302,7 @@ mod tests {
     fn each_step_takes_what_the_one_before_left_and_failures_stand_in_order() {
         let tools = [Tool::Fake(fake), Tool::RequireJson];
         let given = rows(&[(0, "none"), (1, "1"), (2, "{"), (3, "bad"), (4, "2")]);
-        let made = run(&tools, &given, &Origins::default()).unwrap();
+        let made = run(&tools, &given, &Origins::default(), Bound::Alone).unwrap().unwrap();
         assert_eq!(listed(&made.rows.unwrap()), [(1, "1", "1"), (1, "1", "1"), (4, "2", "2"), (4, "2", "2")]);
         let failed: Vec<_> = made.failed.iter().map(|failed| (failed.origin, &*failed.failure.code)).collect();
         assert_eq!(failed, [(2, "RequireJson.ParseError"), (3, "Fake.Bad")]);
@@ -264,8 +319,22 @@ mod tests {
     #[test]
     fn what_lies_beyond_the_bound_fails_whole() {
         let failed = vec![Failed { origin: 1, failure: failure("Fake.Bad", "bad".to_owned()) }];
-        let outcome = bounded(Outcome { rows: rows(&[(0, "xxx"), (2, "y"), (2, "z"), (3, "z")]), failed }, 4);
+        let rows = rows(&[(0, "xxx"), (2, "y"), (2, "z"), (3, "z")]);
+        // Each of them is its own key, too.
+        let outcome = bounded(Outcome { rows, failed }, &[3, 3, 4], 8);
         assert_eq!(outcome.rows.origins, [0]);
-        assert_eq!(numbers(&outcome.failed), [1, 2, 3]);
+        assert_eq!(numbers(&outcome.failed), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn of_several_records_nothing_comes_where_there_is_too_much_and_a_single_one_may_have_more() {
+        let long = "x".repeat(Bound::Together.bytes_max() / 4 + 1);
+        let given = rows(&[(0, "1"), (1, &long)]);
+        let double = [Tool::Fake(fake)];
+        assert!(run(&double, &given, &Origins::default(), Bound::Together).unwrap().is_none());
+        let made = run(&double, &given, &Origins::default(), Bound::Alone).unwrap().unwrap();
+        assert_eq!((made.rows.unwrap().origins, made.failed.len()), (vec![0, 0, 1, 1], 0));
+        let small = rows(&[(0, "1"), (1, "2")]);
+        assert!(run(&double, &small, &Origins::default(), Bound::Together).unwrap().is_some());
     }
 }

@@ -7,6 +7,7 @@ use super::prepare::{Prepared, Recipe};
 use super::stage::blocking;
 use super::staged::Parts;
 use super::target::Target;
+use super::workshop::Turn;
 use crate::error::Result;
 use crate::ledger::Plan;
 
@@ -42,8 +43,13 @@ impl<'a> Supply<'a> {
         let workshop = &courier.workshop;
         match from {
             From::Journal(source) => {
-                let Some(chunk) = source.next().await? else { return Ok(None) };
-                workshop.prepare(recipe, chunk, |prepared| prepared).await.done().await?.map(Some)
+                while let Some(chunk) = source.next().await? {
+                    match workshop.prepare(recipe, chunk).await.done().await?? {
+                        Turn::Done(prepared) => return Ok(Some(prepared)),
+                        Turn::TooMuch(halves) => source.put_back(halves),
+                    }
+                }
+                Ok(None)
             }
             From::Staged(parts) => {
                 let Some(mut reading) = parts.take() else { return Ok(None) };

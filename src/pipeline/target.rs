@@ -4,6 +4,7 @@
 //! Secrets are not in it: the ledger is a file that people look into. They come from the configuration in force.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +178,7 @@ impl Target {
     }
 
     /// What rows are converted into, if they are.
-    pub(super) fn columnar(&self) -> Option<&Columnar> {
+    pub(super) fn columnar(&self) -> Option<&Arc<Columnar>> {
         match self.process.last() {
             Some(Step::Convert(settings)) => Some(settings),
             _ => None,

@@ -35,7 +35,7 @@ pub enum Step {
     Builtin(config::Builtin),
     /// Conversion into a format of columns, the last step: what does not fit the schema goes to the error output. It is done when
     /// the object is made.
-    Convert(Box<config::Columnar>),
+    Convert(Arc<config::Columnar>),
 }
 
 /// What a name of the configuration stands for now.
@@ -100,6 +100,11 @@ impl Registry {
             }
             None => Err(Error::new(Kind::NotFound, format!("plugin {name:?} is not in the configuration"))),
         }
+    }
+
+    /// What the names stand for now.
+    pub fn names(&self) -> Names {
+        self.now.borrow().clone()
     }
 
     /// Waits until the names stand for something else.

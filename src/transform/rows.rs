@@ -114,6 +114,18 @@ impl Rows {
         rows
     }
 
+    /// Keeps the first rows.
+    pub fn truncate(&mut self, kept: usize) {
+        let end = |ends: &[u32]| if kept < ends.len() { start_of(ends, kept) as usize } else { usize::MAX };
+        self.data.truncate(end(&self.ends));
+        for key in &mut self.keys {
+            key.data.truncate(end(&key.ends));
+            key.ends.truncate(kept);
+        }
+        self.ends.truncate(kept);
+        self.origins.truncate(kept);
+    }
+
     /// Keeps the rows for which `keep`, which says something of every row, is true.
     pub fn retain(&mut self, keep: &[bool]) {
         let kept = |row: usize| keep[row];
@@ -196,6 +208,15 @@ mod tests {
         assert_eq!((some.get(0), some.get(1), some.len()), (&b"a"[..], &b"dd"[..], 2));
         assert_eq!((some.keys[0].get(0), some.keys[0].get(1), some.origins), ("x", "z", vec![0, 5]));
         assert_eq!(rows.bytes_of(&(1..3)), 1..4);
+        for (kept, data, values) in [(0, "", ""), (2, "abb", "xyy"), (4, "abbcdd", "xyyz"), (9, "abbcdd", "xyyz")] {
+            let mut first = rows.clone();
+            first.truncate(kept);
+            assert_eq!((&*first.data, &*first.keys[0].data), (data.as_bytes(), values));
+            assert_eq!(
+                (first.len(), first.origins.len(), first.keys[0].ends.len()),
+                (kept.min(4), kept.min(4), kept.min(4))
+            );
+        }
         let none = rows.filter(|_| false);
         assert_eq!(
             none,

@@ -50,8 +50,8 @@ fn keys(criterion: &mut Criterion) {
     for (name, query, event_time) in cases {
         let settings = config::Builtin::Keys { query: query.map(str::to_owned), event_time };
         let builtin = Builtin::new(&settings).expect("the settings are right");
-        assert!(builtin.run(&rows, &origins).failed.is_empty(), "{name}");
-        group.bench_function(name, |bencher| bencher.iter(|| black_box(builtin.run(&rows, &origins))));
+        assert!(builtin.run(&rows, &origins, usize::MAX).0.failed.is_empty(), "{name}");
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(builtin.run(&rows, &origins, usize::MAX))));
     }
     // What checking the documents costs at the least, and copying the rows.
     group.bench_function("serde_json alone", |bencher| {

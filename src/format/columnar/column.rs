@@ -22,6 +22,8 @@ pub(super) struct Column<'t> {
     pub(super) values: Values<'t>,
     /// Which are there: the others are null, and have a value that means nothing.
     pub(super) valid: Vec<bool>,
+    /// How many values a null is: one, and those of all fields.
+    pub(super) width: usize,
 }
 
 pub(super) enum Values<'t> {
@@ -53,6 +55,29 @@ impl Bytes {
     /// Ends the value whose bytes have been added.
     pub(super) fn end(&mut self) {
         self.ends.push(offset(self.data.len()));
+    }
+
+    /// Whether two of the values from number `from` on are the same.
+    pub(super) fn has_twins(&self, from: usize) -> bool {
+        /// Few are compared each with each.
+        const FEW: usize = 16;
+        let mut start = last(&self.ends[..from]);
+        let mut values = self.ends[from..].iter().map(|end| {
+            let end = usize::try_from(*end).unwrap_or(start);
+            &self.data[std::mem::replace(&mut start, end)..end]
+        });
+        if self.ends.len() - from > FEW {
+            let mut known = std::collections::HashSet::new();
+            return !values.all(|value| known.insert(value));
+        }
+        let mut known = [&[][..]; FEW];
+        for (count, value) in values.enumerate() {
+            if known[..count].contains(&value) {
+                return true;
+            }
+            known[count] = value;
+        }
+        false
     }
 
     fn truncate(&mut self, length: usize) {
@@ -94,7 +119,8 @@ impl<'t> Column<'t> {
             },
             ColumnType::Struct(fields) => Values::Struct(Object::new(fields, rules)),
         };
-        Column { kind, values, valid: Vec::new() }
+        let width = if let Values::Struct(object) = &values { 1 + object.width() } else { 1 };
+        Column { kind, values, valid: Vec::new(), width }
     }
 
     /// How many values there are.

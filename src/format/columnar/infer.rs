@@ -8,7 +8,7 @@
 //! Keys beyond the bound of [`INFER_TYPES_MAX`], and those that cannot name a column, make none; they are counted.
 //! In ORC, which cannot hold them, objects and lists are text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::object::plain_key;
 use super::rules::{Rules, double};
@@ -23,6 +23,8 @@ pub struct Inferrer {
     conflicts: Conflicts,
     /// Columns by their keys, where they are called otherwise.
     names: HashMap<String, String>,
+    /// Names of those columns.
+    taken: HashSet<String>,
     root: Shape,
     /// Columns and fields so far.
     types: usize,
@@ -57,13 +59,14 @@ impl Inferrer {
             Schema::Table(_) => Conflicts::default(),
         };
         let rules = Rules::new(settings)?;
-        let names = match &settings.json {
+        let names: HashMap<String, String> = match &settings.json {
             Json::Openx { keys, .. } => {
                 keys.keys().map(|column| (settings.json.key_of(column), column.clone())).collect()
             }
             Json::Hive { .. } => HashMap::new(),
         };
-        Ok(Inferrer { rules, conflicts, names, root: Shape::default(), types: 0, left_out: 0 })
+        let taken = names.values().cloned().collect();
+        Ok(Inferrer { rules, conflicts, names, taken, root: Shape::default(), types: 0, left_out: 0 })
     }
 
     /// Sees one record.
@@ -126,7 +129,7 @@ impl Inferrer {
             let start = scan.at;
             let key = plain_key(&self.rules, scan.string()?, start + 1)?;
             scan.expect(b':', "expected ':'")?;
-            match self.place(shape, key) {
+            match self.place(shape, &key) {
                 Some(place) => self.value(&mut shape.fields[place].1, scan, depth + 1)?,
                 None => scan.skip(depth + 1)?,
             }
@@ -137,20 +140,20 @@ impl Inferrer {
     }
 
     /// Where the values of `key` are noted, unless there is no room for them.
-    fn place(&mut self, shape: &mut Shape, key: String) -> Option<usize> {
-        if let Some(place) = shape.places.get(&key) {
+    fn place(&mut self, shape: &mut Shape, key: &str) -> Option<usize> {
+        if let Some(place) = shape.places.get(key) {
             return Some(*place);
         }
         let nameable = (1..=COLUMN_NAME_BYTES_MAX).contains(&key.len()) && !key.contains('\0');
         // A column of that name has another key.
-        let is_taken = !self.names.contains_key(&key) && self.names.values().any(|column| *column == key);
+        let is_taken = self.taken.contains(key) && !self.names.contains_key(key);
         if !nameable || is_taken || self.types >= INFER_TYPES_MAX {
             self.left_out += 1;
             return None;
         }
         self.types += 1;
-        shape.places.insert(key.clone(), shape.fields.len());
-        shape.fields.push((key, Seen::Nothing));
+        shape.places.insert(key.to_owned(), shape.fields.len());
+        shape.fields.push((key.to_owned(), Seen::Nothing));
         Some(shape.fields.len() - 1)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A [`Converter`] reads records straight into columns. A record that does not fit fails alone, with a reason, and leaves nothing
 //! behind. A [`Writer`] makes bytes of batches as row groups (stripes) fill. What both make is a function of the records, in
-//! order, and of the [`Columnar`] settings that a plan pins: not of how the records were cut into batches, nor of any clock.
+//! order, and of the [`Columnar`] settings that a plan pins: not of how the records were cut into batches, nor of any clock. A record that
+//! would make too many values fails, too: a few bytes may make one in each of thousands of columns.
 //!
 //! **How values are read.** As the deserializer does of which [`Json`](crate::config::Json) has the options:
 //! - Keys of no column are passed over, columns without a key are null, and of several values under one key the last one holds;
@@ -20,6 +21,7 @@
 //! settings. It writes no row indexes, column statistics, bloom filters and dictionaries, so that readers cannot skip rows. Times
 //! between the last second before 1970 and 1970 cannot be written (ORC-763) and do not fit.
 
+mod carry;
 mod column;
 mod fault;
 mod glue;
@@ -31,6 +33,7 @@ mod read;
 mod rules;
 mod scan;
 mod table;
+mod weight;
 mod writer;
 
 use std::sync::Arc;
@@ -43,7 +46,7 @@ pub use glue::glue_table;
 pub use infer::Inferrer;
 pub use writer::Writer;
 
-use crate::config::{Columnar, Format, Schema, TableSchema};
+use crate::config::{Column, Columnar, Schema, TableSchema};
 use crate::error::{Error, Result};
 use crate::limits::CONVERT_BATCH_BYTES_MAX;
 use read::Reader;
@@ -57,10 +60,24 @@ pub struct Converter {
 }
 
 struct Shared {
-    format: Format,
-    table: TableSchema,
+    settings: Arc<Columnar>,
+    /// The table that was found in rows, if the settings have none.
+    found: Option<TableSchema>,
     rules: Rules,
     schema: SchemaRef,
+}
+
+impl Shared {
+    fn table(&self) -> Table<'_> {
+        Table::new(columns_of(&self.settings, self.found.as_ref()), &self.rules)
+    }
+}
+
+fn columns_of<'a>(settings: &'a Columnar, found: Option<&'a TableSchema>) -> &'a [Column] {
+    match (found, &settings.schema) {
+        (Some(table), _) | (None, Schema::Table(table)) => table.columns(),
+        (None, Schema::Infer(_)) => &[],
+    }
 }
 
 /// What became of some records.
@@ -80,42 +97,69 @@ impl Converter {
     /// # Errors
     /// If settings do not fit together, or their schema is to be inferred: that needs the rows, and [`Converter::into_table`].
     pub fn new(settings: &Columnar) -> Result<Self> {
+        Converter::sharing(&Arc::new(settings.clone()))
+    }
+
+    /// The same, which shares the settings.
+    pub fn sharing(settings: &Arc<Columnar>) -> Result<Self> {
+        settings.check()?;
         match &settings.schema {
-            Schema::Table(table) => Converter::into_table(settings, table.clone()),
+            Schema::Table(_) => Converter::of(settings, None),
             Schema::Infer(_) => Err(Error::invalid("the schema must be inferred before records are converted")),
         }
     }
 
     /// A converter into `table`, in the place of the schema that `settings` have.
-    pub fn into_table(settings: &Columnar, table: TableSchema) -> Result<Self> {
-        let settings = Columnar { schema: Schema::Table(table.clone()), ..settings.clone() };
-        settings.check()?;
-        let rules = Rules::new(&settings)?;
+    pub fn into_table(settings: &Arc<Columnar>, table: TableSchema) -> Result<Self> {
+        settings.check_with(&table)?;
+        Converter::of(settings, Some(table))
+    }
+
+    fn of(settings: &Arc<Columnar>, found: Option<TableSchema>) -> Result<Self> {
+        let rules = Rules::new(settings)?;
         // Hive's timestamps have no zone, which is what readers of ORC expect; Parquet's are moments.
         let zone = if rules.orc { None } else { Some("UTC") };
-        let fields: Vec<_> = table.columns().iter().map(|one| column::field(&one.name, &one.kind, zone)).collect();
+        let columns = columns_of(settings, found.as_ref());
+        let fields: Vec<_> = columns.iter().map(|one| column::field(&one.name, &one.kind, zone)).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
-        Ok(Converter { shared: Arc::new(Shared { format: settings.format, table, rules, schema }) })
+        Ok(Converter { shared: Arc::new(Shared { settings: settings.clone(), found, rules, schema }) })
     }
 
     /// Makes rows of `records`, in order. A fault is one of ours, not of the records.
     pub fn convert<'r>(&self, records: impl IntoIterator<Item = &'r [u8]>) -> Result<Converted> {
-        let mut converted = Converted { batches: Vec::new(), rows: 0, misfits: Vec::new() };
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        let misfits = self.convert_each(records, |batch| {
+            rows += batch.num_rows();
+            batches.push(batch);
+            Ok(true)
+        })?;
+        Ok(Converted { batches, rows, misfits })
+    }
+
+    /// The same, where each batch is given to `take` as soon as it is full: no more than one is in memory. It says whether to go on. Gives
+    /// back the misfits.
+    pub fn convert_each<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r [u8]>,
+        mut take: impl FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<Vec<(usize, Misfit)>> {
+        let mut misfits = Vec::new();
         let (mut table, mut reader) = self.start();
-        let mut bytes = 0;
         for (number, record) in records.into_iter().enumerate() {
-            if bytes + record.len() > CONVERT_BATCH_BYTES_MAX && bytes > 0 {
-                let full = std::mem::replace(&mut table, Table::new(&self.shared.table, &self.shared.rules));
-                self.batch(full, &mut converted)?;
-                bytes = 0;
-            }
-            bytes += record.len();
             if let Err(misfit) = table.record(&mut reader, record) {
-                converted.misfits.push((number, misfit));
+                misfits.push((number, misfit));
+            }
+            if table.bytes() >= CONVERT_BATCH_BYTES_MAX {
+                let full = std::mem::replace(&mut table, self.shared.table());
+                if !take(full.finish(&self.shared.schema)?)? {
+                    return Ok(misfits);
+                }
             }
         }
-        self.batch(table, &mut converted)?;
-        Ok(converted)
+        if table.rows() > 0 {
+            take(table.finish(&self.shared.schema)?)?;
+        }
+        Ok(misfits)
     }
 
     /// The numbers of those of `records` that do not fit, in order, and why: the same that [`Converter::convert`] would say.
@@ -131,14 +175,19 @@ impl Converter {
         misfits
     }
 
+    /// Appends batches to `out`, to be [written](Writer::push_kept) later.
+    pub fn keep(&self, batches: &[RecordBatch], out: &mut Vec<u8>) -> Result<()> {
+        carry::write(&self.shared.schema, batches, out)
+    }
+
     /// A writer of one object of converted rows.
     pub fn writer(&self) -> Result<Writer> {
-        Writer::new(&self.shared.format, &self.shared.schema)
+        Writer::new(&self.shared.settings.format, &self.shared.schema)
     }
 
     /// The extension of objects: `.parquet` or `.orc`.
     pub fn extension(&self) -> &'static str {
-        self.shared.format.extension()
+        self.shared.settings.format.extension()
     }
 
     /// The schema of batches.
@@ -147,15 +196,7 @@ impl Converter {
     }
 
     fn start(&self) -> (Table<'_>, Reader<'_>) {
-        (Table::new(&self.shared.table, &self.shared.rules), Reader::new(&self.shared.rules))
-    }
-
-    fn batch(&self, table: Table<'_>, converted: &mut Converted) -> Result<()> {
-        if table.rows() > 0 {
-            converted.rows += table.rows();
-            converted.batches.push(table.finish(&self.shared.schema)?);
-        }
-        Ok(())
+        (self.shared.table(), Reader::new(&self.shared.rules))
     }
 }
 

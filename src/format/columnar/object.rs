@@ -3,6 +3,7 @@
 //! Records of a stream resemble each other. So the keys are remembered in the order in which they were first seen, spelled as they
 //! were, and a key is first compared with those that are likely to come next; only where that fails it is looked up.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
@@ -43,6 +44,11 @@ impl<'t> Object<'t> {
         }
     }
 
+    /// How many values a row has that has none.
+    pub(super) fn width(&self) -> usize {
+        self.columns.iter().map(|column| column.width).sum()
+    }
+
     pub(super) fn push_null(&mut self) {
         self.columns.iter_mut().for_each(Column::push_null);
     }
@@ -66,6 +72,8 @@ impl<'t> Object<'t> {
         if depth >= CONVERT_DEPTH_MAX {
             return Err(scan.too_deep().into());
         }
+        reader.count(self.columns.len(), scan.at)?;
+        let start = scan.at;
         scan.at += 1;
         let (mut next, mut filled) = (0, 0);
         if !scan.take(b'}') {
@@ -83,7 +91,10 @@ impl<'t> Object<'t> {
             scan.expect(b'}', "expected ',' or '}'")?;
         }
         if filled < self.columns.len() {
-            self.columns.iter_mut().filter(|column| column.len() == row).for_each(Column::push_null);
+            for column in self.columns.iter_mut().filter(|column| column.len() == row) {
+                reader.count(column.width - 1, start)?;
+                column.push_null();
+            }
         }
         Ok(())
     }
@@ -138,7 +149,7 @@ impl<'t> Object<'t> {
             *next = place + 1;
             return Ok(self.seen[*place].1);
         }
-        let column = self.keys.get(&plain_key(reader.rules, key, start + 1)?).copied();
+        let column = self.keys.get(&*plain_key(reader.rules, key, start + 1)?).copied();
         if !key.escaped && self.seen.len() < KEY_SHAPE_MAX && spelled.len() <= KEY_SHAPE_BYTES_MAX {
             self.places.insert(spelled.into(), self.seen.len());
             self.seen.push((spelled.into(), column));
@@ -149,8 +160,14 @@ impl<'t> Object<'t> {
 }
 
 /// A key in the form in which keys are compared; its text begins at byte `start`.
-pub(super) fn plain_key(rules: &Rules, key: Text<'_>, start: usize) -> Result<String, Broken> {
+pub(super) fn plain_key<'k>(rules: &Rules, key: Text<'k>, start: usize) -> Result<Cow<'k, str>, Broken> {
+    // The record is UTF-8, and so is each of its keys.
+    if !key.escaped
+        && let Ok(text) = std::str::from_utf8(key.raw)
+    {
+        return Ok(rules.json.plain(text));
+    }
     let mut bytes = Vec::with_capacity(key.raw.len());
     unescape(key.raw, start, &mut |piece| bytes.extend_from_slice(piece))?;
-    Ok(rules.json.plain(&String::from_utf8_lossy(&bytes)))
+    Ok(rules.json.plain(&String::from_utf8_lossy(&bytes)).into_owned().into())
 }

@@ -1,23 +1,55 @@
 //! Values into columns: one function for each kind of column.
 
+use std::collections::HashMap;
+
 use super::column::{Bytes, Column, Values, last, offset};
 use super::fault::{Fault, shortened};
 use super::object::plain_key;
 use super::rules::{Rounding, Rules, day, double, number, scaled};
 use super::scan::{Number, Scan, Text, unescape};
 use crate::config::ColumnType;
-use crate::limits::CONVERT_DEPTH_MAX;
+use crate::limits::{CONVERT_DEPTH_MAX, CONVERT_VALUES_MAX, CONVERT_VALUES_MIN, CONVERT_VALUES_PER_BYTE};
 
 /// What reading needs beside the columns.
 pub(super) struct Reader<'r> {
     pub(super) rules: &'r Rules,
     /// For texts with escapes.
     scratch: Vec<u8>,
+    /// Values of columns that the record has made, and may make.
+    values: usize,
+    values_max: usize,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(rules: &'r Rules) -> Self {
-        Reader { rules, scratch: Vec::new() }
+        Reader { rules, scratch: Vec::new(), values: 0, values_max: 0 }
+    }
+
+    /// Begins with a record of so many bytes.
+    pub(super) fn begin(&mut self, bytes: usize) {
+        let most = bytes.saturating_mul(CONVERT_VALUES_PER_BYTE);
+        (self.values, self.values_max) = (0, most.clamp(CONVERT_VALUES_MIN, CONVERT_VALUES_MAX));
+    }
+
+    /// Values of columns that the record has made.
+    pub(super) fn values(&self) -> usize {
+        self.values
+    }
+
+    /// Notes that what begins at byte `start` makes so many more. A few bytes may make a value in each of thousands of columns.
+    #[inline]
+    pub(super) fn count(&mut self, values: usize, start: usize) -> Result<(), Fault> {
+        self.values += values;
+        if self.values <= self.values_max {
+            return Ok(());
+        }
+        let most = self.values_max;
+        Err(Fault::unfit(
+            start,
+            format!(
+                "makes, with what stands before it, more than the {most} values that a record of its size may make"
+            ),
+        ))
     }
 
     /// A string whose inside begins at byte `start`, escapes resolved.
@@ -72,6 +104,7 @@ impl Column<'_> {
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, scan: &mut Scan<'_>, depth: usize) -> Result<(), Fault> {
         let first = scan.peek();
         if first == b'n' {
+            reader.count(self.width - 1, scan.at)?;
             scan.word(b"null")?;
             self.push_null();
             return Ok(());
@@ -237,13 +270,12 @@ fn text(
     depth: usize,
 ) -> Result<bool, Fault> {
     let before = bytes.data.len();
-    scan.peek();
     let start = scan.at;
     match token(scan)? {
-        Token::Text(text, start) if text.escaped => {
+        Token::Text(text, _) if !text.escaped => bytes.data.extend_from_slice(text.raw),
+        Token::Text(text, start) => {
             unescape(text.raw, start, &mut |piece| bytes.data.extend_from_slice(piece))?;
         }
-        Token::Text(text, _) => bytes.data.extend_from_slice(text.raw),
         Token::Nested if reader.rules.lenient() => {
             scan.skip(depth)?;
             bytes.data.extend_from_slice(&scan.text[start..scan.at]);
@@ -276,6 +308,7 @@ fn array(
     if depth >= CONVERT_DEPTH_MAX {
         return Err(scan.too_deep().into());
     }
+    let (start, before) = (scan.at, items.len());
     scan.at += 1;
     if !scan.take(b']') {
         loop {
@@ -286,6 +319,8 @@ fn array(
         }
         scan.expect(b']', "expected ',' or ']'")?;
     }
+    // Each has a byte at least, so there are not too many of them yet.
+    reader.count(items.len() - before, start)?;
     ends.push(offset(items.len()));
     Ok(())
 }
@@ -303,55 +338,75 @@ fn map(
         return Err(scan.too_deep().into());
     }
     let (start, before) = (scan.at, last(ends));
-    let found = entries(keys, values, reader, scan, depth, &|_| true)?;
-    let mut newest: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
-    for (at, key) in found.iter().enumerate() {
-        newest.insert(key, at);
+    let mut found = Vec::new();
+    // Keys that are texts are in their column, as they are compared.
+    let is_text = matches!(keys.values, Values::Text(_));
+    let mut note = |key: &str| {
+        if !is_text {
+            found.push(key.to_owned());
+        }
+    };
+    entries((keys, values), reader, scan, depth, &|_| true, &mut note)?;
+    let has_twins = match &keys.values {
+        Values::Text(bytes) => bytes.has_twins(before),
+        _ => true,
+    };
+    if has_twins {
+        if is_text {
+            again((keys, values), scan, (start, before));
+            entries((keys, values), reader, scan, depth, &|_| true, &mut |key| found.push(key.to_owned()))?;
+        }
+        let newest: HashMap<&str, usize> = found.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        if newest.len() < found.len() {
+            again((keys, values), scan, (start, before));
+            entries((keys, values), reader, scan, depth, &|at| newest[found[at].as_str()] == at, &mut |_| {})?;
+        }
     }
-    if newest.len() < found.len() {
-        keys.truncate(before);
-        values.truncate(before);
-        scan.at = start;
-        entries(keys, values, reader, scan, depth, &|at| newest[found[at].as_str()] == at)?;
-    }
+    reader.count(2 * (values.len() - before), start)?;
     ends.push(offset(values.len()));
     Ok(())
 }
 
-/// Reads those entries of a map whose number `wanted` takes; gives back the keys of all.
+/// Goes back to where a map began.
+fn again((keys, values): (&mut Column<'_>, &mut Column<'_>), scan: &mut Scan<'_>, (start, before): (usize, usize)) {
+    keys.truncate(before);
+    values.truncate(before);
+    scan.at = start;
+}
+
+/// Reads those entries of a map whose number `wanted` takes; `note` is told the keys of all.
 fn entries(
-    keys: &mut Column<'_>,
-    values: &mut Column<'_>,
+    (keys, values): (&mut Column<'_>, &mut Column<'_>),
     reader: &mut Reader<'_>,
     scan: &mut Scan<'_>,
     depth: usize,
     wanted: &dyn Fn(usize) -> bool,
-) -> Result<Vec<String>, Fault> {
-    let mut found = Vec::new();
+    note: &mut dyn FnMut(&str),
+) -> Result<(), Fault> {
     scan.at += 1;
     if scan.take(b'}') {
-        return Ok(found);
+        return Ok(());
     }
-    loop {
+    for number in 0.. {
         if scan.peek() != b'"' {
             return Err(scan.broken("expected a key").into());
         }
         let start = scan.at;
         let key = plain_key(reader.rules, scan.string()?, start + 1)?;
         scan.expect(b':', "expected ':'")?;
-        if wanted(found.len()) {
+        if wanted(number) {
             map_key(keys, reader, &key).map_err(|fault| fault.at(start))?;
             values.read(reader, scan, depth + 1).map_err(|fault| fault.within(&shortened(key.as_bytes())))?;
         } else {
             scan.skip(depth + 1)?;
         }
-        found.push(key);
+        note(&key);
         if !scan.take(b',') {
             break;
         }
     }
     scan.expect(b'}', "expected ',' or '}'")?;
-    Ok(found)
+    Ok(())
 }
 
 /// Adds a key to the column of a map's keys: as text, or read as a value would be that stands in a text.

@@ -8,21 +8,29 @@ use super::object::Object;
 use super::read::Reader;
 use super::rules::Rules;
 use super::scan::{Broken, Scan};
-use crate::config::TableSchema;
+use crate::config::Column;
 use crate::error::{Error, Kind, Result};
+use crate::limits::CONVERT_VALUE_BYTES;
 
 pub(super) struct Table<'t> {
     columns: Object<'t>,
     rows: usize,
+    /// About so many bytes are in the columns.
+    bytes: usize,
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn new(schema: &'t TableSchema, rules: &Rules) -> Self {
-        Table { columns: Object::new(schema.columns(), rules), rows: 0 }
+    pub(super) fn new(columns: &'t [Column], rules: &Rules) -> Self {
+        Table { columns: Object::new(columns, rules), rows: 0, bytes: 0 }
     }
 
     pub(super) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes of the records, and of the values that they made.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds the rows of a record, or nothing.
@@ -31,10 +39,13 @@ impl<'t> Table<'t> {
             return Err(parse_error(record, Broken { at: error.valid_up_to(), what: "no UTF-8" }));
         }
         let before = self.rows;
+        reader.begin(record.len());
         self.documents(reader, &mut Scan::new(record)).map_err(|fault| {
             self.truncate(before);
             fault.misfit(record)
-        })
+        })?;
+        self.bytes += record.len() + reader.values() * CONVERT_VALUE_BYTES;
+        Ok(())
     }
 
     fn documents(&mut self, reader: &mut Reader<'_>, scan: &mut Scan<'_>) -> Result<(), Fault> {
@@ -53,6 +64,7 @@ impl<'t> Table<'t> {
     /// Takes all rows back; what was learned of keys is kept.
     pub(super) fn clear(&mut self) {
         self.truncate(0);
+        self.bytes = 0;
     }
 
     fn truncate(&mut self, rows: usize) {

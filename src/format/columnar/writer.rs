@@ -1,15 +1,18 @@
-//! One object of a columnar format. What is given is cut anew into batches of the same size, so that bytes depend on the rows alone.
+//! One object of a columnar format. What is given is cut anew into batches, by rows and by bytes, so that the object depends on the rows alone and a
+//! batch is never larger than memory allows.
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
+use super::carry;
 use super::orc::OrcWriter;
 use super::parquet::ParquetWriter;
+use super::weight;
 use crate::config::Format;
 use crate::error::{Error, Kind, Result};
-use crate::limits::WRITE_ROWS;
+use crate::limits::{WRITE_BYTES, WRITE_ROWS};
 
 /// Writes one object. It holds a row group (a stripe), never the object.
 pub struct Writer {
@@ -17,6 +20,8 @@ pub struct Writer {
     /// Rows that do not fill a batch yet.
     pending: Vec<RecordBatch>,
     rows: usize,
+    /// The bytes that they have in their columns.
+    bytes: usize,
     file: File,
 }
 
@@ -31,28 +36,42 @@ impl Writer {
             Format::Parquet(options) => File::Parquet(Box::new(ParquetWriter::new(options, schema)?)),
             Format::Orc(options) => File::Orc(OrcWriter::new(options, schema)?),
         };
-        Ok(Writer { schema: schema.clone(), pending: Vec::new(), rows: 0, file })
+        Ok(Writer { schema: schema.clone(), pending: Vec::new(), rows: 0, bytes: 0, file })
     }
 
     /// Adds rows; the bytes of the object that are ready, after those that were given back before. After an error the writer is
     /// of no more use.
     pub fn push(&mut self, batch: RecordBatch) -> Result<Vec<Bytes>> {
-        self.rows += batch.num_rows();
-        self.pending.push(batch);
-        let mut ready = Vec::new();
-        if self.rows < WRITE_ROWS {
-            return Ok(ready);
+        let (mut rest, mut ready) = (batch, Vec::new());
+        while let Some(rows) = self.filling(&rest) {
+            self.pending.push(rest.slice(0, rows));
+            rest = rest.slice(rows, rest.num_rows() - rows);
+            let whole = self.take_pending()?;
+            ready.extend(self.file.write(&whole)?);
         }
-        let all = self.take_pending()?;
-        let whole = all.num_rows() / WRITE_ROWS * WRITE_ROWS;
-        for start in (0..whole).step_by(WRITE_ROWS) {
-            ready.extend(self.file.write(&all.slice(start, WRITE_ROWS))?);
-        }
-        self.rows = all.num_rows() - whole;
-        if self.rows > 0 {
-            self.pending.push(all.slice(whole, self.rows));
+        if rest.num_rows() > 0 {
+            self.rows += rest.num_rows();
+            self.bytes += weight::of_rows(&rest, &(0..rest.num_rows()));
+            self.pending.push(rest);
         }
         Ok(ready)
+    }
+
+    /// Adds the rows of batches that were [kept](super::Converter::keep).
+    pub fn push_kept(&mut self, kept: &[u8]) -> Result<Vec<Bytes>> {
+        let mut ready = Vec::new();
+        for batch in carry::read(kept)? {
+            ready.extend(self.push(batch?)?);
+        }
+        Ok(ready)
+    }
+
+    /// With how many rows of `batch` those that are pending fill one that is written, if they do.
+    fn filling(&self, batch: &RecordBatch) -> Option<usize> {
+        let rows = WRITE_ROWS - self.rows;
+        let by_rows = (batch.num_rows() >= rows).then_some(rows);
+        let first = batch.slice(0, batch.num_rows().min(rows));
+        weight::reaching(&first, WRITE_BYTES - self.bytes).or(by_rows)
     }
 
     /// The rest of the object. Without any rows it is an object of none.
@@ -79,7 +98,14 @@ impl Writer {
             }
     }
 
+    /// Bytes of the rows that do not fill a batch yet.
+    #[cfg(test)]
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn take_pending(&mut self) -> Result<RecordBatch> {
+        (self.rows, self.bytes) = (0, 0);
         let pending = std::mem::take(&mut self.pending);
         if let [only] = pending.as_slice() {
             return Ok(only.clone());

@@ -1,13 +1,13 @@
 //! Where batches end. A plugin may look at the whole batch, so a repeat must cut the same ones, from whatever boundary it begins.
 //!
 //! A batch ends at a multiple of [`BLOCK`] positions of its shard, with the record that reaches [`BATCH_BYTES`], at a hole, and
-//! where it was cut early because somebody waited. The first three follow from the journal; early cuts are written into the
+//! where it was cut early because somebody waited, or because the steps made too much of it at once. The first three follow from the journal; early cuts are written into the
 //! ledger with the next plan, whatever lane it is of. So these two numbers are part of what the ledger means: a version that
 //! changes them cannot read again what another has planned above its watermark.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::chunk::Placed;
+use super::super::chunk::{Placed, halves};
 use crate::record::ShardId;
 
 /// Positions of which a batch holds one at most that is a multiple; in tests few, so that batches end so too.
@@ -126,6 +126,23 @@ impl Blocks {
         batches
     }
 
+    /// Cuts a batch of several records that was given back into halves. Both ends are early cuts: a reading that begins between them
+    /// counts bytes from there.
+    pub(super) fn halve(&mut self, batch: &Batch) -> [Batch; 2] {
+        let middle = batch.start + (batch.end - batch.start) / 2;
+        for cut in [middle, batch.end] {
+            if self.cuts.entry(batch.shard).or_default().insert(cut) {
+                self.fresh.push((batch.shard, cut));
+            }
+        }
+        let [first, others] = halves(&batch.records);
+        let shard = batch.shard;
+        [
+            Batch { shard, start: batch.start, end: middle, records: first },
+            Batch { shard, start: middle, end: batch.end, records: others },
+        ]
+    }
+
     /// Memory of the open batches.
     pub(super) fn held(&self) -> usize {
         self.held
@@ -194,6 +211,25 @@ mod tests {
         assert_eq!(bounds(&whole), [(2 * BLOCK, 2 * BLOCK + 7)]);
         assert_eq!(bounds(&cutter.cut().into_iter().collect::<Vec<_>>()), [(2 * BLOCK + 7, 2 * BLOCK + 8)]);
         assert!(cutter.cut().is_none());
+    }
+
+    #[test]
+    fn the_halves_of_a_batch_are_cut_by_every_reading() {
+        let mut blocks = Blocks::default();
+        let all = placed(BLOCK, Records::from_slices(0, &["x"; 14]));
+        blocks.push(all.slice(0, 7));
+        let whole = [blocks.cut(), blocks.push(all.slice(7, 14)), blocks.cut()].concat();
+        let halves = blocks.halve(&whole[0]);
+        assert_eq!(bounds(&halves), [(BLOCK, BLOCK + 3), (BLOCK + 3, BLOCK + 7)]);
+        let quarters = blocks.halve(&halves[1]);
+        assert_eq!(bounds(&quarters), [(BLOCK + 3, BLOCK + 5), (BLOCK + 5, BLOCK + 7)]);
+        let fresh: BTreeSet<_> = blocks.fresh().into_iter().map(|(_, cut)| cut - BLOCK).collect();
+        assert_eq!(fresh, [3, 5, 7, 14].into());
+        let mut again = Blocks::new(blocks.cuts().clone());
+        assert_eq!(
+            bounds(&again.push(all)),
+            [0, 3, 5, 7, 14].map(|at| BLOCK + at).windows(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>()
+        );
     }
 
     proptest! {

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::Until;
+use super::super::chain::{self, Chain};
 use super::super::deliver::{Courier, given_up};
 use super::super::prepare::Recipe;
 use super::super::rows;
 use super::super::stage::blocking;
 use super::super::staged::{BatchId, Label};
 use super::super::target::Target;
-use super::super::{Until, chain};
 use super::blocks::Batch;
 use super::route::{Routed, sort_out};
 use crate::config::Partitioning;
@@ -59,14 +60,16 @@ impl Keeping {
 
 /// How an attempt ended that did not fail.
 enum Made {
-    Routed(Routed),
+    /// Nothing when the batch becomes so much that its halves are to be kept in its place.
+    Routed(Option<Routed>),
     /// There is no room to keep what functions make.
     NoRoom,
 }
 
 impl Courier {
-    /// What becomes of a batch, once it is kept; `None` when the pipeline is told to leave it.
-    pub(super) async fn keep(&self, keeping: &Keeping, batch: &Batch) -> Option<Routed> {
+    /// What becomes of a batch, once it is kept; `None` when the pipeline is told to leave it, and nothing when its halves are to be
+    /// kept in its place.
+    pub(super) async fn keep(&self, keeping: &Keeping, batch: &Batch) -> Option<Option<Routed>> {
         let mut orders = self.orders.clone();
         let mut pause = limits::RETRY_PAUSE_MIN;
         loop {
@@ -90,7 +93,7 @@ impl Courier {
             };
             self.not_staged(&error);
             if error.kind() == Kind::Corrupt && self.is_expired(batch) {
-                return Some(Routed::default());
+                return Some(Some(Routed::default()));
             }
             if orders.borrow().until == Until::Flushed {
                 return None;
@@ -108,7 +111,7 @@ impl Courier {
         let is_planned = keeping.is_planned(batch);
         let steps = (!is_planned).then(|| keeping.steps.clone());
         match self.kept(&keeping.recipe, &keeping.rules, (keeping.id(batch), steps), batch).await {
-            Ok(routed) => return Ok(Made::Routed(routed)),
+            Ok(routed) => return Ok(Made::Routed(Some(routed))),
             // None of its rows was ever routed, whatever that file is.
             Err(error) if !is_planned && matches!(error.kind(), Kind::Corrupt | Kind::Invalid) => {}
             Err(error) => return Err(error),
@@ -119,17 +122,18 @@ impl Courier {
             return Ok(Made::NoRoom);
         }
         let _turn = self.calls.acquire().await.expect("the semaphore of calls is never closed");
-        let chained = chain::run(&self.workshop, &keeping.recipe, batch.records.clone()).await?;
+        let chain = chain::run(&self.workshop, &keeping.recipe, batch.records.clone()).await?;
+        let Chain::Through(chained) = chain else { return Ok(Made::Routed(None)) };
         let label = Label { end: batch.end, steps: keeping.steps.clone() };
         let (taken, outcome) = blocking(move || {
-            let (taken, outcome) = chained.outcome(limits::STEP_OUTPUT_BYTES_MAX);
+            let (taken, outcome) = chained.outcome();
             staging.keep_batch(id, &label, &outcome)?;
             Ok((taken, outcome))
         })
         .await?;
         let (recipe, rules) = (keeping.recipe.clone(), keeping.rules.clone());
         let routed = move || sort_out(&recipe, &rules, &taken, (&outcome.rows, outcome.failed));
-        self.workshop.work(routed).await.map(Made::Routed)
+        self.workshop.work(routed).await.map(|routed| Made::Routed(Some(routed)))
     }
 
     /// What became of a batch, from its file.

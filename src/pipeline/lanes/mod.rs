@@ -14,7 +14,8 @@
 //! 2. **The watermark** (`committed`) is the position below which everything is done: the least of what open lanes and unfinished plans
 //!    begin with and what was not routed yet. It is always between two batches. A start reads on from there and routes every
 //!    row again; a batch that ends at or below where the lane's last plan ended is past for that lane.
-//! 3. **Early cuts are durable before what depends on them**: every plan writes those down that no plan has yet.
+//! 3. **Early cuts are durable before what depends on them**: every plan writes those down that no plan has yet. A batch of which the
+//!    steps make too much at once is cut into halves so, too, before a row of it finds its lane.
 //! 4. **Settings change between batches**: all open lanes are cut under the old ones first. After a crash in between, what is read
 //!    below the furthest planned position is routed as the newest plan says ([`Target::routes_as`]), and the rest only once all
 //!    shards have got there; nothing beyond it can be in a plan.
@@ -95,7 +96,8 @@ enum Unread {
 
 /// A batch under way to its lanes, or a hole in its place.
 enum Applied {
-    Batch(Batch, Result<Routed>),
+    /// Nothing when its halves are to be routed in its place.
+    Batch(Batch, Result<Option<Routed>>),
     Hole(ShardId, u64),
     /// The pipeline was told to leave what a function is called for.
     Left,
@@ -225,32 +227,16 @@ impl Partitioned {
     /// Has a batch find its lanes; waits while all processors are busy, which holds back reading.
     async fn send_to_lanes(&mut self, epoch: &Epoch, batches: impl IntoIterator<Item = Batch>) {
         for batch in batches {
-            let routing = if let Some(keeping) = &epoch.keeping {
-                self.call_for(keeping.clone(), batch)
-            } else {
-                let (recipe, rules) = (epoch.recipe.clone(), epoch.rules.clone());
-                let steps = move || {
-                    let routed = route(&recipe, &rules, &batch.records);
-                    Applied::Batch(batch, routed)
-                };
-                Box::pin(self.courier.workshop.begin(steps).await.done())
-            };
+            let routing = routing(&self.courier, epoch, batch).await;
             self.routing.push_back(routing);
         }
     }
 
-    /// Has functions called for a batch, which takes seconds; it ends with the pipeline.
-    fn call_for(&self, keeping: Arc<Keeping>, batch: Batch) -> Routing {
-        let courier = self.courier.clone();
-        let call = AbortOnDropHandle::new(tokio::spawn(async move {
-            match courier.keep(&keeping, &batch).await {
-                Some(routed) => Applied::Batch(batch, Ok(routed)),
-                None => Applied::Left,
-            }
-        }));
-        Box::pin(async move {
-            call.await.map_err(|error| Error::new(Kind::Internal, "calling functions panicked").because(error))
-        })
+    /// Has the halves of a batch find their lanes in its place.
+    async fn send_halves(&mut self, epoch: &Epoch, batch: &Batch) {
+        let [first, others] = self.blocks.halve(batch);
+        let routings = [routing(&self.courier, epoch, first).await, routing(&self.courier, epoch, others).await];
+        routings.into_iter().rev().for_each(|routing| self.routing.push_front(routing));
     }
 
     /// Takes in what became of the next batch. `false` when it was left undone.
@@ -265,6 +251,10 @@ impl Partitioned {
         };
         let Some(epoch) = self.epoch.clone() else {
             return Err(Error::new(Kind::Internal, "a batch was routed under no settings"));
+        };
+        let Some(routed) = routed else {
+            self.send_halves(&epoch, &batch).await;
+            return Ok(true);
         };
         self.heads.insert(batch.shard, batch.end);
         if routed.dropped > 0 {
@@ -438,4 +428,31 @@ impl Partitioned {
     fn until(&self) -> Until {
         self.orders.borrow().until
     }
+}
+
+/// Has a batch find its lanes; waits while all processors are busy.
+async fn routing(courier: &Arc<Courier>, epoch: &Epoch, batch: Batch) -> Routing {
+    if let Some(keeping) = &epoch.keeping {
+        return call_for(courier, keeping.clone(), batch);
+    }
+    let (recipe, rules) = (epoch.recipe.clone(), epoch.rules.clone());
+    let steps = move || {
+        let routed = route(&recipe, &rules, &batch.records);
+        Applied::Batch(batch, routed)
+    };
+    Box::pin(courier.workshop.begin(steps).await.done())
+}
+
+/// Has functions called for a batch, which takes seconds; it ends with the pipeline.
+fn call_for(courier: &Arc<Courier>, keeping: Arc<Keeping>, batch: Batch) -> Routing {
+    let courier = courier.clone();
+    let call = AbortOnDropHandle::new(tokio::spawn(async move {
+        match courier.keep(&keeping, &batch).await {
+            Some(routed) => Applied::Batch(batch, Ok(routed)),
+            None => Applied::Left,
+        }
+    }));
+    Box::pin(async move {
+        call.await.map_err(|error| Error::new(Kind::Internal, "calling functions panicked").because(error))
+    })
 }

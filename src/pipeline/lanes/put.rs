@@ -442,8 +442,11 @@ impl Again<'_> {
             let mut routed = self.courier.kept(&recipe, &rules, (id, None), &batch).await?;
             return Ok(routed.parts.remove(&lane));
         }
-        let job = move || route(&recipe, &rules, &batch.records).map(|mut routed| routed.parts.remove(&lane));
-        self.courier.workshop.capacity.encode(job).await.done().await?
+        let job = move || route(&recipe, &rules, &batch.records);
+        let routed = self.courier.workshop.capacity.encode(job).await.done().await??;
+        // Where a batch was routed in halves is written down with the plan.
+        let mut routed = routed.ok_or_else(|| Error::corrupt("a batch that was routed becomes too much at once"))?;
+        Ok(routed.parts.remove(&lane))
     }
 
     async fn flush(&self, mut rows: Vec<u8>, making: &mut Making, out: &BodySender) -> Result<()> {

@@ -52,11 +52,12 @@ impl Part {
     }
 }
 
-/// Has a batch go through all steps and its rows find their lanes. An error is a fault of ours.
-pub(super) fn route(recipe: &Recipe, rules: &Partitioning, batch: &[Placed]) -> Result<Routed> {
-    let (taken, made, failed) = recipe.rows(batch)?;
+/// Has a batch go through all steps and its rows find their lanes; nothing when its halves are to be routed in its place. An error
+/// is a fault of ours.
+pub(super) fn route(recipe: &Recipe, rules: &Partitioning, batch: &[Placed]) -> Result<Option<Routed>> {
+    let Some((taken, made, failed)) = recipe.rows(batch)? else { return Ok(None) };
     let rows = made.as_ref().unwrap_or(&taken.rows);
-    Ok(sort_out(recipe, rules, &taken, (rows, failed)))
+    Ok(Some(sort_out(recipe, rules, &taken, (rows, failed))))
 }
 
 /// Has the rows that the steps made of records find their lanes.

@@ -150,7 +150,7 @@ impl Staging {
         let name = self.0.clock.uuid();
         // Whoever is alone may begin, however much it will be: there is nobody to wait for.
         self.hold(&name, stream, 0, |used| if used == 0 { 0 } else { expected })?;
-        let mut draft = Draft { staging: self.clone(), name, stream, writer: None, rows: 0, tally: Tally::default() };
+        let mut draft = Draft { staging: self.clone(), name, stream, writer: None, tally: Tally::default() };
         let inner = &*self.0;
         let writer = Writer::create(&*inner.disk, &draft.path(), &draft.name, inner.master.as_ref());
         draft.writer = Some(writer.map_err(not_kept)?);
@@ -195,19 +195,17 @@ pub(super) struct Draft {
     name: String,
     stream: StreamId,
     writer: Option<Writer>,
-    rows: u64,
     tally: Tally,
 }
 
 impl Draft {
-    /// Bytes of rows so far.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
+    /// Bytes of the file so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::bytes)
     }
 
     /// Writes what became of the next chunk. It blocks.
     pub(super) fn push(&mut self, part: &Part) -> Result<()> {
-        self.rows += part.rows.data.len() as u64;
         self.tally.add(&part.tally);
         let body = part::encode(part);
         let Some(writer) = &mut self.writer else { return Err(Error::new(Kind::Internal, "the file is finished")) };

@@ -1,4 +1,5 @@
-//! One part of a staged file: what became of one chunk, written as CBOR.
+//! One part of a staged file: what became of one chunk, written as CBOR; a large one in a zstd frame, so that what was decompressed takes no more
+//! room than it did before.
 //!
 //! ```text
 //! [tally as JSON, rows, failures, failed]
@@ -30,11 +31,20 @@ pub(in crate::pipeline) struct Part {
     pub tally: Tally,
 }
 
+/// How a zstd frame begins, and CBOR's array of four does not.
+const FRAME: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+/// Bytes of CBOR from which on a part is compressed. What is less is as much as one chunk is.
+const LARGE: usize = 2 << 20;
+
 /// Writes a part.
 pub(in crate::pipeline) fn encode(part: &Part) -> Vec<u8> {
     let mut out = Vec::with_capacity(part.rows.data.len() + 8 * part.rows.len() + 256);
     write(part, &mut Encoder::new(&mut out)).expect("memory takes what is written to it");
-    out
+    if out.len() < LARGE {
+        return out;
+    }
+    // What cannot be compressed stays as it is.
+    zstd::encode_all(&out[..], 1).unwrap_or(out)
 }
 
 fn write(part: &Part, out: &mut Encoder<&mut Vec<u8>>) -> Result<(), Unwritten<Infallible>> {
@@ -124,6 +134,13 @@ pub(super) fn decode_outcome(bytes: &[u8], origins: usize) -> Option<Outcome> {
 
 /// Reads a part; nothing if it is none.
 pub(in crate::pipeline) fn decode(bytes: &[u8]) -> Option<Part> {
+    if bytes.starts_with(&FRAME) {
+        return plain(&zstd::decode_all(bytes).ok()?);
+    }
+    plain(bytes)
+}
+
+fn plain(bytes: &[u8]) -> Option<Part> {
     let input = &mut Decoder::new(bytes);
     array(input, 4)?;
     let tally = serde_json::from_slice(input.bytes().ok()?).ok()?;

@@ -54,6 +54,22 @@ fn what_was_staged_is_there_after_a_crash_and_all_positions_are_counted() {
 }
 
 #[test]
+fn what_was_decompressed_takes_no_more_room_than_it_did() {
+    for secret in [None, Some(&[3; 32])] {
+        let disk = SimDisk::new(10);
+        let staging = staging(&disk, secret);
+        let parts = [part(&texts(3)), part(&["x".repeat(20 << 20), "y".to_owned()])];
+        let mut draft = staging.begin(STREAM, 10).unwrap();
+        for part in &parts {
+            draft.push(part).unwrap();
+        }
+        assert!(draft.bytes() < 100_000, "{} bytes", draft.bytes());
+        let staged = draft.finish(1_000, 0).unwrap().keep();
+        assert_eq!(read(&staging, &staged).unwrap()[..2], parts);
+    }
+}
+
+#[test]
 fn every_bit_that_is_damaged_is_found_and_a_missing_file_is() {
     for secret in [None, Some(&[3; 32])] {
         let disk = SimDisk::new(2);

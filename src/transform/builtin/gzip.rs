@@ -1,4 +1,4 @@
-//! Decompression: GZIP (RFC 1952), of several members too. What a record may become is bounded, and what all of a chunk may.
+//! Decompression: GZIP (RFC 1952), of several members too. What a record may become is bounded.
 
 use std::io::Read;
 
@@ -10,20 +10,16 @@ use crate::limits::DECOMPRESSED_RECORD_BYTES_MAX;
 /// Firehose's errorCode of a record that cannot be decompressed.
 const CODE: &str = "Decompression failed.";
 
-/// Appends what `record` holds, at most `left` bytes.
-pub(super) fn unpack(record: &[u8], out: &mut Vec<u8>, left: usize) -> Result<(), Failure> {
-    let most = left.min(DECOMPRESSED_RECORD_BYTES_MAX);
+/// Appends what `record` holds, at most [`DECOMPRESSED_RECORD_BYTES_MAX`] and a byte: whoever is told that it fails takes it away.
+pub(super) fn unpack(record: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    let most = DECOMPRESSED_RECORD_BYTES_MAX;
     if record.is_empty() {
         return Err(failure(CODE, "the record is empty".to_owned()));
     }
     let mut inside = MultiGzDecoder::new(record).take(most as u64 + 1);
     match inside.read_to_end(out) {
         Ok(bytes) if bytes <= most => Ok(()),
-        Ok(_) if most < DECOMPRESSED_RECORD_BYTES_MAX => {
-            let why = "with the records before it, it becomes more than is processed at once".to_owned();
-            Err(failure(CODE, why))
-        }
-        Ok(_) => Err(failure(CODE, format!("the record becomes more than {DECOMPRESSED_RECORD_BYTES_MAX} bytes"))),
+        Ok(_) => Err(failure(CODE, format!("the record becomes more than {most} bytes"))),
         Err(error) => Err(failure(CODE, format!("the record is not GZIP: {error}"))),
     }
 }

@@ -12,7 +12,7 @@ use jaq_core::{Compiler, Ctx, Vars, unwrap_valr};
 use jaq_json::{Num, Val, read};
 
 use crate::error::{Error, Result};
-use crate::limits::{QUERY_NUMBER_BYTES_MAX, QUERY_RECORD_DEPTH_MAX};
+use crate::limits::{QUERY_NUMBER_BYTES_MAX, QUERY_RECORD_BYTES_MAX, QUERY_RECORD_DEPTH_MAX, QUERY_RECORD_VALUES_MAX};
 
 /// A compiled expression.
 pub(super) struct Expression(jaq_core::Filter<JustLut<Val>>);
@@ -55,7 +55,7 @@ impl Expression {
     }
 }
 
-/// A document for jq. It is JSON; what is nested too deeply and has numbers that are too long is refused.
+/// A document for jq. It is JSON; what is too large for a tree, nested too deeply or has numbers that are too long is refused.
 pub(super) fn document(text: &str) -> Result<Val, String> {
     bounded(text.as_bytes())?;
     read::parse_single(text.as_bytes()).map_err(|error| shortened(&error.to_string()))
@@ -91,9 +91,16 @@ fn number(value: &Val) -> Option<Val> {
     }
 }
 
-/// Checks what jq would take too long for, or too deep into the stack.
+/// Checks what jq would take too long for, or too much memory, or too deep into the stack.
 fn bounded(text: &[u8]) -> Result<(), String> {
-    let (mut depth, mut digits, mut in_string) = (0usize, 0usize, false);
+    if text.len() > QUERY_RECORD_BYTES_MAX {
+        return Err(format!(
+            "the record has {} bytes, one of which jq is asked at most {QUERY_RECORD_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    // Each value but the first begins behind a bracket or a comma.
+    let (mut depth, mut digits, mut in_string, mut values) = (0usize, 0usize, false, 1usize);
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
         digits =
@@ -101,12 +108,16 @@ fn bounded(text: &[u8]) -> Result<(), String> {
         match byte {
             b'\\' if in_string => drop(bytes.next()),
             b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
+            b'{' | b'[' if !in_string => (depth, values) = (depth + 1, values + 1),
+            b',' if !in_string => values += 1,
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > QUERY_RECORD_DEPTH_MAX {
             return Err(format!("more than {QUERY_RECORD_DEPTH_MAX} objects and arrays are in one another"));
+        }
+        if values > QUERY_RECORD_VALUES_MAX {
+            return Err(format!("the record has more than {QUERY_RECORD_VALUES_MAX} values, too many for jq"));
         }
         if digits > QUERY_NUMBER_BYTES_MAX {
             return Err(format!("a number has more than {QUERY_NUMBER_BYTES_MAX} characters"));

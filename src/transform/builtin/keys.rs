@@ -63,13 +63,15 @@ impl Keys {
         Ok(Keys { paths, query: keys, time })
     }
 
-    pub(super) fn run(&self, rows: &Rows, origins: &Origins) -> Outcome {
+    pub(super) fn run(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> (Outcome, usize) {
         let mut columns = self.columns(rows.len());
         let mut failed: Vec<Failed> = Vec::new();
         let mut found = vec![None; self.paths.len()];
         let mut values = Vec::new();
         let mut printed = Printed::default();
-        for row in 0..rows.len() {
+        let (mut bytes, mut taken) = (0, 0);
+        while taken < rows.len() && bytes <= bytes_max {
+            let row = taken;
             let origin = rows.origins[row];
             let has_failed = failed.last().is_some_and(|failed| failed.origin == origin);
             values.clear();
@@ -83,12 +85,17 @@ impl Keys {
             values.resize(columns.len(), Cow::Borrowed(""));
             for (column, value) in columns.iter_mut().zip(&values) {
                 column.data.push_str(value);
-                column
-                    .ends
-                    .push(u32::try_from(column.data.len()).expect("each value has less than a KiB, and rows are few"));
+                column.ends.push(
+                    u32::try_from(column.data.len()).expect("it ends with the value with which there are too many"),
+                );
+                bytes += value.len();
             }
+            bytes += rows.get(row).len();
+            taken += 1;
         }
-        Outcome { rows: with(rows, columns, &failed), failed }
+        let mut first = rows.clone();
+        first.truncate(taken);
+        (Outcome { rows: with(first, columns, &failed), failed }, taken)
     }
 
     fn columns(&self, rows: usize) -> Vec<KeyColumn> {
@@ -229,8 +236,7 @@ impl Printed {
 }
 
 /// The rows that did not fail, with the columns in the place of any of the same names.
-fn with(rows: &Rows, columns: Vec<KeyColumn>, failed: &[Failed]) -> Rows {
-    let mut rows = rows.clone();
+fn with(mut rows: Rows, columns: Vec<KeyColumn>, failed: &[Failed]) -> Rows {
     rows.keys.retain(|key| columns.iter().all(|column| column.name != key.name));
     rows.keys.extend(columns);
     if failed.is_empty() {

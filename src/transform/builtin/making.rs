@@ -44,7 +44,7 @@ impl<'a> Making<'a> {
     }
 
     fn end(&mut self, row: usize) {
-        // Steps make 128 MiB at most, and a last record of a few dozen more: see `steps::bounded`.
+        // Rows end with the one with which there are more than some hundred MiB, and one is a few dozen: see `Builtin::run`.
         self.rows.ends.push(u32::try_from(self.rows.data.len()).expect("rows have less than 4 GiB"));
         self.rows.origins.push(self.before.origins[row]);
         for (key, before) in self.rows.keys.iter_mut().zip(&self.before.keys) {
@@ -61,7 +61,7 @@ impl<'a> Making<'a> {
         let origin = self.before.origins[row];
         self.failed.push(Failed { origin, failure });
         let kept = self.rows.origins.partition_point(|other| *other < origin);
-        truncate(&mut self.rows, kept);
+        self.rows.truncate(kept);
     }
 
     fn has_failed(&self, row: usize) -> bool {
@@ -70,17 +70,5 @@ impl<'a> Making<'a> {
 
     pub(super) fn finish(self) -> Outcome {
         Outcome { rows: self.rows, failed: self.failed }
-    }
-}
-
-/// Keeps the first rows.
-fn truncate(rows: &mut Rows, kept: usize) {
-    let end = |ends: &[u32]| kept.checked_sub(1).map_or(0, |last| ends[last] as usize);
-    rows.data.truncate(end(&rows.ends));
-    rows.ends.truncate(kept);
-    rows.origins.truncate(kept);
-    for key in &mut rows.keys {
-        key.data.truncate(end(&key.ends));
-        key.ends.truncate(kept);
     }
 }

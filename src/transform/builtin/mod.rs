@@ -23,7 +23,6 @@ mod tests;
 
 use crate::config::{self, SubRecords};
 use crate::error::{Error, Result};
-use crate::limits::STEP_OUTPUT_BYTES_MAX;
 
 use super::{Failure, Origins, Outcome, Rows};
 use deaggregate::Splitter;
@@ -58,25 +57,28 @@ impl Builtin {
         }))
     }
 
-    /// What becomes of the rows.
-    pub fn run(&self, rows: &Rows, origins: &Origins) -> Outcome {
+    /// What becomes of the first rows, and how many those are: all of them, or those up to the one with which there are more than
+    /// `bytes_max` bytes. What one row becomes is bounded by itself.
+    pub fn run(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> (Outcome, usize) {
         match &self.0 {
-            Kind::Decompress => each(rows, gzip::unpack),
-            Kind::CloudwatchLogs => each(rows, |row, out, _| logs::messages(row, out)),
-            Kind::Deaggregate(splitter) => splitter.run(rows),
-            Kind::Keys(keys) => keys.run(rows, origins),
+            Kind::Decompress => each(rows, bytes_max, gzip::unpack),
+            Kind::CloudwatchLogs => each(rows, bytes_max, logs::messages),
+            // They are no more than they were.
+            Kind::Deaggregate(splitter) => (splitter.run(rows), rows.len()),
+            Kind::Keys(keys) => keys.run(rows, origins, bytes_max),
         }
     }
 }
 
-/// Has `make` append what each row becomes to the data of all; it is told how many bytes may be appended.
-fn each(rows: &Rows, make: impl Fn(&[u8], &mut Vec<u8>, usize) -> Result<(), Failure>) -> Outcome {
+/// Has `make` append what each row becomes to the data of all.
+fn each(rows: &Rows, bytes_max: usize, make: impl Fn(&[u8], &mut Vec<u8>) -> Result<(), Failure>) -> (Outcome, usize) {
     let mut making = Making::of(rows);
-    for row in 0..rows.len() {
-        let left = STEP_OUTPUT_BYTES_MAX.saturating_sub(making.bytes());
-        making.row(row, |out| make(rows.get(row), out, left));
+    let mut taken = 0;
+    while taken < rows.len() && making.bytes() <= bytes_max {
+        making.row(taken, |out| make(rows.get(taken), out));
+        taken += 1;
     }
-    making.finish()
+    (making.finish(), taken)
 }
 
 fn failure(code: &'static str, message: String) -> Failure {

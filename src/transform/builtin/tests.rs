@@ -35,7 +35,9 @@ fn arrived(rows: usize, ms: u64) -> Origins {
 
 fn run(settings: &config::Builtin, rows: &Rows) -> Outcome {
     let last = rows.origins.last().map_or(0, |last| *last as usize + 1);
-    Builtin::new(settings).unwrap().run(rows, &arrived(last, ARRIVED_MS))
+    let (outcome, taken) = Builtin::new(settings).unwrap().run(rows, &arrived(last, ARRIVED_MS), usize::MAX);
+    assert_eq!(taken, rows.len());
+    outcome
 }
 
 /// 2026-11-21T10:00:00Z.
@@ -80,11 +82,31 @@ fn bombs_fail_alone() {
     let most = gzip(&vec![0; crate::limits::DECOMPRESSED_RECORD_BYTES_MAX]);
     let records = [bomb, most.clone(), most.clone(), most.clone(), most.clone(), most, gzip(b""), gzip(b"x")];
     let outcome = run(&config::Builtin::Decompress, &own(&records));
-    assert_eq!(outcome.rows.origins, [1, 2, 3, 4, 6]);
+    assert_eq!(outcome.rows.origins, [1, 2, 3, 4, 5, 6, 7]);
     let failed = failures(&outcome);
-    assert!(failed[0].2.contains("more than 33554432 bytes"), "{failed:?}");
-    assert_eq!(failed.iter().map(|failed| failed.0).collect::<Vec<_>>(), [0, 5, 7]);
-    assert!(failed[1].2.contains("processed at once"), "{failed:?}");
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].0 == 0 && failed[0].2.contains("more than 33554432 bytes"), "{failed:?}");
+}
+
+#[test]
+fn a_step_ends_with_the_row_with_which_there_are_too_many_bytes() {
+    let run = |settings: &config::Builtin, rows: &Rows, bytes_max| {
+        Builtin::new(settings).unwrap().run(rows, &arrived(rows.len(), ARRIVED_MS), bytes_max)
+    };
+    let packed = own(&[gzip(b"four"), gzip(b"four"), b"none".to_vec(), gzip(b"four")]);
+    for (bytes_max, expected) in [(3, 1), (4, 2), (7, 2), (8, 4), (100, 4)] {
+        let (outcome, taken) = run(&config::Builtin::Decompress, &packed, bytes_max);
+        assert_eq!(taken, expected, "{bytes_max}");
+        assert_eq!(outcome.rows.len() + outcome.failed.len(), taken);
+    }
+    // Each has 9 bytes, and a key of one.
+    let keyed = own(&[r#"{"k":"a"}"#; 4]);
+    let keys = config::Builtin::Keys { query: Some("{k}".into()), event_time: None };
+    for (bytes_max, expected) in [(9, 1), (10, 2), (29, 3), (30, 4)] {
+        let (outcome, taken) = run(&keys, &keyed, bytes_max);
+        assert_eq!((outcome.rows.len(), taken), (expected, expected), "{bytes_max}");
+        assert!(outcome.rows.keys.iter().all(|key| key.ends.len() == expected));
+    }
 }
 
 #[test]
@@ -390,4 +412,21 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_is_too_much_for_jq_is_refused_with_a_reason() {
+    let keys = config::Builtin::Keys { query: Some("{k: (.k | ascii_downcase)}".into()), event_time: None };
+    let record = |values: usize| format!("{{\"k\":\"A\",\"l\":[{}]}}", vec!["0"; values].join(","));
+    let most = crate::limits::QUERY_RECORD_VALUES_MAX;
+    let large = format!("{{\"k\":\"A\",\"t\":\"{}\"}}", ",[".repeat(crate::limits::QUERY_RECORD_BYTES_MAX / 2));
+    let strings = format!("{{\"k\":\"A\",\"t\":\"{}\"}}", ",[".repeat(most));
+    let outcome = run(&keys, &own(&[record(most - 3), record(most), large, strings]));
+    assert_eq!(outcome.rows.origins, [0, 3]);
+    let failed = failures(&outcome);
+    assert!(failed[0].0 == 1 && failed[0].2.contains("more than 524288 values"), "{}", failed[0].2);
+    assert!(failed[1].0 == 2 && failed[1].2.contains("at most 10485760"), "{}", failed[1].2);
+    // A plain path needs no tree.
+    let path = config::Builtin::Keys { query: Some("{k}".into()), event_time: None };
+    assert_eq!(run(&path, &own(&[record(most)])).failed, []);
 }

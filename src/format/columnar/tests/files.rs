@@ -8,7 +8,7 @@ use orc_rust::ArrowReaderBuilder;
 
 use super::*;
 use crate::config::{OrcCompression, ParquetCompression, ParquetVersion, Statistics};
-use crate::limits::WRITE_ROWS;
+use crate::limits::{WRITE_BYTES, WRITE_ROWS};
 
 const COLUMNS: &[(&str, &str)] = &[
     ("b", "boolean"),
@@ -137,7 +137,15 @@ fn nested_parquet_is_read_back() {
     let made = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();
     assert_eq!(made.misfits, []);
     let batch = &made.batches[0];
-    assert_eq!(read_parquet(object(&converter, batch, 4), &converter), *batch);
+    let written = object(&converter, batch, 4);
+    assert_eq!(read_parquet(written.clone(), &converter), *batch);
+    // What was kept in between is the same.
+    let (mut kept, mut writer) = (Vec::new(), converter.writer().unwrap());
+    converter.keep(&[batch.slice(0, 1), batch.slice(1, 3)], &mut kept).unwrap();
+    let mut again = writer.push_kept(&kept).unwrap();
+    again.extend(writer.finish().unwrap());
+    assert_eq!(again.concat(), written);
+    assert!(converter.writer().unwrap().push_kept(&kept[..kept.len() / 2]).is_err());
 }
 
 #[test]
@@ -221,4 +229,84 @@ fn a_writer_that_is_given_up_ends() {
     drop(writer);
     may_move::<Writer>();
     may_move::<Converter>();
+}
+
+/// Batches of few rows, of which each has many bytes.
+#[test]
+fn large_rows_are_written_a_few_at_a_time_and_the_same_however_they_came() {
+    let columns =
+        [("id", "bigint"), ("s", "string"), ("l", "array<struct<a:string,b:int>>"), ("m", "map<string,string>")];
+    let text = |number: u64, bytes: usize| -> String {
+        let mut dice = number;
+        std::iter::repeat_with(|| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + (dice >> 60) as u8)
+        })
+        .take(bytes)
+        .collect()
+    };
+    let records: Vec<_> = (0..60)
+        .map(|number| match number % 3 {
+            0 => format!("{{\"id\":{number},\"s\":\"{}\"}}", text(number, 3 << 20)),
+            1 => format!("{{\"l\":[{{\"a\":\"{}\"}},null,{{\"b\":1}}]}}", text(number, 2 << 20)),
+            _ => format!("{{\"m\":{{\"{}\":\"x\",\"k\":null}}}}", text(number, 1 << 20)),
+        })
+        .collect();
+    for settings in [with(|options| options.compression = ParquetCompression::None), orc(&columns[..2])] {
+        let settings = match settings.format {
+            Format::Parquet(_) => Columnar { schema: Schema::Table(table(&columns)), ..settings },
+            Format::Orc(_) => settings,
+        };
+        let converter = Converter::new(&settings).unwrap();
+        let objects: Vec<_> = [records.len(), 1, 7]
+            .iter()
+            .map(|&cut| {
+                let (mut writer, mut pieces, mut most) = (converter.writer().unwrap(), Vec::new(), 0);
+                for records in records.chunks(cut) {
+                    let misfits = converter.convert_each(records.iter().map(String::as_bytes), |batch| {
+                        pieces.extend(writer.push(batch)?);
+                        most = most.max(writer.pending_bytes());
+                        Ok(true)
+                    });
+                    assert_eq!(misfits.unwrap(), []);
+                }
+                pieces.extend(writer.finish().unwrap());
+                assert!(most < WRITE_BYTES, "{most} bytes were pending");
+                pieces.concat()
+            })
+            .collect();
+        assert!(objects.iter().all(|object| *object == objects[0]));
+    }
+}
+
+#[test]
+fn what_rows_weigh_is_no_matter_of_their_batch() {
+    let columns = [
+        ("b", "boolean"),
+        ("s", "string"),
+        ("l", "array<array<string>>"),
+        ("o", "struct<x:binary,d:decimal(9,2)>"),
+        ("m", "map<string,int>"),
+    ];
+    let converter = Converter::new(&parquet(&columns)).unwrap();
+    let records = [
+        r#"{"b":true,"s":"ab","l":[["x","yz"],[]],"o":{"x":"AQI="},"m":{"k":1}}"#,
+        "{}",
+        r#"{"l":[null],"o":null,"m":{"key":null,"two":2}}"#,
+    ];
+    let alone: Vec<_> = records
+        .iter()
+        .map(|record| weight::of_rows(&converter.convert([record.as_bytes()]).unwrap().batches[0], &(0..1)))
+        .collect();
+    let all = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap().batches.remove(0);
+    let within: Vec<_> = (0..3).map(|row| weight::of_rows(&all, &(row..row + 1))).collect();
+    let sliced: Vec<_> = (0..3).map(|row| weight::of_rows(&all.slice(row, 1), &(0..1))).collect();
+    assert_eq!((&within, &sliced), (&alone, &alone));
+    assert_eq!(weight::of_rows(&all, &(0..3)), alone.iter().sum::<usize>());
+    // b 2, s 5 and 2, l 5 and 5 + 5 and 5 + 1 + 5 + 2, o 1 and 5 + 2 and 17, m 5 and 1 and 5 + 1 and 5
+    assert_eq!(alone[0], 2 + 7 + 28 + 25 + 17);
+    assert_eq!(alone[1], 2 + 5 + 5 + 23 + 5);
+    let reaching = |wanted| weight::reaching(&all, wanted);
+    assert_eq!([reaching(1), reaching(alone[0]), reaching(alone[0] + 1)], [Some(1), Some(1), Some(2)]);
+    assert_eq!((reaching(alone.iter().sum()), reaching(alone.iter().sum::<usize>() + 1)), (Some(3), None));
 }

@@ -51,7 +51,7 @@ fn with_conflicts_to_the_error_output_the_first_kind_holds() {
     for record in &records {
         inferrer.see(record.as_bytes());
     }
-    let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
+    let converter = Converter::into_table(&Arc::new(settings), inferrer.table().unwrap()).unwrap();
     let rows: Vec<_> =
         converter.check(records.iter().map(|record| record.as_bytes())).iter().map(|(row, _)| *row).collect();
     assert_eq!(rows, [1, 2, 3]);
@@ -89,7 +89,7 @@ proptest! {
         for record in &texts {
             inferrer.see(record.as_bytes());
         }
-        let converter = Converter::into_table(&settings, inferrer.table().unwrap()).unwrap();
+        let converter = Converter::into_table(&Arc::new(settings), inferrer.table().unwrap()).unwrap();
         let made = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
         prop_assert_eq!(made.misfits, vec![]);
         prop_assert_eq!(made.rows, records.len());

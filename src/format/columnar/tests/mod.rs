@@ -9,7 +9,7 @@ mod values;
 use arrow::util::display::array_value_to_string;
 
 use super::*;
-use crate::config::{Json, Orc, Parquet};
+use crate::config::{Format, Json, Orc, Parquet};
 
 fn table(columns: &[(&str, &str)]) -> TableSchema {
     TableSchema::of_texts(columns.iter().copied()).unwrap()

@@ -372,3 +372,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_makes_no_more_values_than_its_size_allows() {
+    let fields: Vec<_> = (0..1_000).map(|field| format!("f{field}:int")).collect();
+    let wide = format!("array<struct<{}>>", fields.join(","));
+    let settings = of(&wide);
+    let list = |item: &str, items: usize| format!("[{}]", vec![item; items].join(","));
+    for item in ["{}", "null"] {
+        assert!(value(&settings, &list(item, 1_000)).is_ok(), "{item}");
+        let refused = value(&settings, &list(item, 1_100)).unwrap_err();
+        assert!(refused.contains("\"a.[]\"") && refused.contains("more than the 1048576 values"), "{refused}");
+    }
+    assert!(value(&settings, &list("{\"f7\":1,\"f9\":[]}", 10)).unwrap_err().contains("is not an int"));
+    // A long one may make more.
+    let long = format!("{},{{\"f1\":  {}  1}}]", list("{}", 1_100).trim_end_matches(']'), " ".repeat(100_000));
+    assert!(value(&settings, &long).is_ok());
+    // Rows of a record count together.
+    let columns: Vec<_> = (0..1_000).map(|column| (format!("c{column}"), "int")).collect();
+    let columns: Vec<_> = columns.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    let (rows, misfits) = converted(&parquet(&columns), &["{}".repeat(1_000).as_str(), &"{}".repeat(1_100), "{}"]);
+    assert_eq!((rows.len(), misfits.len(), misfits[0].0), (1_001, 1, 1));
+}
+
+#[test]
+fn rows_of_many_values_make_batches_of_few_rows() {
+    let columns: Vec<_> = (0..2_000).map(|column| (format!("c{column}"), "int")).collect();
+    let columns: Vec<_> = columns.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    let converter = Converter::new(&parquet(&columns)).unwrap();
+    let mut batches = Vec::new();
+    let misfits = converter.convert_each(std::iter::repeat_n(&b"{}"[..], 10_000), |batch| {
+        batches.push(batch.num_rows());
+        Ok(true)
+    });
+    assert_eq!(misfits.unwrap(), []);
+    assert_eq!(batches.iter().sum::<usize>(), 10_000);
+    let most = crate::limits::CONVERT_BATCH_BYTES_MAX / (2_000 * crate::limits::CONVERT_VALUE_BYTES) + 1;
+    assert!(batches.iter().all(|rows| *rows <= most), "{batches:?}");
+}

@@ -15,7 +15,7 @@ use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
-use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Staging, State, Until};
+use crate::pipeline::{self, Capacity, Ended, Orders, Outboxes, Parts, Staging, State, Until};
 use crate::record::StreamId;
 use crate::stream::data::{DataStreams, Pin};
 use crate::stream::{Feed, Streams};
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub capacity: Capacity,
     pub registry: Registry,
     pub staging: Staging,
+    pub webhooks: Outboxes,
     pub account: Account,
     pub metrics: Arc<Metrics>,
 }
@@ -316,6 +317,7 @@ impl Pipelines {
             self.shared.ledger.remove(id.backup()).await?;
             self.shared.ledger.remove(id).await?;
             self.shared.staging.forget(id).await;
+            self.shared.webhooks.forget(id).await?;
             self.shared.catalog.gone(name, id).await
         };
         if let Err(error) = cleared.await {
@@ -408,6 +410,7 @@ async fn keep(
             registry: shared.registry.clone(),
             caller: shared.caller(&stream),
             staging: shared.staging.clone(),
+            webhooks: shared.webhooks.clone(),
             metrics: shared.metrics.stream(&name),
             state: state.clone(),
             orders: orders.clone(),

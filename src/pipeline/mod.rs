@@ -127,7 +127,7 @@ pub struct Ended {
 /// or ledger: nothing is lost, and another call takes up from what is durable.
 pub async fn deliver(parts: Parts) -> Result<Ended> {
     let sending = webhook::Sending::begin(webhook::sender(&parts)).await?;
-    let ended = carry_on(parts).await?;
+    let ended = Box::pin(carry_on(parts)).await?;
     if let Some(sending) = sending {
         sending.finish().await;
     }

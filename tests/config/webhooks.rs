@@ -1,5 +1,6 @@
 //! Webhooks: what they say, and each kind of mistake.
 
+use super::mistakes::each;
 use super::*;
 
 fn webhook(text: &str) -> String {
@@ -8,7 +9,7 @@ fn webhook(text: &str) -> String {
 
 fn right(text: &str) -> standpipe::config::Webhook {
     let config = parse(&with_data_dir(&webhook(text))).unwrap_or_else(|faults| panic!("{faults}"));
-    *config.delivery_streams[0].webhook.clone().unwrap()
+    *config.delivery_streams[0].webhook.clone().expect("it has one")
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn mistakes_in_webhooks() {
             "url: url must begin with \"https://\" or \"http://\" and name a host, as \
              \"https://collector.example.com/firehose\" does",
         ),
-        (webhook("url = 5"), 6, "url must be a string"),
+        (webhook("url = 5"), 6, "must be a string, not an integer"),
         (of("timeout = \"500ms\""), 7, "timeout must be 1s to 1m, not 500ms"),
         (of("timeout = \"2m\""), 7, "timeout must be 1s to 1m, not 2m"),
         (of("retries = 3"), 7, "unknown key \"retries\""),

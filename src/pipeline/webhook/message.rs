@@ -73,12 +73,11 @@ impl Done<'_> {
     fn object(&self, key: &str, bytes: u64) -> Value {
         let Tally { delivered, unpacked, .. } = self.tally;
         let mut object = json!({ "key": key, "size": bytes, "records": delivered + unpacked });
-        match self.target.columnar() {
-            Some(settings) => object["format"] = settings.format.extension().trim_start_matches('.').into(),
-            None => {
-                object["format"] = "records".into();
-                object["compression"] = json!(self.target.compression);
-            }
+        if let Some(settings) = self.target.columnar() {
+            object["format"] = settings.format.extension().trim_start_matches('.').into();
+        } else {
+            object["format"] = "records".into();
+            object["compression"] = json!(self.target.compression);
         }
         object
     }
@@ -117,7 +116,7 @@ fn place(place: &Place) -> Value {
 /// The same in all repeats, also those of a later process: a key has its plan's nonce.
 fn id(plan: &Plan, key: &str) -> String {
     let hash = digest(&SHA256, format!("{}/{key}", plan.stream).as_bytes());
-    hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn time(ms: u64) -> String {

@@ -209,7 +209,9 @@ impl Outbox {
         let written = if files.is_empty() { Ok(()) } else { self.write(&files) };
         if written.is_err() {
             // What was linked all the same: it is counted as dropped.
-            files.iter().for_each(|(name, _)| _ = self.disk.remove(&self.path(*name)));
+            for (name, _) in &files {
+                _ = self.disk.remove(&self.path(*name));
+            }
         }
         self.waits.send_modify(|waits| {
             for (name, _) in &files {

@@ -133,7 +133,7 @@ impl Sender {
                 );
             }
             None => {
-                tracing::debug!(stream = self.stream, plan = name.plan, error = why, "a message was not taken again")
+                tracing::debug!(stream = self.stream, plan = name.plan, error = why, "a message was not taken again");
             }
         }
     }

@@ -46,8 +46,8 @@ fn mistakes_in_webhooks() {
              \"https://collector.example.com/firehose\" does",
         ),
         (webhook("url = 5"), 6, "must be a string, not an integer"),
-        (of("timeout = \"500ms\""), 7, "timeout must be 1s to 1m, not 500ms"),
-        (of("timeout = \"2m\""), 7, "timeout must be 1s to 1m, not 2m"),
+        (of("timeout = \"500ms\""), 7, "timeout must be 1s to 60s, not 500ms"),
+        (of("timeout = \"2m\""), 7, "timeout must be 1s to 60s, not 120s"),
         (of("retries = 3"), 7, "unknown key \"retries\""),
         (
             of("secret = \"no base64!\""),

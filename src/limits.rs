@@ -10,6 +10,7 @@ mod lanes;
 mod look;
 mod staged;
 mod stores;
+mod webhook;
 
 pub use builtin::*;
 pub use columnar::*;
@@ -19,6 +20,7 @@ pub use lanes::*;
 pub use look::*;
 pub use staged::*;
 pub use stores::*;
+pub use webhook::*;
 
 // ---- what AWS promises its clients (spec: Amazon Data Firehose API, PutRecord and PutRecordBatch) ----
 

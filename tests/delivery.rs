@@ -4,7 +4,11 @@
 
 #[path = "delivery/backup.rs"]
 mod backup;
+#[path = "support/endpoint.rs"]
+mod receiver;
 mod support;
+#[path = "delivery/webhook.rs"]
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -4,6 +4,12 @@
 //!
 //! The code is the service's own from `append` to the object; only the disks are simulated (see `disk::sim`).
 
+#[path = "support/endpoint.rs"]
+#[expect(clippy::unwrap_used, reason = "it is a test's")]
+mod receiver;
+#[path = "route/told.rs"]
+mod told;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

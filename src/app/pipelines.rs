@@ -15,7 +15,7 @@ use crate::config::{DeliveryStream, Source, StartAt};
 use crate::destination::Stores;
 use crate::error::{Kind, Result};
 use crate::ledger::{Ledger, Standing};
-use crate::pipeline::{self, Capacity, Ended, Orders, Parts, Seen, Staging, State, Until};
+use crate::pipeline::{self, Capacity, Ended, Orders, Outboxes, Parts, Seen, Staging, State, Until};
 use crate::record::StreamId;
 use crate::stream::data::{DataStreams, Pin};
 use crate::stream::{Feed, Streams};
@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub capacity: Capacity,
     pub registry: Registry,
     pub staging: Staging,
+    pub webhooks: Outboxes,
     pub account: Account,
     pub metrics: Arc<Metrics>,
 }
@@ -332,6 +333,7 @@ impl Pipelines {
             self.shared.ledger.remove(id.backup()).await?;
             self.shared.ledger.remove(id).await?;
             self.shared.staging.forget(id).await;
+            self.shared.webhooks.forget(id).await?;
             self.shared.catalog.gone(name, id).await
         };
         if let Err(error) = cleared.await {
@@ -425,6 +427,7 @@ async fn keep(
             registry: shared.registry.clone(),
             caller: shared.caller(&stream),
             staging: shared.staging.clone(),
+            webhooks: shared.webhooks.clone(),
             metrics: shared.metrics.stream(&name),
             state: state.clone(),
             orders: orders.clone(),

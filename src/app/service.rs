@@ -29,7 +29,7 @@ use crate::journal::Journal;
 use crate::journal::local::{self as local_journal, DiskMax, LocalJournal};
 use crate::ledger::Ledger;
 use crate::ledger::local::{self as local_ledger, LocalLedger};
-use crate::pipeline::{self, Capacity, Spill, Staging};
+use crate::pipeline::{self, Capacity, Outboxes, Spill, Staging};
 use crate::stream::Streams;
 use crate::stream::data::{DataStreams, Snapshot};
 use crate::telemetry::metrics::Metrics;
@@ -81,6 +81,7 @@ impl Service {
         let journal = Arc::new(LocalJournal::open(disk.clone(), clock.clone(), options)?);
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
         let (data_disk, staged_disk, spill_disk) = (disk.clone(), disk.clone(), disk.clone());
+        let webhooks = Outboxes::new(disk.clone());
         let catalog = Catalog::open(disk, clock.clone(), config, from_api(config.buckets.clone())).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -117,6 +118,7 @@ impl Service {
             capacity: Capacity::new(std::thread::available_parallelism().map_or(1, usize::from)).with_spill(spill),
             registry,
             staging,
+            webhooks: webhooks.clone(),
             account: account(config),
             metrics: metrics.clone(),
         };
@@ -130,6 +132,7 @@ impl Service {
             states: states.clone(),
             metrics: metrics.clone(),
             sources: sources.clone(),
+            webhooks,
             started: clock.instant(),
             clock: clock.clone(),
         };

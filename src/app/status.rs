@@ -7,13 +7,13 @@ use crate::clock::{Clock, Instant};
 use crate::config::Source;
 use crate::journal::Journal;
 use crate::ledger::Stands;
-use crate::pipeline::Seen;
+use crate::pipeline::{Outboxes, Seen};
 use crate::record::{ShardId, StreamId};
 use crate::stream::Streams;
 use crate::stream::data::DataStreams;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{
-    FunctionStatus, JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus, backup_name, each,
+    FunctionStatus, JournalStatus, ServiceStatus, SourceStatus, Status, StreamStatus, WebhookStatus, backup_name, each,
 };
 
 use super::data_status;
@@ -31,6 +31,7 @@ pub(super) struct Gatherer {
     pub states: States,
     pub metrics: Arc<Metrics>,
     pub sources: SourceStates,
+    pub webhooks: Outboxes,
     pub clock: Clock,
     pub started: Instant,
 }
@@ -119,7 +120,18 @@ impl Gatherer {
             functions,
             source,
             backup: None,
+            webhook: if is_backup { None } else { self.webhook(entry) },
         }
+    }
+
+    /// How the telling of the stream's objects goes, if anybody is told.
+    fn webhook(&self, entry: &Entry) -> Option<WebhookStatus> {
+        entry.stream.webhook.as_ref()?;
+        let (waiting, fault) = self.webhooks.seen(entry.id);
+        let (last_error, last_error_ms) = fault.unzip();
+        let metrics = self.metrics.stream(&entry.stream.name);
+        let (sent, failures, dropped) = metrics.webhook();
+        Some(WebhookStatus { waiting, sent, failures, dropped, last_error, last_error_ms })
     }
 
     /// How the calls of the stream's functions go.

@@ -140,6 +140,8 @@ impl From<&DeliveryStream> for Definition {
             process,
             destination,
             backup: _,
+            // It has secrets, and its file says it anew at each start; without that nobody is told any more.
+            webhook: _,
             bytes_max,
             retention,
             drain,
@@ -253,6 +255,7 @@ impl Definition {
                     .map_or_else(PartitionSettings::default, |max_open| PartitionSettings { max_open }),
             },
             backup: backup.map(|DeliveryStream { buffer, destination, .. }| Box::new(Backup { buffer, destination })),
+            webhook: None,
             bytes_max: self.bytes_max,
             retention: self.retention_ms.map(Duration::from_millis),
             drain: self.drain,

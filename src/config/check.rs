@@ -25,6 +25,7 @@ mod process;
 mod source;
 mod store;
 mod stream;
+mod webhook;
 
 /// What is gathered while a file is checked.
 pub(super) struct Checker<'a> {

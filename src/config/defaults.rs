@@ -125,6 +125,7 @@ impl DeliveryStream {
             process: Vec::new(),
             destination,
             backup: None,
+            webhook: None,
             bytes_max: None,
             retention: None,
             drain: false,

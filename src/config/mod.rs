@@ -24,6 +24,7 @@ mod shape;
 mod table;
 pub mod time_pattern;
 pub mod units;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub use prefix::{
 pub use schema::schema;
 pub use secret::Secret;
 pub use table::{Column, ColumnType, TableSchema};
+pub use webhook::Webhook;
 
 /// Everything that a configuration file says, checked.
 #[derive(Clone, Debug)]
@@ -245,6 +247,8 @@ pub struct DeliveryStream {
     pub destination: Destination,
     /// Where its records go besides, as they came.
     pub backup: Option<Box<Backup>>,
+    /// Who is told of each of its objects; of its backup's nobody is.
+    pub webhook: Option<Box<Webhook>>,
     /// The stream's own share of the disk.
     pub bytes_max: Option<u64>,
     /// After this age an undelivered record is given up (counted as expired); none: never.
@@ -273,7 +277,7 @@ impl DeliveryStream {
     /// What the backup does, if there is one: the same stream, without anything done to its records.
     pub fn of_backup(&self) -> Option<DeliveryStream> {
         let Backup { buffer, destination } = self.backup.as_deref()?.clone();
-        Some(DeliveryStream { buffer, destination, process: Vec::new(), backup: None, ..self.clone() })
+        Some(DeliveryStream { buffer, destination, process: Vec::new(), backup: None, webhook: None, ..self.clone() })
     }
 }
 

@@ -16,17 +16,19 @@ mod format;
 mod plugin;
 mod source;
 mod store;
+mod webhook;
 
 pub(super) use endpoint::Endpoint;
 pub(super) use format::{Conflicts, Format, Glue, Hive, Json, Openx, Orc, Parquet, Schema as TableSchema};
 pub(super) use plugin::{Beyond, EventTime, Limits as PluginLimits, ModuleFrom, Plugin, Process, ProcessKind, Values};
 pub(super) use source::{Kinesis as KinesisSource, Source, SourceFrom, Start};
 pub(super) use store::{Identity, Store, StoreKind};
+pub(super) use webhook::Webhook;
 
 /// The configuration of a Standpipe service.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "standpipe.toml", extend("x-later" = ["webhook", "kafka"]))]
+#[schemars(title = "standpipe.toml", extend("x-later" = ["kafka"]))]
 pub(super) struct File {
     /// Directory of the journal, the ledger and the streams made through the API; relative to this file.
     #[schemars(required)]
@@ -232,6 +234,8 @@ pub(super) struct DeliveryStream {
     pub(super) destination: Option<At<Destination>>,
     /// A copy of all records, as they came. Default: none.
     pub(super) backup: Option<At<Backup>>,
+    /// Who is told of each object, and each error output, once it is durable. Default: nobody.
+    pub(super) webhook: Option<At<Webhook>>,
     /// The stream's own share of the journal's disk. Default: no bound but the journal's.
     pub(super) max_bytes: Option<At<Amount>>,
     /// Age at which an undelivered record is given up and counted as expired. Default: never.

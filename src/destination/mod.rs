@@ -7,6 +7,8 @@
 //! the same plan's object.)
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +42,8 @@ pub enum Created {
 pub struct Body {
     ready: VecDeque<Bytes>,
     rest: Option<mpsc::Receiver<Piece>>,
+    /// Bytes that were taken.
+    taken: Arc<AtomicU64>,
 }
 
 /// The producer's end of a [`Body`]. The body is whole only after [`finish`](BodySender::finish): a producer that goes
@@ -56,12 +60,12 @@ impl Body {
     /// A body that is produced while it is sent, at most `chunks` ahead.
     pub fn channel(chunks: usize) -> (BodySender, Body) {
         let (sender, rest) = mpsc::channel(chunks);
-        (BodySender(sender), Body { ready: VecDeque::new(), rest: Some(rest) })
+        (BodySender(sender), Body { ready: VecDeque::new(), rest: Some(rest), taken: Arc::default() })
     }
 
     /// A body that is at hand, in pieces.
     pub fn ready(chunks: impl IntoIterator<Item = Bytes>) -> Self {
-        Body { ready: chunks.into_iter().collect(), rest: None }
+        Body { ready: chunks.into_iter().collect(), rest: None, taken: Arc::default() }
     }
 
     /// A body that is at hand.
@@ -71,6 +75,19 @@ impl Body {
 
     /// The next chunk; `None` at the end. After an error there is nothing more.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        let piece = self.take().await;
+        if let Some(Ok(chunk)) = &piece {
+            self.taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        piece
+    }
+
+    /// How many bytes were taken of it, also to be asked once it is gone.
+    pub fn taken(&self) -> Arc<AtomicU64> {
+        self.taken.clone()
+    }
+
+    async fn take(&mut self) -> Option<Result<Bytes>> {
         if let Some(chunk) = self.ready.pop_front() {
             return Some(Ok(chunk));
         }
@@ -88,7 +105,7 @@ impl Body {
 
     /// Whether the producer finishes without a single chunk; waits for the first.
     pub async fn is_void(&mut self) -> Result<bool> {
-        match self.next().await.transpose()? {
+        match self.take().await.transpose()? {
             None => Ok(true),
             Some(first) => {
                 self.ready.push_front(first);

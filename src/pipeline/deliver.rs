@@ -21,6 +21,7 @@ use super::state::State;
 use super::steps::Toolbox;
 use super::supply::Supply;
 use super::target::Target;
+use super::webhook::{Outbox, There};
 use super::workshop::Workshop;
 use super::{Orders, Parts, Until};
 use crate::clock::Clock;
@@ -46,6 +47,10 @@ pub(super) struct Courier {
     pub unstaged: Outage,
     /// A batch of a partitioned stream found no room to be kept.
     pub no_room: Notify,
+    /// Where messages to the stream's webhook wait.
+    pub outbox: Arc<Outbox>,
+    /// Whether there is no room for them.
+    pub unannounced: Outage,
     pub state: Arc<State>,
     pub orders: watch::Receiver<Orders>,
     /// Whether attempts fail; then one is made at a time.
@@ -106,8 +111,8 @@ pub(super) enum Outcome {
 impl Courier {
     /// What carries out the plans of the pipeline that `parts` make, and what is left of them.
     pub(super) fn of(parts: Parts) -> (Self, Feed, Arc<dyn Ledger>) {
-        let Parts { name, feed, ledger, stores, clock, capacity, registry, caller, staging, metrics, state, orders } =
-            parts;
+        let Parts { name, feed, ledger, stores, clock, capacity, registry, caller, .. } = parts;
+        let Parts { staging, webhooks, metrics, state, orders, .. } = parts;
         let tools = Toolbox { stream: name.clone(), registry, caller, clock: clock.clone(), metrics: metrics.clone() };
         let courier = Courier {
             name,
@@ -119,6 +124,8 @@ impl Courier {
             calls: Arc::new(Semaphore::new(limits::FUNCTION_CALLS_PER_STREAM_MAX)),
             unstaged: Outage::default(),
             no_room: Notify::new(),
+            outbox: webhooks.of(feed.by()),
+            unannounced: Outage::default(),
             state,
             orders,
             outage: Outage::default(),
@@ -136,17 +143,18 @@ impl Courier {
         mut load: Load,
     ) -> Outcome {
         let mut orders = self.orders.clone();
-        let (mut pause, progress) = (limits::RETRY_PAUSE_MIN, Progress::default());
+        let (mut pause, progress, there) = (limits::RETRY_PAUSE_MIN, Progress::default(), There::default());
         loop {
             orders.mark_unchanged();
             let attempt = tokio::select! {
                 biased;
                 () = given_up(&mut orders) => return Outcome::Left,
-                attempt = self.attempt(&plan, &mut load, &progress) => attempt,
+                attempt = self.attempt(&plan, &mut load, (&progress, &there)) => attempt,
             };
             let error = match attempt {
                 Ok(Attempted::Done(tally, codes)) => {
                     self.succeeded(&plan, &tally, &codes);
+                    self.announce((id, &plan), &tally, (&there, &progress)).await;
                     return Outcome::Done(id, tally);
                 }
                 Ok(Attempted::Lost) => return Outcome::Lost(id),
@@ -173,11 +181,11 @@ impl Courier {
     }
 
     /// One attempt, when it is this pipeline's turn.
-    async fn attempt(&self, plan: &Plan, load: &mut Load, progress: &Progress) -> Result<Attempted> {
+    async fn attempt(&self, plan: &Plan, load: &mut Load, noted: (&Progress, &There)) -> Result<Attempted> {
         let failing = self.outage.lasts();
         let _alone = if failing { Some(self.one_at_a_time.lock().await) } else { None };
         let leave = self.workshop.capacity.upload(failing).await;
-        let put = self.put(plan, load, progress);
+        let put = self.put(plan, load, noted);
         tokio::pin!(put);
         tokio::select! {
             put = &mut put => return put,
@@ -188,34 +196,35 @@ impl Courier {
         put.await
     }
 
-    async fn put(&self, plan: &Plan, load: &mut Load, progress: &Progress) -> Result<Attempted> {
+    async fn put(&self, plan: &Plan, load: &mut Load, (progress, there): (&Progress, &There)) -> Result<Attempted> {
         let target = Target::of_plan(plan)?;
         let (store, head) = {
             let now = &self.orders.borrow().stream.destination;
             (target.store(&now.store), now.prefix.head().to_owned())
         };
         let destination = self.stores.open(&store, &head).await?;
+        let destination = &there.watch(&*destination);
         let ready = match load {
             Load::Share(share) => {
-                let put = self.put_share(&*destination, plan, &target, share).await;
+                let put = self.put_share(destination, plan, &target, share).await;
                 return put.map(|(tally, codes)| Attempted::Done(tally, codes));
             }
             Load::Whole(ready) => ready.take(),
         };
         let put = match &target.http {
             Some(http) => {
-                let (store, target_of) = (&*destination, &target);
+                let (store, target_of) = (destination, &target);
                 let endpoint = Endpoint { courier: self, plan, target: http, store, progress };
                 self.put_objects((&endpoint, store), plan, target_of, ready).await.map(|(mut tally, mut codes)| {
                     endpoint.correct(&mut tally, &mut codes);
                     (tally, codes)
                 })
             }
-            None => self.put_objects((&*destination, &*destination), plan, &target, ready).await,
+            None => self.put_objects((destination, destination), plan, &target, ready).await,
         };
         match (put, &target.staged) {
             (Err(error), Some(staged)) if error.kind() == Kind::Corrupt => {
-                self.after_loss(&*destination, plan, staged, error, target.http.is_some()).await
+                self.after_loss(destination, plan, staged, error, target.http.is_some()).await
             }
             (put, _) => put.map(|(tally, codes)| Attempted::Done(tally, codes)),
         }

@@ -35,6 +35,7 @@ mod state;
 mod steps;
 mod supply;
 mod target;
+mod webhook;
 mod workshop;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use spill::Spill;
 pub use staged::Staging;
 pub use state::{Seen, State};
 pub use target::{Written, modules, modules_of_lanes, staged_file, written};
+pub use webhook::Outboxes;
 
 use crate::clock::Clock;
 use crate::config::DeliveryStream;
@@ -104,6 +106,8 @@ pub struct Parts {
     pub caller: Caller,
     /// Where what they make is kept.
     pub staging: Staging,
+    /// Where messages to webhooks wait.
+    pub webhooks: Outboxes,
     /// What is counted.
     pub metrics: Arc<StreamMetrics>,
     /// What others see.
@@ -122,6 +126,15 @@ pub struct Ended {
 /// Delivers one stream until told to end, or until its settings ask for a pipeline of the other kind. An error is a fault of journal
 /// or ledger: nothing is lost, and another call takes up from what is durable.
 pub async fn deliver(parts: Parts) -> Result<Ended> {
+    let sending = webhook::Sending::begin(webhook::sender(&parts)).await?;
+    let ended = Box::pin(carry_on(parts)).await?;
+    if let Some(sending) = sending {
+        sending.finish().await;
+    }
+    Ok(ended)
+}
+
+async fn carry_on(parts: Parts) -> Result<Ended> {
     let standing = parts.ledger.standing(parts.feed.by()).await?;
     // Whole plans are finished before lanes are opened, and lanes closed before a whole plan is made.
     let has_whole = standing.unfinished.iter().any(|(_, plan)| plan.share.is_none());

@@ -54,6 +54,12 @@ pub struct StreamMetrics {
     pub endpoint_bytes: Counter,
     /// Time that steps of processing took, over all threads.
     pub transform_microseconds: Counter,
+    /// Messages that a webhook's receiver took.
+    pub webhook_sent: Counter,
+    /// Attempts at a message that failed.
+    pub webhook_failures: Counter,
+    /// Messages that were given up.
+    pub webhook_dropped: Counter,
     /// Records in the error output, by the code of their failure.
     failed_by_code: Mutex<BTreeMap<String, u64>>,
     functions: Mutex<function::All>,
@@ -79,6 +85,11 @@ impl StreamMetrics {
     /// Those of all its functions, by name.
     pub fn functions(&self) -> BTreeMap<String, Arc<FunctionMetrics>> {
         self.functions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Messages to the stream's webhook: how many were taken, how many attempts failed, how many messages were given up.
+    pub fn webhook(&self) -> (u64, u64, u64) {
+        (self.webhook_sent.get(), self.webhook_failures.get(), self.webhook_dropped.get())
     }
 
     /// How many went there, by code.
@@ -220,6 +231,9 @@ const COUNTED: &[Family<StreamMetrics>] = &[
     ("transform_microseconds", "Time that processing of records took, over all threads", |m| {
         m.transform_microseconds.get()
     }),
+    ("webhook_sent", "Messages about objects that a webhook's receiver took", |m| m.webhook_sent.get()),
+    ("webhook_failures", "Attempts at such messages that failed", |m| m.webhook_failures.get()),
+    ("webhook_dropped", "Such messages that were given up", |m| m.webhook_dropped.get()),
 ];
 
 /// Of those, what backups have.
@@ -233,6 +247,9 @@ const CURRENT: &[Family<StreamStatus>] = &[
     ("backlog_records", "Records acknowledged and not past yet", |s| s.backlog_records),
     ("backlog_disk_bytes", "Bytes that the stream takes in the journal", |s| s.backlog_bytes),
     ("objects_under_way", "Objects planned and not committed", |s| s.under_way),
+    ("webhook_waiting", "Messages about objects that wait for a webhook's receiver", |s| {
+        s.webhook.as_ref().map_or(0, |webhook| webhook.waiting)
+    }),
     ("failing", "1 while the last attempt at an object failed", |s| u64::from(s.last_error.is_some())),
 ];
 

@@ -119,6 +119,9 @@ pub struct StreamStatus {
     /// Its backup: the same records once more, which no total counts twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Box<StreamStatus>>,
+    /// Who is told of its objects, if anybody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookStatus>,
 }
 
 /// How the calls of one function go. Counts are since the start of the process.
@@ -146,6 +149,23 @@ impl FunctionStatus {
         let why = self.last_error.as_ref()?;
         Some((format!("a call of the function {:?} failed: {why}", self.name), self.last_error_ms?))
     }
+}
+
+/// How the telling of objects goes. Counts are since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WebhookStatus {
+    /// Messages that wait for the receiver.
+    pub waiting: u64,
+    /// Messages that it took.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Messages that were given up: refused, too old, or without room.
+    pub dropped: u64,
+    /// Why the last attempt failed; absent after one that did not.
+    pub last_error: Option<String>,
+    /// When, milliseconds since 1970.
+    pub last_error_ms: Option<u64>,
 }
 
 /// How the copying from elsewhere goes. Counts are since the start of the process.

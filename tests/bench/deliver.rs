@@ -21,7 +21,7 @@ use standpipe::journal::local::{LocalJournal, Options};
 use standpipe::ledger::Ledger;
 use standpipe::ledger::local::{LocalLedger, Options as LedgerOptions};
 use standpipe::limits::ENCODE_CHUNK_BYTES;
-use standpipe::pipeline::{self, Capacity, Orders, Parts, Staging, Until};
+use standpipe::pipeline::{self, Capacity, Orders, Outboxes, Parts, Staging, Until};
 use standpipe::record::{Records, StreamId};
 use standpipe::stream::{Feed, Stream};
 use standpipe::transform::Registry;
@@ -52,6 +52,7 @@ struct Bench {
     settings: Arc<DeliveryStream>,
     ledger: Arc<dyn Ledger>,
     staging: Staging,
+    webhooks: Outboxes,
 }
 
 impl Bench {
@@ -65,6 +66,7 @@ impl Bench {
         let journal = LocalJournal::open(disk.clone(), clock.clone(), options).expect("a new journal");
         let ledger = LocalLedger::open(disk.clone(), clock.clone(), LedgerOptions::default()).expect("a new ledger");
         Bench {
+            webhooks: Outboxes::new(disk.clone()),
             staging: Staging::open(disk, clock.clone(), None).expect("a new directory"),
             clock,
             stream: Stream::new(Arc::new(journal), StreamId(1)),
@@ -94,6 +96,7 @@ impl Bench {
             registry: Registry::without_plugins(watch::channel(Arc::default()).1),
             caller: Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None },
             staging: self.staging.clone(),
+            webhooks: self.webhooks.clone(),
             metrics: Arc::default(),
             state: Arc::default(),
             orders,

@@ -16,6 +16,7 @@ mod mistakes;
 mod plugins;
 mod sources;
 mod stores;
+mod webhooks;
 
 /// 32 zero bytes.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

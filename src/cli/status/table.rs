@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::data;
 use crate::cli::terminal::{age, count, harmless, size};
-use crate::telemetry::status::{JournalStatus, Status, StreamStatus, each};
+use crate::telemetry::status::{JournalStatus, Status, StreamStatus, WebhookStatus, each};
 
 const HEADS: [&str; 9] =
     ["STREAM", "STATE", "ACCEPTED", "DELIVERED", "FAILED", "LOST", "BACKLOG", "FRESHNESS", "LAST OBJECT"];
@@ -45,8 +45,24 @@ pub(super) fn render(status: &Status, with_shards: bool, now_ms: u64) -> String 
                 harmless(error)
             );
         }
+        if let Some(webhook) = &stream.webhook {
+            text.push_str(&told(&stream.name, webhook, now_ms));
+        }
     }
     text.trim_end().to_owned()
+}
+
+/// What is wrong with the telling of objects; nothing where nothing is.
+fn told(stream: &str, webhook: &WebhookStatus, now_ms: u64) -> String {
+    let Some(error) = &webhook.last_error else { return String::new() };
+    format!(
+        "\n{}: webhook, {} waiting, {} dropped, last error{}: {}",
+        harmless(stream),
+        count(webhook.waiting),
+        count(webhook.dropped),
+        ago(webhook.last_error_ms, now_ms),
+        harmless(error)
+    )
 }
 
 /// What is copied from elsewhere; nothing where nothing is.
@@ -223,6 +239,23 @@ web-logs: last error (60 s ago): no\u{fffd} bucket";
         let line = shown.lines().find(|line| line.contains("arn:x")).unwrap();
         let cells: Vec<_> = line.split_whitespace().collect();
         assert_eq!(cells, ["web-logs", "arn:x\u{fffd}", "4", "1,234", "2.5", "s", "1"], "\n{shown}");
+    }
+
+    #[test]
+    fn a_receiver_that_takes_nothing_is_said() {
+        let mut status = status();
+        status.streams.remove(0);
+        status.streams[0].webhook = Some(WebhookStatus { waiting: 12, ..WebhookStatus::default() });
+        assert!(!render(&status, false, NOW_MS).contains("webhook"));
+        status.streams[0].webhook = Some(WebhookStatus {
+            waiting: 1_200,
+            dropped: 3,
+            last_error: Some("answered\x1b 503".into()),
+            last_error_ms: Some(NOW_MS - 60_000),
+            ..WebhookStatus::default()
+        });
+        let line = "idle: webhook, 1,200 waiting, 3 dropped, last error (60 s ago): answered\u{fffd} 503";
+        assert!(render(&status, false, NOW_MS).ends_with(line));
     }
 
     #[test]

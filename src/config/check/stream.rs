@@ -45,6 +45,7 @@ impl Checker<'_> {
         }
         let named = named.is_ok().then_some(&*name.value);
         let backup = stream.backup.and_then(|backup| self.backup(named, backup.value, config));
+        let webhook = stream.webhook.and_then(|webhook| self.webhook(webhook.value));
         let destination = stream.destination?;
         let place = destination.span.clone();
         let keys_place = destination.value.prefix.as_ref().map_or(place.clone(), |prefix| prefix.span.clone());
@@ -79,6 +80,7 @@ impl Checker<'_> {
             encrypted,
             source,
             backup,
+            webhook: webhook.map(Box::new),
             ..DeliveryStream::new(name.value.clone(), destination)
         };
         if self.findings.is_empty()

@@ -23,6 +23,8 @@ pub(crate) mod tests;
 use std::error::Error as StdError;
 
 use bytes::Bytes;
+use http::Request;
+use http::response::Parts;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -78,18 +80,23 @@ impl EndpointClient {
     /// Sends one request, once, and reads the answer; how long that may take is the caller's to say.
     pub async fn post(&self, sending: &Sending<'_>, body: &RequestBody) -> Result<(), Refusal> {
         let request = sending.request(body).map_err(|error| Refusal::unreachable(error.message()))?;
-        let (head, body_of_answer) = match self.0.request(request).await {
-            Ok(answer) => answer.into_parts(),
-            Err(error) => return Err(unanswered(&error, error.is_connect())),
-        };
-        let bytes = read(body_of_answer).await?;
+        let (head, body_of_answer) = self.send(request).await?;
+        let bytes = read(body_of_answer, ENDPOINT_ANSWER_BYTES_MAX).await?;
         answer::judge(&head, &bytes, body.id())
+    }
+
+    /// Sends a request of any kind, once, and follows no redirect. The body of the answer is not read yet, see [`read`].
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Incoming), Refusal> {
+        match self.0.request(request).await {
+            Ok(answer) => Ok(answer.into_parts()),
+            Err(error) => Err(unanswered(&error, error.is_connect())),
+        }
     }
 }
 
-/// The whole body of an answer.
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
-    match Limited::new(body, ENDPOINT_ANSWER_BYTES_MAX).collect().await {
+/// The whole body of an answer, of at most `bytes_max`. Once it is read its connection can be used again.
+pub async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(body, bytes_max).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large()),
         Err(error) => Err(Refusal::reset(&causes(&*error))),

@@ -113,6 +113,26 @@ impl Progress {
         }
     }
 
+    /// The rows of what an endpoint did not take, in the object under `key` of the plan whose key is `of`; nothing if that is no such
+    /// object.
+    pub(super) fn rows(&self, of: &str, key: &str) -> Option<u64> {
+        self.stored().into_iter().find_map(|(index, rows)| (failed_key(of, index) == key).then_some(rows))
+    }
+
+    /// The rows of all that it did not take.
+    pub(super) fn all_rows(&self) -> u64 {
+        self.stored().into_iter().map(|(_, rows)| rows).sum()
+    }
+
+    fn stored(&self) -> Vec<(usize, u64)> {
+        let all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let rows = |(index, settled): (usize, &Settled)| match settled {
+            Settled::Stored { rows, .. } => Some((index, *rows)),
+            Settled::Taken | Settled::Given(_) => None,
+        };
+        all.iter().enumerate().filter_map(rows).collect()
+    }
+
     /// Counts as failed what was counted as delivered and was not taken.
     fn correct(&self, tally: &mut Tally, codes: &mut Codes) {
         // Rows that were to be delivered were counted as an object, which they are not.

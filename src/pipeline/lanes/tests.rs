@@ -183,6 +183,7 @@ impl Machine {
             registry,
             caller: Caller { delivery_stream_arn: String::new(), region: String::new(), source_arn: None },
             staging,
+            webhooks: crate::pipeline::Outboxes::new(Arc::new(self.data.clone())),
             metrics: Metrics::default().stream("web"),
             state: Arc::new(State::default()),
             orders: receiver,

@@ -8,18 +8,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::again::Spans;
 use super::super::capacity::Held;
-use super::super::deliver::{Courier, entry_name, note_repeat, produce, send};
+use super::super::deliver::{Courier, entry_name, produce, send};
 use super::super::failed::{self, Codes, Refused};
 use super::super::prepare::Recipe;
 use super::super::spill::Slot;
 use super::super::stage::blocking;
-use super::super::staged::{self, BatchId};
+use super::super::staged;
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
-use super::keep::rules_of;
+use super::keep::{Planned, rules_of};
 use super::open::{CHUNK_BYTES, Content, Refusals};
 use super::route::{Part, route};
-use crate::destination::{Body, BodySender, Destination, ObjectFacts};
+use crate::destination::{Body, BodySender, Destination};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Container};
 use crate::ledger::{Lane, Plan, Share, Tally};
@@ -30,8 +30,16 @@ pub(in super::super) struct ShareLoad {
     gathered: Option<(Content, Tally)>,
     /// The same, encoded: kept until the plan is done.
     encoded: Option<(Encoded, Tally)>,
-    /// Where batches were cut early.
-    cuts: Arc<Cuts>,
+    /// Which batches there were.
+    batches: Arc<Batches>,
+}
+
+/// What is known of the batches above the watermark, beside what follows from positions and bytes.
+pub(super) struct Batches {
+    /// Where they were cut.
+    pub cuts: Cuts,
+    /// Those that are kept, of an earlier process.
+    pub kept: Arc<Planned>,
 }
 
 /// What an object is made of, encoded.
@@ -49,8 +57,8 @@ enum Known {
 }
 
 impl ShareLoad {
-    pub(super) fn new(gathered: Option<(Content, Tally)>, cuts: Arc<Cuts>) -> Self {
-        ShareLoad { gathered, encoded: None, cuts }
+    pub(super) fn new(gathered: Option<(Content, Tally)>, batches: Arc<Batches>) -> Self {
+        ShareLoad { gathered, encoded: None, batches }
     }
 }
 
@@ -80,7 +88,7 @@ impl Courier {
         }
         // What functions made is read, and no step is done again.
         let recipe = if target.calls_functions() { recipe } else { Recipe::load(target, &self.tools).await? };
-        self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await
+        self.put_share_again(destination, plan, share, (target, &recipe), &load.batches).await
     }
 
     /// Everything that a lane has gathered, encoded; nothing when there was no room for it.
@@ -133,10 +141,10 @@ impl Courier {
         plan: &Plan,
         share: &Share,
         (target, recipe): (&Target, &Recipe),
-        cuts: &Cuts,
+        batches: &Batches,
     ) -> Result<(Tally, Codes)> {
         let (sender, mut body) = Body::channel(1);
-        let again = Again { courier: self, plan, share, target, recipe, cuts };
+        let again = Again { courier: self, plan, share, target, recipe, batches };
         let producer = produce(sender, async |sender| again.send(sender).await);
         let consumer = async {
             if body.is_void().await? {
@@ -164,8 +172,7 @@ impl Courier {
         if let Lane::Keys(_) = share.lane {
             return self.create_rows(destination, plan, target, body).await;
         }
-        note_repeat(plan, destination.create(&plan.error_key, body, ObjectFacts::default()).await?);
-        Ok(None)
+        self.create_failures(destination, plan, body).await.map(|()| None)
     }
 
     /// Puts what is at hand.
@@ -303,7 +310,7 @@ struct Again<'a> {
     share: &'a Share,
     target: &'a Target,
     recipe: &'a Recipe,
-    cuts: &'a Cuts,
+    batches: &'a Batches,
 }
 
 /// What was made so far.
@@ -337,7 +344,7 @@ impl Again<'_> {
         };
         let mut spans = Spans::of(&self.courier.reader, self.plan);
         for span in &self.plan.spans {
-            let (mut cutter, cuts) = (Cutter::default(), self.cuts.get(&span.shard));
+            let (mut cutter, cuts) = (Cutter::default(), self.batches.cuts.get(&span.shard));
             let mut position = span.start;
             while position < span.end {
                 let (placed, end) = spans.read(span, position).await?;
@@ -398,8 +405,8 @@ impl Again<'_> {
         let (recipe, lane, rules) = (self.recipe.clone(), self.share.lane.clone(), rules_of(self.target)?);
         if self.target.calls_functions() {
             // Its rows were planned, so it is there, and no function is called.
-            let id = BatchId { stream: self.plan.stream, shard: batch.shard, start: batch.start };
-            let mut routed = self.courier.kept(&recipe, &rules, (id, None), &batch).await?;
+            let of = (self.plan.stream, &self.batches.kept.wholes);
+            let mut routed = self.courier.kept(&recipe, &rules, (of, None), &batch).await?;
             return Ok(routed.parts.remove(&lane));
         }
         let job = move || route(&recipe, &rules, &batch.records).map(|mut routed| routed.parts.remove(&lane));

@@ -225,7 +225,9 @@ fn it_is_known_where_batches_ended_that_are_kept_one_after_the_other() {
         let id = BatchId { start, ..BATCH };
         staging.keep_batch(id, &Label { end, ..label() }, &Outcome::default()).unwrap();
     };
-    [(20, 25), (25, 40), (30, 33), (41, 50)].into_iter().for_each(|(start, end)| keep(start, end));
+    for (start, end) in [(20, 25), (25, 40), (30, 33), (41, 50)] {
+        keep(start, end);
+    }
     let from = |start, until| staging.batches_from(STREAM, BATCH.shard, (start, until)).into_iter().collect::<Vec<_>>();
     assert_eq!(from(20, 90), [(20, 25), (25, 40), (41, 50)], "what nobody came to is of another reading");
     assert_eq!((from(20, 25), from(20, 20), from(21, 30)), (vec![(20, 25)], vec![], vec![(25, 40)]));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::date_pattern::{DatePattern, TimeFormat, local_time};
+use super::date_pattern::{DatePattern, TimeFormat, is_printable, local_time};
 use super::prefix::{KeySource, Prefix, source};
 use super::query::{Path, Query};
 use super::{DeliveryStream, Processor};
@@ -156,6 +156,11 @@ impl TimeReader {
     /// expected, and before 1970.
     pub fn read(&self, text: &str, is_number: bool) -> Option<u64> {
         self.format.read(text, is_number, self.zone)
+    }
+
+    /// Whether the prefix's patterns print that time as it is: none after 9999-12-20.
+    pub fn can_print(&self, ms: u64) -> bool {
+        is_printable(ms)
     }
 
     /// What each of the prefix's patterns prints at that time.

@@ -38,6 +38,11 @@ pub(super) fn local_time(ms: u64, time_zone: Tz) -> DateTime<Tz> {
     DateTime::from_timestamp(seconds, 0).expect("a time before the year 10000 is one").with_timezone(&time_zone)
 }
 
+/// Whether a time, in milliseconds since 1970, is one that patterns print as it is.
+pub(super) fn is_printable(ms: u64) -> bool {
+    i64::try_from(ms / 1_000).is_ok_and(|seconds| seconds <= SECONDS_MAX)
+}
+
 impl DatePattern {
     /// Parses; `None` for what Java or Firehose refuses.
     pub(super) fn parse(pattern: &str) -> Option<Self> {

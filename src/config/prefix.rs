@@ -24,7 +24,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{KeySource, Partitioning, query_key, source, time_key};
+pub use keys::{KeySource, Partitioning, check_reach, query_key, source, time_key};
 
 /// Characters of `!{firehose:random-string}`.
 pub const RANDOM_CHARS: usize = 11;

@@ -53,6 +53,20 @@ impl<'a> Spans<'a> {
     }
 }
 
+/// How many positions of a plan the journal has no records of any more.
+pub(super) async fn lost(reader: &Reader, plan: &Plan) -> Result<u64> {
+    let (mut spans, mut there) = (Spans::of(reader, plan), 0);
+    for span in &plan.spans {
+        let mut position = span.start;
+        while position < span.end {
+            let (placed, end) = spans.read(span, position).await?;
+            there += placed.iter().map(|placed| placed.records.len() as u64).sum::<u64>();
+            position = end;
+        }
+    }
+    Ok(plan.spans.iter().map(Span::len).sum::<u64>().saturating_sub(there))
+}
+
 /// What of a batch lies before a span's end.
 fn within(span: &Span, batch: Batch) -> (Vec<Placed>, u64) {
     let mut at = batch.span.start;

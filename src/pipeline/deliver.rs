@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
+use super::again;
 use super::columns::Columns;
 use super::endpoint::{Endpoint, Progress};
 use super::failed::{self, Codes, Kept, Sheet};
@@ -246,7 +247,7 @@ impl Courier {
             let sheet = Sheet::new(plan, target, (output.of, output.key));
             let (sender, body) = Body::channel(1);
             let lines = produce(sender, async |sender| self.send_failures(plan, target, &failed, sheet, sender).await);
-            let created = failures.create(sheet.key, body, ObjectFacts::default());
+            let created = self.create_failures(failures, plan, sheet.key, body);
             let (lines, created) = tokio::join!(lines, created);
             // That a producer failed says more than that its body was not whole.
             lines?;
@@ -322,15 +323,57 @@ impl Courier {
         target: &Target,
         body: Body,
     ) -> Result<Option<u64>> {
-        let (created, bytes) = match target.columnar() {
-            None => (destination.create(&plan.key, body, target.facts()).await?, None),
+        let put = match target.columnar() {
+            None => destination.create(&plan.key, body, target.facts()).await.map(|created| (created, None)),
             Some(settings) => {
-                let columns = Columns::new(settings)?;
-                let (created, bytes) = columns.create(destination, &plan.key, body, &self.workshop.capacity).await?;
-                (created, Some(bytes))
+                let put = Columns::new(settings)?.create(destination, &plan.key, body, &self.workshop.capacity).await;
+                put.map(|(created, bytes)| (created, Some(bytes)))
             }
         };
+        let (created, bytes) = match put {
+            Ok(put) => put,
+            Err(error) => return self.made_before_loss(destination, plan, &plan.key, error).await.map(Some),
+        };
         note_repeat(plan, created);
+        Ok(bytes)
+    }
+
+    /// Puts an object of the error output.
+    pub(super) async fn create_failures(
+        &self,
+        failures: &dyn Destination,
+        plan: &Plan,
+        key: &str,
+        body: Body,
+    ) -> Result<()> {
+        match failures.create(key, body, ObjectFacts::default()).await {
+            Ok(created) => note_repeat(plan, created),
+            Err(error) => drop(self.made_before_loss(failures, plan, key, error).await?),
+        }
+        Ok(())
+    }
+
+    /// The bytes of the plan's object where one of another length is in its place since the journal has lost records after it was
+    /// put: only an attempt at this plan makes an object under its nonce, so it is ours, and whole.
+    async fn made_before_loss(
+        &self,
+        destination: &dyn Destination,
+        plan: &Plan,
+        key: &str,
+        error: Error,
+    ) -> Result<u64> {
+        if error.kind() != Kind::Conflict {
+            return Err(error);
+        }
+        let lost = again::lost(&self.reader, plan).await?;
+        let found = if lost > 0 { destination.find(key).await? } else { None };
+        let Some(bytes) = found else { return Err(error) };
+        tracing::error!(
+            stream = self.name,
+            key,
+            records = lost,
+            "the object was put before records of its plan were lost from the journal, and stays as it is"
+        );
         Ok(bytes)
     }
 

@@ -115,6 +115,13 @@ impl Taken {
         origin - self.places.partition_point(|earlier| *earlier < place) as u32
     }
 
+    /// The positions that hold another number of user records than one, counted from 0, and how many each holds.
+    pub(super) fn unpacked(&self) -> Vec<(u32, u32)> {
+        let mut counts = vec![0; self.positions as usize];
+        self.places.iter().for_each(|place| counts[*place as usize] += 1);
+        (0..).zip(counts).filter(|(_, count)| *count != 1).collect()
+    }
+
     /// Counts positions as [`Tally`] says, now that their origins have become `rows` and `failed`.
     pub(super) fn tally(&self, rows: &Rows, failed: &[Failed]) -> Tally {
         let mut became = vec![Became::default(); self.positions as usize];
@@ -163,6 +170,7 @@ mod tests {
         let chunk = [Placed { shard, first: 40, records: keyed }, placed(2, Records::from_slices(8, &["4"]))];
         let taken = take(&chunk, true);
         assert_eq!((0..4).map(|origin| taken.child(origin)).collect::<Vec<_>>(), [0, 1, 0, 0]);
+        assert_eq!(taken.unpacked(), [(0, 2)]);
         let Taken { rows, origins, positions, places } = taken;
         let text: Vec<_> = (0..rows.len()).map(|row| rows.get(row)).collect();
         assert_eq!(text, [b"1", b"2", b"3", b"4"]);

@@ -219,8 +219,8 @@ impl Feed {
         Ok(true)
     }
 
-    /// Has shards read up to these positions alone, others not at all, until it is told to [go on](Feed::go_on). Before it
-    /// [resumes](Feed::resume).
+    /// Has shards read up to these positions alone, others not at all, until it is told to [go on](Feed::go_on). Of these, such as are
+    /// closed are read to their end, since no child of theirs opens before. Before it [resumes](Feed::resume).
     pub fn halt(&mut self, halts: BTreeMap<ShardId, u64>) {
         self.halts = Some(halts);
     }
@@ -237,7 +237,9 @@ impl Feed {
     /// How far `shard` may be read for now.
     fn halt_of(&self, shard: ShardId) -> u64 {
         let rest = self.rests.get(&shard).copied().unwrap_or(u64::MAX);
-        self.halts.as_ref().map_or(rest, |halts| halts.get(&shard).copied().unwrap_or(0).min(rest))
+        let Some(halts) = &self.halts else { return rest };
+        let closed = self.shards.get(&shard).and_then(|place| place.closed);
+        halts.get(&shard).map_or(0, |halt| closed.unwrap_or(0).max(*halt)).min(rest)
     }
 
     /// Who it is for, as the ledger knows it: a delivery stream, or its backup.

@@ -1,8 +1,12 @@
 //! Partition keys in prefixes: which there are, how long their values may be, and how a value is written into a key.
 //!
 //! Values come out of records and are hostile. What is not a letter, a digit or one of a few signs is written as `%XX`, so that
-//! no value makes a folder of its own, and different values never become the same text. A value that would make a key too
-//! long is refused, never cut.
+//! no value makes a folder of its own, and different values never become the same text. Query engines (Hive, Spark, Athena) pass over
+//! files and folders whose names begin with `_` or `.`, so where a value begins a name these are written as `%5F` and `%2E`; a dot at
+//! the beginning of a value is so anywhere. A value that would make a key too long is refused, never cut.
+//!
+//! Nor does a value choose whose folder it is in: what stands before the first key keeps apart from the error output and from other
+//! streams ([`check_reach`]).
 //!
 //! Where a value comes from is part of its key's internal name, as plans and columns of rows have it: `NAME` is a plugin's,
 //! `query:NAME` a query's, and `time:PATTERN` the record's own time as the pattern prints it. Names of plugins' keys have no
@@ -13,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::date_pattern::local_time;
 use super::{Part, Prefix};
+use crate::error::{Error, Result};
 use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
 
 /// Signs that stand for themselves in a value, beside letters and digits: those that S3 calls safe, and a few that every store
@@ -145,13 +150,46 @@ impl Prefix {
     }
 }
 
+/// Checks that no value of a partition key can name the folder of the error output, or that of another stream.
+///
+/// # Errors
+/// [`Invalid`](crate::error::Kind::Invalid), in words of ours: Firehose leaves it to chance.
+pub fn check_reach(prefix: &Prefix, errors: &Prefix) -> Result<()> {
+    if matches!(prefix.parts.first(), Some(Part::Key(_))) {
+        let text = &prefix.text;
+        return Err(Error::invalid(format!(
+            "Prefix {text:?} must not begin with a partition key: its values come from records, and one of them could be the name of \
+             the error output's folder or of another stream's. Let it begin with a name of its own, such as data/{text}"
+        )));
+    }
+    if reaches(&prefix.parts, &errors.parts) {
+        return Err(Error::invalid(format!(
+            "The first partition key of Prefix {:?} could have a value that leads into ErrorOutputPrefix {:?}: let them differ \
+             before that key",
+            prefix.text, errors.text
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a partition key of `parts` stands where `errors` goes on by itself.
+fn reaches(parts: &[Part], errors: &[Part]) -> bool {
+    match (parts, errors) {
+        ([Part::Key(_), ..], _) => true,
+        ([Part::Literal(one), Part::Key(_), ..], [Part::Literal(other), ..]) if other.starts_with(one) => true,
+        ([one, parts @ ..], [other, errors @ ..]) => one == other && reaches(parts, errors),
+        _ => false,
+    }
+}
+
 /// Appends a value as it is written in a key.
 pub(super) fn write(value: &str, out: &mut String) {
+    let begins_name = out.is_empty() || out.ends_with('/');
     let dots = value.bytes().all(|byte| byte == b'.');
     for (at, char) in value.char_indices() {
-        // A name that begins with a dot is hidden, and one of nothing but dots is another folder.
-        let is_dot = char == '.' && (dots || at == 0);
-        if !is_dot && (char.is_alphanumeric() || SIGNS.contains(char)) {
+        // A name that begins with a dot or a low line is hidden, and one of nothing but dots is another folder.
+        let is_hidden = char == '.' && (dots || at == 0) || char == '_' && begins_name && at == 0;
+        if !is_hidden && (char.is_alphanumeric() || SIGNS.contains(char)) {
             out.push(char);
             continue;
         }

@@ -144,6 +144,58 @@ fn hostile_values_stay_in_their_place() {
 }
 
 #[test]
+fn what_begins_a_name_is_not_hidden() {
+    let prefix = "t=!{partitionKeyFromLambda:t}/!{partitionKeyFromLambda:u}!{partitionKeyFromLambda:t}/";
+    let cases = [
+        (["_x", "_temporary"], "t=_x/%5Ftemporary_x/"),
+        ([".x", "__"], "t=%2Ex/%5F_%2Ex/"),
+        (["x_", "%5F_"], "t=x_/%255F_x_/"),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(with_keys(prefix, &keys), expected, "{keys:?}");
+    }
+    let bare = "!{timestamp:yyyy/}!{partitionKeyFromLambda:t}-";
+    assert_eq!(with_keys(bare, &["_x"]).split_once('/').unwrap().1, "%5Fx-");
+    let rules = Prefix::parse(prefix, PrefixKind::Partitioned).unwrap().partitioning(true).unwrap();
+    let fits = |value: &str| rules.check(&["t".to_owned(), value.to_owned()]).is_ok();
+    let longest = "x".repeat(rules.each);
+    assert!(fits(&longest) && fits(&format!("_{}", &longest[3..])) && !fits(&format!("_{}", &longest[2..])));
+}
+
+#[test]
+fn no_value_names_the_folder_of_the_error_output_or_of_a_neighbour() {
+    const K: &str = "!{partitionKeyFromQuery:k}";
+    const TYPE: &str = "!{firehose:error-output-type}";
+    let check = |prefix: &str, errors: &str| {
+        let (prefix, errors) =
+            check_partitioned(Some(&prefix.replace('K', K)), Some(&errors.replace('T', TYPE))).unwrap();
+        check_reach(&prefix, &errors)
+    };
+    for (prefix, errors) in [
+        ("k=K/", "errors/T/"),
+        ("data/K/", "errors/T/"),
+        ("a/K/", "a"),
+        ("a/!{timestamp:yyyy}/K/", "a/T/"),
+        ("e/x/K/", "e/T/"),
+        ("e!{eventTime:yyyy}/K/", "errors/T/"),
+    ] {
+        assert!(check(prefix, errors).is_ok(), "{prefix} {errors}");
+    }
+    let refused = [
+        ("K/", "errors/T/", "must not begin with a partition key"),
+        ("K-x/", "T/", "such as data/!{partitionKeyFromQuery:k}-x/"),
+        ("e/K/", "e/T/", "could have a value that leads into"),
+        ("e/K/", "e/errors/T/", "could have a value that leads into"),
+        ("eK/", "errors/T/", "leads into ErrorOutputPrefix \"errors/!{firehose:error-output-type}/\""),
+        ("!{timestamp:yyyy}/K/", "!{timestamp:yyyy}/errors/T/", "could have a value that leads into"),
+    ];
+    for (prefix, errors, words) in refused {
+        let error = check(prefix, errors).unwrap_err();
+        assert!(error.message().contains(words), "{prefix} {errors}: {error}");
+    }
+}
+
+#[test]
 fn keys_have_room_in_the_prefix_and_in_names_of_directories() {
     let prefix = "t=!{partitionKeyFromLambda:t}-!{partitionKeyFromLambda:h}/!{partitionKeyFromLambda:t}/";
     let prefix = Prefix::parse(prefix, PrefixKind::Partitioned).unwrap();
@@ -224,7 +276,9 @@ proptest! {
         let alone = with_keys("a/!{partitionKeyFromLambda:k}/", &[&one]);
         let names: Vec<_> = alone.split('/').collect();
         prop_assert_eq!(names.len(), 3);
-        prop_assert!(!names[1].is_empty() && !names[1].starts_with('.'), "{}", alone);
+        prop_assert!(!names[1].is_empty() && !names[1].starts_with(['.', '_']), "{}", alone);
+        let bare = |value: &str| with_keys("a/!{partitionKeyFromLambda:k}/", &[value]);
+        prop_assert_eq!(one == other, bare(&one) == bare(&other));
     }
 
     #[test]

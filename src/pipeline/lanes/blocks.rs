@@ -4,19 +4,33 @@
 //! where it was cut early because somebody waited, or because the steps made too much of it at once. The first three follow from the journal; early cuts are written into the
 //! ledger with the next plan, whatever lane it is of. So these two numbers are part of what the ledger means: a version that
 //! changes them cannot read again what another has planned above its watermark.
+//!
+//! Where the journal has lost records since, a batch is not what it was, and would end elsewhere by its bytes. So a reading also cuts
+//! where an earlier one is known to have cut: where plans of lanes ended ([`known`]), and where batches did that are kept. While nothing
+//! is lost that changes nothing, and else no batch stands on both sides of where a plan ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::chunk::{Placed, halves};
+use crate::ledger::Lanes;
 use crate::record::ShardId;
 
 /// Positions of which a batch holds one at most that is a multiple; in tests few, so that batches end so too.
 const BLOCK: u64 = if cfg!(test) { 20 } else { 2_048 };
-/// Bytes of records with which a batch is large enough.
-const BATCH_BYTES: usize = 512 << 10;
+/// Bytes of records with which a batch is large enough; in tests few as well.
+const BATCH_BYTES: usize = if cfg!(test) { 1 << 10 } else { 512 << 10 };
 
-/// Early cuts by shard.
+/// Where batches are cut beside the places that follow from positions and bytes, by shard.
 pub(super) type Cuts = BTreeMap<ShardId, BTreeSet<u64>>;
+
+/// Where the ledger knows that batches ended: where they were cut early, and where plans ended.
+pub(super) fn known(lanes: &Lanes) -> Cuts {
+    let mut cuts = lanes.cuts.clone();
+    for (shard, end) in lanes.ends.values().flatten() {
+        cuts.entry(*shard).or_default().insert(*end);
+    }
+    cuts
+}
 
 /// Records that go through the steps together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +99,7 @@ impl Cutter {
 #[derive(Default)]
 pub(super) struct Blocks {
     cutters: BTreeMap<ShardId, Cutter>,
-    /// Early cuts above the watermark.
+    /// Known cuts above the watermark, and the early ones.
     cuts: Cuts,
     /// Those of them that no plan has written down yet.
     fresh: Vec<(ShardId, u64)>,
@@ -163,7 +177,7 @@ impl Blocks {
         self.cutters.values().filter_map(|cutter| cutter.open.first()).map(|placed| placed.records.arrived_ms).min()
     }
 
-    /// Early cuts above the watermark.
+    /// Known cuts above the watermark, and the early ones.
     pub(super) fn cuts(&self) -> &Cuts {
         &self.cuts
     }
@@ -173,7 +187,7 @@ impl Blocks {
         std::mem::take(&mut self.fresh)
     }
 
-    /// Forgets the early cuts of a shard up to its watermark.
+    /// Forgets the cuts of a shard up to its watermark.
     pub(super) fn past(&mut self, shard: ShardId, watermark: u64) {
         if let Some(cuts) = self.cuts.get_mut(&shard) {
             *cuts = cuts.split_off(&(watermark + 1));

@@ -9,7 +9,7 @@ use super::super::deliver::Courier;
 use super::super::force::InForce;
 use super::super::prepare::Recipe;
 use super::super::target::Target;
-use super::keep::{Keeping, rules_of};
+use super::keep::{Keeping, Planned, rules_of};
 use crate::clock::Instant;
 use crate::config::{DeliveryStream, Partitioning, Prefix, PrefixKind};
 use crate::error::{Error, Result};
@@ -29,8 +29,8 @@ pub(super) struct Epoch {
     pub keeping: Option<Arc<Keeping>>,
 }
 
-/// What batches are kept for: the delivery stream, and up to where each shard was planned when this process began.
-pub(super) type Kept = (StreamId, Arc<BTreeMap<ShardId, u64>>);
+/// What batches are kept for: the delivery stream, and what was planned when this process began.
+pub(super) type Kept = (StreamId, Arc<Planned>);
 
 impl Epoch {
     /// What is in force, if it is partitioned.

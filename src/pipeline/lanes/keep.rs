@@ -5,8 +5,12 @@
 //! (batches of a shard are routed in their order), and its functions are called anew. Only a batch that lies before where a
 //! plan of its shard ended must have one: if it has not, nobody can say which of its rows are delivered, so its stream says so and waits
 //! for the file, or for the retention to end.
+//!
+//! Where the journal has lost records of a batch since, what is left of it comes in pieces, each of which takes its own out of the file;
+//! so it must be known where the batch began and ended ([`Wholes`]).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +20,16 @@ use super::super::deliver::{Courier, given_up};
 use super::super::prepare::Recipe;
 use super::super::rows;
 use super::super::stage::blocking;
-use super::super::staged::{BatchId, Label};
+use super::super::staged::{BatchId, Label, Staging};
 use super::super::target::Target;
 use super::blocks::Batch;
 use super::route::{Routed, sort_out};
 use crate::config::Partitioning;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::Lanes;
+use crate::ledger::Standing;
 use crate::limits;
 use crate::record::{ShardId, StreamId};
+use crate::transform::Outcome;
 
 /// How batches are made that must be kept.
 pub(super) struct Keeping {
@@ -34,18 +39,56 @@ pub(super) struct Keeping {
     pub steps: String,
     /// The delivery stream.
     pub stream: StreamId,
-    /// Up to where each shard was planned when this process began: what lies before it must be there.
-    pub planned: Arc<BTreeMap<ShardId, u64>>,
+    /// What was planned when this process began, and in which batches: what lies before it must be there.
+    pub planned: Arc<Planned>,
 }
 
-/// Up to where plans of lanes were made in each shard.
-pub(super) fn planned(lanes: &Lanes) -> BTreeMap<ShardId, u64> {
-    let mut planned: BTreeMap<ShardId, u64> = BTreeMap::new();
-    for (shard, end) in lanes.ends.values().flatten() {
-        let known = planned.entry(*shard).or_default();
-        *known = (*known).max(*end);
+/// What of a partitioned stream was planned when this process began.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// Up to where in each shard.
+    ends: BTreeMap<ShardId, u64>,
+    /// The batches that are kept.
+    pub wholes: Wholes,
+}
+
+/// Batches that are kept, as they were routed: where each ends, by its shard and start.
+pub(super) type Wholes = BTreeMap<ShardId, BTreeMap<u64, u64>>;
+
+impl Planned {
+    /// This position, or where the kept batch begins in which it lies: what is left behind a hole needs the whole of that.
+    pub(super) fn between_batches(&self, shard: ShardId, position: u64) -> u64 {
+        let before = self.wholes.get(&shard).and_then(|of| of.range(..position).next_back());
+        before.filter(|(_, end)| position < **end).map_or(position, |(start, _)| *start)
     }
-    planned
+
+    /// Which of the lost positions of a shard lie beyond all that was planned.
+    pub(super) fn beyond(&self, shard: ShardId, lost: &Range<u64>) -> Range<u64> {
+        self.ends.get(&shard).copied().unwrap_or(0).max(lost.start)..lost.end
+    }
+
+    /// Looks up what is planned and kept above the watermarks.
+    pub(super) async fn find(staging: &Staging, by: StreamId, standing: &Standing) -> Result<Self> {
+        let mut ends: BTreeMap<ShardId, u64> = BTreeMap::new();
+        for (shard, end) in standing.lanes.ends.values().flatten() {
+            let known = ends.entry(*shard).or_default();
+            *known = (*known).max(*end);
+        }
+        if !staging.has_batches(by) {
+            return Ok(Planned { ends, wholes: Wholes::new() });
+        }
+        let places: Vec<_> = ends.iter().map(|(shard, end)| (*shard, standing.end_of_plans(*shard), *end)).collect();
+        let staging = staging.clone();
+        let find = move |(shard, start, until)| (shard, staging.batches_from(by, shard, (start, until)));
+        let wholes = blocking(move || Ok(places.into_iter().map(find).collect())).await?;
+        Ok(Planned { ends, wholes })
+    }
+}
+
+/// The batch as it was kept of which `batch` is what is left: where it began and ended.
+fn whole_of(wholes: &Wholes, batch: &Batch) -> (u64, u64) {
+    let before = wholes.get(&batch.shard).and_then(|of| of.range(..=batch.start).next_back());
+    before.filter(|(_, end)| batch.end <= **end).map_or((batch.start, batch.end), |(start, end)| (*start, *end))
 }
 
 impl Keeping {
@@ -54,7 +97,7 @@ impl Keeping {
     }
 
     fn is_planned(&self, batch: &Batch) -> bool {
-        self.planned.get(&batch.shard).is_some_and(|planned| batch.start < *planned)
+        self.planned.ends.get(&batch.shard).is_some_and(|planned| batch.start < *planned)
     }
 }
 
@@ -110,7 +153,8 @@ impl Courier {
     async fn keep_once(&self, keeping: &Keeping, batch: &Batch) -> Result<Made> {
         let is_planned = keeping.is_planned(batch);
         let steps = (!is_planned).then(|| keeping.steps.clone());
-        match self.kept(&keeping.recipe, &keeping.rules, (keeping.id(batch), steps), batch).await {
+        let of = (keeping.stream, &keeping.planned.wholes);
+        match self.kept(&keeping.recipe, &keeping.rules, (of, steps), batch).await {
             Ok(routed) => return Ok(Made::Routed(Some(routed))),
             // None of its rows was ever routed, whatever that file is.
             Err(error) if !is_planned && matches!(error.kind(), Kind::Corrupt | Kind::Invalid) => {}
@@ -124,9 +168,10 @@ impl Courier {
         let _turn = self.calls.acquire().await.expect("the semaphore of calls is never closed");
         let chain = chain::run(&self.workshop, &keeping.recipe, batch.records.clone()).await?;
         let Chain::Through(chained) = chain else { return Ok(Made::Routed(None)) };
-        let label = Label { end: batch.end, steps: keeping.steps.clone() };
+        let (end, steps) = (batch.end, keeping.steps.clone());
         let (taken, outcome) = blocking(move || {
             let (taken, outcome) = chained.outcome();
+            let label = Label { end, steps, unpacked: Some(taken.unpacked()) };
             staging.keep_batch(id, &label, &outcome)?;
             Ok((taken, outcome))
         })
@@ -136,21 +181,36 @@ impl Courier {
         self.workshop.work(routed).await.map(|routed| Made::Routed(Some(routed)))
     }
 
-    /// What became of a batch, from its file.
+    /// What became of a batch, from its file, or from that of the batch of which it is what is left.
     pub(super) async fn kept(
         &self,
         recipe: &Recipe,
         rules: &Partitioning,
-        (id, steps): (BatchId, Option<String>),
+        ((stream, wholes), steps): ((StreamId, &Wholes), Option<String>),
         batch: &Batch,
     ) -> Result<Routed> {
-        let (staging, end) = (self.staging.clone(), batch.end);
+        let (start, end) = whole_of(wholes, batch);
+        let staging = self.staging.clone();
         let (recipe, rules, records) = (recipe.clone(), rules.clone(), batch.records.clone());
         let unpack = recipe.unpacks();
         let taken = self.workshop.work(move || rows::take(&records, unpack)).await?;
+        let places = (batch.start - start, batch.end - start);
+        let id = BatchId { stream, shard: batch.shard, start };
         let (taken, outcome) = blocking(move || {
-            let outcome = staging.batch(id, (end, steps.as_deref()), taken.rows.len())?;
-            Ok((taken, outcome))
+            let (label, outcome) = staging.batch(id, (end, steps.as_deref()))?;
+            let origins = match (label.origins(places.0), label.origins(places.1)) {
+                (Some(from), Some(to)) => from..to,
+                _ if places == (0, end - start) => 0..taken.rows.len() as u64,
+                _ => {
+                    return Err(Error::corrupt(format!(
+                        "what is kept of positions {start}..{end} cannot be told apart"
+                    )));
+                }
+            };
+            if origins.end - origins.start != taken.rows.len() as u64 {
+                return Err(Error::corrupt(format!("what is kept of positions {start}..{end} is of other records")));
+            }
+            Ok((taken, of_origins(outcome, origins)))
         })
         .await?;
         self.workshop.work(move || sort_out(&recipe, &rules, &taken, (&outcome.rows, outcome.failed))).await
@@ -174,6 +234,23 @@ impl Courier {
         }
         is_expired
     }
+}
+
+/// What became of these records alone, counted from the first of them.
+fn of_origins(outcome: Outcome, origins: Range<u64>) -> Outcome {
+    let Outcome { mut rows, mut failed } = outcome;
+    let is_of = |origin: &u32| origins.contains(&u64::from(*origin));
+    if !rows.origins.iter().all(is_of) {
+        let keep: Vec<bool> = rows.origins.iter().map(is_of).collect();
+        rows.retain(&keep);
+    }
+    failed.retain(|failed| is_of(&failed.origin));
+    let first = origins.start as u32;
+    rows.origins
+        .iter_mut()
+        .chain(failed.iter_mut().map(|failed| &mut failed.origin))
+        .for_each(|origin| *origin -= first);
+    Outcome { rows, failed }
 }
 
 /// By which keys the rows of a target are told apart.

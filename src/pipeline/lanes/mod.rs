@@ -16,17 +16,21 @@
 //!    row again; a batch that ends at or below where the lane's last plan ended is past for that lane.
 //! 3. **Early cuts are durable before what depends on them**: every plan writes those down that no plan has yet. A batch of which the
 //!    steps make too much at once is cut into halves so, too, before a row of it finds its lane.
-//! 4. **Settings change between batches**: all open lanes are cut under the old ones first. After a crash in between, what is read
-//!    below the furthest planned position is routed as the newest plan says ([`Target::routes_as`]), and the rest only once all
-//!    shards have got there; nothing beyond it can be in a plan.
+//! 4. **Settings change between batches**: all open lanes are cut under the old ones first, and where rows would find other lanes
+//!    under the new ones, the watermark passes all that was planned before anything is routed so. What was planned before a start is
+//!    routed again as the newest plan says ([`Target::routes_as`]), and so is what comes of the same shards until all have got there;
+//!    nothing beyond it can be in a plan. A closed shard is read to its end meanwhile, since its children wait for it.
 //! 5. **Counts.** A position counts in the plan of its first row's lane, which the plan says before it is carried out (`Share::positions`).
 //!    What became nothing is counted when the watermark passes it. Positions that are counted above the watermark are `Standing::early`:
 //!    they are taken from the backlog. What is missing when the watermark passes was lost to damage, and is counted so.
 //!
-//! Objects of a lane have the same bytes on every attempt: rows stand shard by shard, and where chunks of the encoding end follows
+//! Objects of a lane have the same bytes on every attempt, unless records were lost in between: rows stand shard by shard, and where chunks of the encoding end follows
 //! from the batches alone ([`open::CHUNK_BYTES`]).
 //!
-//! 6. **Functions** may answer otherwise another time: what a batch became is in a file before it is routed (see [`keep`]), and every
+//! 6. **Damage.** What the journal has lost is a hole: it ends the batch before it, and the watermark passes over it. What is left of a
+//!    batch may be cut otherwise than the batch was, but never across the place where a plan of any lane ended
+//!    ([`blocks::known`]), so that what is there is still above or below it. An object that was put before the loss stays as it is.
+//! 7. **Functions** may answer otherwise another time: what a batch became is in a file before it is routed (see [`keep`]), and every
 //!    later reading takes it from there.
 //!
 //! # Bounds
@@ -54,6 +58,8 @@ mod run;
 pub(super) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -78,6 +84,7 @@ use blocks::{Batch, Blocks};
 use epoch::{Before, Epoch, Kept};
 use keep::Keeping;
 use open::{Filling, Now, Open};
+use put::Batches;
 use route::{Routed, route};
 
 pub(super) use put::ShareLoad;
@@ -90,14 +97,15 @@ pub(super) fn is_wanted(orders: &Orders) -> bool {
 /// What was read and not taken in yet.
 enum Unread {
     Records(Placed),
-    /// Positions that hold nothing, up to there.
-    Hole(ShardId, u64),
+    /// Positions that hold nothing.
+    Hole(ShardId, Range<u64>),
 }
 
 /// A batch under way to its lanes, or a hole in its place.
 enum Applied {
     /// Nothing when its halves are to be routed in its place.
     Batch(Batch, Result<Option<Routed>>),
+    /// Up to there nothing more is held.
     Hole(ShardId, u64),
     /// The pipeline was told to leave what a function is called for.
     Left,
@@ -168,7 +176,12 @@ impl Partitioned {
             feed.halt(before.halts().clone());
         }
         feed.resume(heads.clone()).await?;
-        let kept = (feed.by(), Arc::new(keep::planned(&standing.lanes)));
+        let kept = Arc::new(keep::Planned::find(&courier.staging, feed.by(), &standing).await?);
+        let mut cuts = blocks::known(&standing.lanes);
+        for (shard, ends) in &kept.wholes {
+            cuts.entry(*shard).or_default().extend(ends.values());
+        }
+        let kept = (feed.by(), kept);
         let mut pipeline = Partitioned {
             courier,
             feed,
@@ -180,7 +193,7 @@ impl Partitioned {
             kept,
             is_short: false,
             unread: VecDeque::new(),
-            blocks: Blocks::new(standing.lanes.cuts.clone()),
+            blocks: Blocks::new(cuts),
             routing: FuturesOrdered::new(),
             heads,
             open: Open::default(),
@@ -217,11 +230,16 @@ impl Partitioned {
 
     /// Sends the plans that an earlier process left.
     fn take_up(&mut self) {
-        let cuts = Arc::new(self.blocks.cuts().clone());
+        let batches = self.batches();
         for (id, plan) in self.standing.unfinished.clone() {
             self.carried.insert(id, (plan.object_ms, 0));
-            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(None, cuts.clone()), newest_ms: None });
+            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(None, batches.clone()), newest_ms: None });
         }
+    }
+
+    /// What is known of batches, for who reads some of them again.
+    fn batches(&self) -> Arc<Batches> {
+        Arc::new(Batches { cuts: self.blocks.cuts().clone(), kept: self.kept.1.clone() })
     }
 
     /// Has a batch find its lanes; waits while all processors are busy, which holds back reading.
@@ -237,6 +255,19 @@ impl Partitioned {
         let [first, others] = self.blocks.halve(batch);
         let routings = [routing(&self.courier, epoch, first).await, routing(&self.courier, epoch, others).await];
         routings.into_iter().rev().for_each(|routing| self.routing.push_front(routing));
+    }
+
+    /// Has what is lost take its turn among the batches.
+    async fn pass_over(&mut self, epoch: &Epoch, shard: ShardId, lost: Range<u64>) {
+        let batch = self.blocks.end(shard);
+        self.send_to_lanes(epoch, batch).await;
+        if epoch.keeping.is_some() {
+            // A later start may not take what began there for what began behind it.
+            let (staging, by, kept) = (self.courier.staging.clone(), self.kept.0, self.kept.1.beyond(shard, &lost));
+            // A task that is not run is one at the end of the process.
+            let _ = tokio::task::spawn_blocking(move || staging.forget_lost(by, shard, kept)).await;
+        }
+        self.routing.push_back(Box::pin(future::ready(Ok(Applied::Hole(shard, lost.end)))));
     }
 
     /// Takes in what became of the next batch. `false` when it was left undone.
@@ -294,14 +325,14 @@ impl Partitioned {
             }
         }
         let ids = try_join_all(taken.iter().map(|(plan, _)| self.ledger.plan(plan.clone()))).await?;
-        let cuts = Arc::new(self.blocks.cuts().clone());
+        let batches = self.batches();
         for (id, (plan, filling)) in ids.into_iter().zip(taken) {
             self.standing.share_out(&plan);
             self.standing.unfinished.push((id, plan.clone()));
             self.carried.insert(id, (filling.oldest_ms, filling.bytes));
             let (newest_ms, tally) = (Some(filling.newest_ms), filling.tally);
             let gathered = Some((filling.into_content(), tally));
-            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(gathered, cuts.clone()), newest_ms });
+            self.waiting.push_back(Planned { id, plan, load: ShareLoad::new(gathered, batches.clone()), newest_ms });
         }
         Ok(())
     }
@@ -370,18 +401,19 @@ impl Partitioned {
         self.standing.unfinished[at] = (id, plan.clone());
         let carried = self.carried.remove(&old).unwrap_or((plan.object_ms, 0));
         self.carried.insert(id, carried);
-        let load = ShareLoad::new(None, Arc::new(self.blocks.cuts().clone()));
+        let load = ShareLoad::new(None, self.batches());
         self.waiting.push_front(Planned { id, plan, load, newest_ms: None });
         Ok(())
     }
 
-    /// Advances the watermark as far as everything is done.
-    async fn advance(&mut self) -> Result<()> {
+    /// Advances the watermark as far as everything is done. `false` where it was there already.
+    async fn advance(&mut self) -> Result<bool> {
         let mut to = Vec::new();
         let mut tally = Tally::default();
         for (shard, head) in &self.heads {
             let open = self.open.first(*shard).unwrap_or(u64::MAX);
             let mark = (*head).min(open).min(self.standing.bound(*shard).unwrap_or(u64::MAX));
+            let mark = self.kept.1.between_batches(*shard, mark);
             if mark > self.standing.end_of_plans(*shard) {
                 to.push((*shard, mark));
                 let passed = self.dropped.get(shard).map(|dropped| dropped.range(..mark).map(|(_, count)| count).sum());
@@ -389,7 +421,7 @@ impl Partitioned {
             }
         }
         if to.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let passed: u64 = to.iter().map(|(shard, mark)| mark - self.standing.end_of_plans(*shard)).sum();
         let counted = self.standing.total.positions() + tally.dropped;
@@ -422,7 +454,7 @@ impl Partitioned {
             self.feed.delivered(shard, mark).await?;
         }
         self.courier.state.stands(&self.standing);
-        Ok(())
+        Ok(true)
     }
 
     fn until(&self) -> Until {

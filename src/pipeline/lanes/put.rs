@@ -8,18 +8,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::again::Spans;
 use super::super::capacity::Held;
-use super::super::deliver::{Courier, entry_name, note_repeat, produce, send, send_lines};
+use super::super::deliver::{Courier, entry_name, produce, send, send_lines};
 use super::super::failed::{self, Codes, Refused, Sheet};
 use super::super::prepare::Recipe;
 use super::super::spill::Slot;
 use super::super::stage::blocking;
-use super::super::staged::{self, BatchId};
+use super::super::staged;
 use super::super::target::Target;
 use super::blocks::{Batch, Cuts, Cutter};
-use super::keep::rules_of;
+use super::keep::{Planned, rules_of};
 use super::open::{CHUNK_BYTES, Content, Refusals};
 use super::route::{Part, route};
-use crate::destination::{Body, BodySender, Destination, ObjectFacts};
+use crate::destination::{Body, BodySender, Destination};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Chunk, Container};
 use crate::ledger::{ErrorType, Lane, Plan, Share, Tally};
@@ -30,8 +30,16 @@ pub(in super::super) struct ShareLoad {
     gathered: Option<(Content, Tally)>,
     /// The same, encoded: kept until the plan is done.
     encoded: Option<(Encoded, Tally)>,
-    /// Where batches were cut early.
-    cuts: Arc<Cuts>,
+    /// Which batches there were.
+    batches: Arc<Batches>,
+}
+
+/// What is known of the batches above the watermark, beside what follows from positions and bytes.
+pub(super) struct Batches {
+    /// Where they were cut.
+    pub cuts: Cuts,
+    /// Those that are kept, of an earlier process.
+    pub kept: Arc<Planned>,
 }
 
 /// What an object is made of, encoded.
@@ -49,8 +57,8 @@ enum Known {
 }
 
 impl ShareLoad {
-    pub(super) fn new(gathered: Option<(Content, Tally)>, cuts: Arc<Cuts>) -> Self {
-        ShareLoad { gathered, encoded: None, cuts }
+    pub(super) fn new(gathered: Option<(Content, Tally)>, batches: Arc<Batches>) -> Self {
+        ShareLoad { gathered, encoded: None, batches }
     }
 }
 
@@ -80,7 +88,7 @@ impl Courier {
         }
         // What functions made is read, and no step is done again.
         let recipe = if target.calls_functions() { recipe } else { Recipe::load(target, &self.tools).await? };
-        self.put_share_again(destination, plan, share, (target, &recipe), &load.cuts).await
+        self.put_share_again(destination, plan, share, (target, &recipe), &load.batches).await
     }
 
     /// Everything that a lane has gathered, encoded; nothing when there was no room for it.
@@ -134,9 +142,9 @@ impl Courier {
         plan: &Plan,
         share: &Share,
         (target, recipe): (&Target, &Recipe),
-        cuts: &Cuts,
+        batches: &Batches,
     ) -> Result<(Tally, Codes)> {
-        let again = Again { courier: self, plan, share, target, recipe, cuts, sheet: None };
+        let again = Again { courier: self, plan, share, target, recipe, batches, sheet: None };
         if share.lane != Lane::Failures {
             return self.put_again_once(destination, &again).await;
         }
@@ -178,8 +186,7 @@ impl Courier {
         body: Body,
     ) -> Result<Option<u64>> {
         let Some(sheet) = sheet else { return self.create_rows(destination, plan, target, body).await };
-        note_repeat(plan, destination.create(sheet.key, body, ObjectFacts::default()).await?);
-        Ok(None)
+        self.create_failures(destination, plan, sheet.key, body).await.map(|()| None)
     }
 
     /// Puts what is at hand.
@@ -341,7 +348,7 @@ struct Again<'a> {
     share: &'a Share,
     target: &'a Target,
     recipe: &'a Recipe,
-    cuts: &'a Cuts,
+    batches: &'a Batches,
     /// Which failures are in it; nothing for an object of rows.
     sheet: Option<Sheet<'a>>,
 }
@@ -377,7 +384,7 @@ impl Again<'_> {
         };
         let mut spans = Spans::of(&self.courier.reader, self.plan);
         for span in &self.plan.spans {
-            let (mut cutter, cuts) = (Cutter::default(), self.cuts.get(&span.shard));
+            let (mut cutter, cuts) = (Cutter::default(), self.batches.cuts.get(&span.shard));
             let mut position = span.start;
             while position < span.end {
                 let (placed, end) = spans.read(span, position).await?;
@@ -438,8 +445,8 @@ impl Again<'_> {
         let (recipe, lane, rules) = (self.recipe.clone(), self.share.lane.clone(), rules_of(self.target)?);
         if self.target.calls_functions() {
             // Its rows were planned, so it is there, and no function is called.
-            let id = BatchId { stream: self.plan.stream, shard: batch.shard, start: batch.start };
-            let mut routed = self.courier.kept(&recipe, &rules, (id, None), &batch).await?;
+            let of = (self.plan.stream, &self.batches.kept.wholes);
+            let mut routed = self.courier.kept(&recipe, &rules, (of, None), &batch).await?;
             return Ok(routed.parts.remove(&lane));
         }
         let job = move || route(&recipe, &rules, &batch.records);

@@ -9,8 +9,9 @@ use futures_util::stream::StreamExt;
 
 use super::super::chunk::Placed;
 use super::super::deliver::Outcome;
+use super::super::target::Target;
 use super::super::{Ended, Until};
-use super::{Applied, Before, Epoch, Partitioned, Unread};
+use super::{Before, Epoch, Partitioned, Unread};
 use crate::clock::Instant;
 use crate::config::Buffering;
 use crate::error::Result;
@@ -45,12 +46,15 @@ impl Partitioned {
             }
             self.send_on();
             let is_idle = self.is_idle();
-            if is_idle || !self.leaving.is_empty() || self.advances <= self.now().instant {
+            if is_idle || changes || !self.leaving.is_empty() || self.advances <= self.now().instant {
                 self.pass_over_gone();
-                self.advance().await?;
+                let has_advanced = self.advance().await?;
                 self.part().await?;
                 self.is_short |= self.standing.lanes.ends.len() > limits::LANES_PLANNED_MAX;
                 self.advances = self.now().instant + limits::LANES_ADVANCE_EVERY;
+                if has_advanced && changes {
+                    continue;
+                }
             }
             // What is not partitioned any more is another pipeline's.
             let is_over =
@@ -69,20 +73,12 @@ impl Partitioned {
         Ok(Ended { left: left.saturating_sub(self.standing.early().max(0).cast_unsigned()) })
     }
 
-    /// Has the epoch follow what is in force. While it cannot, since lanes are open under the one before, nothing is taken in, and
-    /// all lanes are to be cut: then it says so.
+    /// Has the epoch follow what is in force. While it cannot, since something is open or not past under the one before, nothing is taken
+    /// in, and all lanes are to be cut: then it says so.
     async fn follow(&mut self) -> Result<bool> {
-        if let Some(before) = &mut self.before {
-            if self.epoch.is_none() {
-                let orders = self.orders.borrow().clone();
-                self.epoch = before.epoch(&self.courier, &orders, &self.kept).await.map(Arc::new);
-            }
-            let is_there = |(shard, halt): (&ShardId, &u64)| {
-                self.leaving.contains_key(shard) || self.heads.get(shard).is_some_and(|head| head >= halt)
-            };
-            if !before.halts().iter().all(is_there) {
-                return Ok(false);
-            }
+        if let (Some(before), None) = (&mut self.before, &self.epoch) {
+            let orders = self.orders.borrow().clone();
+            self.epoch = before.epoch(&self.courier, &orders, &self.kept).await.map(Arc::new);
         }
         let now = self.force.now().cloned();
         let is_same = |epoch: &Arc<Epoch>| {
@@ -90,6 +86,10 @@ impl Partitioned {
                 && now.as_ref().is_none_or(|now| now.version == epoch.version && now.steps == epoch.target.process)
         };
         if self.epoch.as_ref().is_some_and(is_same) {
+            return Ok(false);
+        }
+        // What was planned before a start is routed again as it was, whatever holds by now.
+        if (self.before.is_some() || self.epoch.is_some()) && !self.has_reached_plans() {
             return Ok(false);
         }
         if !(self.open.is_empty() && self.blocks.is_empty() && self.routing.is_empty()) {
@@ -100,6 +100,12 @@ impl Partitioned {
             return Ok(true);
         }
         let Some(now) = now else { return Ok(false) };
+        // Should another start read what is above the watermark again, it has only the newest plan's word for how that was routed.
+        let routes_as = |epoch: &Arc<Epoch>| Target::of(&now.stream, now.steps.clone()).routes_as(&epoch.target);
+        let is_routed_so = self.epoch.as_ref().map_or(self.before.is_none(), routes_as);
+        if self.standing.has_lanes() && !is_routed_so {
+            return Ok(true);
+        }
         self.epoch = Epoch::of(&now, &self.kept).map(Arc::new);
         self.holds = false;
         if self.epoch.is_none() {
@@ -114,6 +120,14 @@ impl Partitioned {
         Ok(self.epoch.is_none())
     }
 
+    /// Whether everything was routed again of which something was planned before a start.
+    fn has_reached_plans(&self) -> bool {
+        let is_there = |(shard, end): (&ShardId, &u64)| {
+            self.leaving.contains_key(shard) || self.heads.get(shard).is_some_and(|head| head >= end)
+        };
+        self.standing.lanes.furthest().iter().all(is_there)
+    }
+
     /// Whether the steps in force cannot be done: nothing is planned while that is so.
     fn is_blocked(&self) -> bool {
         self.before.is_none() && self.force.now().is_none()
@@ -126,10 +140,8 @@ impl Partitioned {
             let batches = match self.unread.pop_front() {
                 None => break,
                 Some(Unread::Records(placed)) => self.blocks.push(placed),
-                Some(Unread::Hole(shard, end)) => {
-                    let batch = self.blocks.end(shard);
-                    self.send_to_lanes(&epoch, batch).await;
-                    self.routing.push_back(Box::pin(future::ready(Ok(Applied::Hole(shard, end)))));
+                Some(Unread::Hole(shard, lost)) => {
+                    self.pass_over(&epoch, shard, lost).await;
                     continue;
                 }
             };
@@ -265,7 +277,7 @@ impl Partitioned {
                 records = missing,
                 "records are missing from the journal and are counted as damaged"
             );
-            self.unread.push_back(Unread::Hole(shard, first + missing));
+            self.unread.push_back(Unread::Hole(shard, first..first + missing));
         }
         let mut position = first + missing;
         for records in puts {

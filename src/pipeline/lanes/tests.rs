@@ -1,6 +1,9 @@
 //! A partitioned stream from puts to objects, with a step that splits, drops, fails and gives keys, broken at every operation on
 //! either disk: what was acknowledged is delivered once, in its lane, and every reading made the same batches.
 
+mod changes;
+mod damage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,8 +81,8 @@ fn sort(rows: &Rows, origins: &Origins, mood: u64, spell: impl Fn(&str) -> Strin
 
 fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream>, Registry) {
     let function = function::Settings {
-        name: "keys".into(),
-        url: hash.into(),
+        name: MOODY.into(),
+        url: MOODY.into(),
         arn: "arn".into(),
         timeout: Duration::from_secs(1),
         retries: 0,
@@ -94,9 +97,11 @@ fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream
         batch_bytes: 1,
         sparing: true,
     };
-    let step = wasm::Step { plugin: "keys".into(), arn: None, sha256: hash.into(), config: BTreeMap::new(), limits };
-    let known = if hash == MOODY { Known::Function(function) } else { Known::Wasm(step) };
-    let names = BTreeMap::from([("keys".to_owned(), known)]);
+    let step = |hash: &str| {
+        let (plugin, sha256) = (hash.to_owned(), hash.to_owned());
+        (plugin.clone(), Known::Wasm(wasm::Step { plugin, arn: None, sha256, config: BTreeMap::new(), limits }))
+    };
+    let names = BTreeMap::from([step("plain"), step("shouting"), (MOODY.to_owned(), Known::Function(function))]);
     let (_, names) = watch::channel(Arc::new(names));
     let errors = "errors/!{firehose:error-output-type}/";
     let (prefix, error_prefix) = check_partitioned(Some(prefix), Some(errors)).unwrap();
@@ -108,7 +113,7 @@ fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream
         ..Destination::local("/lake")
     };
     let process =
-        vec![Processor::Plugin { name: "keys".into(), config: BTreeMap::new(), retries: None, batch_bytes: None }];
+        vec![Processor::Plugin { name: hash.into(), config: BTreeMap::new(), retries: None, batch_bytes: None }];
     let buffer = Buffering { size_bytes: 1 << 10, interval };
     (
         Arc::new(DeliveryStream { buffer, process, ..DeliveryStream::new("web", destination) }),
@@ -131,6 +136,8 @@ struct Life {
     puts: std::ops::Range<usize>,
     /// Pauses for so long after each put.
     pause: Duration,
+    /// The settings change after so many puts: to these steps.
+    change: Option<(usize, &'static str)>,
 }
 
 const KEYED: &str = "t/!{partitionKeyFromLambda:k}/";
@@ -167,8 +174,8 @@ impl Machine {
         let needed = before.unfinished.iter().filter_map(|(_, plan)| Some((staged_file(plan).unwrap()?, ID)));
         staging.retain(&needed.collect(), &BTreeMap::from([(ID, marks.collect())]))?;
         let (settings, registry) = settings(life.hash, life.prefix, life.interval);
-        let version = life.puts.start as u64 + 1;
-        let first = Orders { stream: settings.clone(), version, until: Until::Forever };
+        let version = 2 * life.puts.start as u64 + 1;
+        let first = Orders { stream: settings, version, until: Until::Forever };
         let (orders, receiver) = watch::channel(first);
         let capacity = Capacity::new(2).with_spill(Spill::open(Arc::new(self.spill.clone()), &clock, Some(&[7; 32]))?);
         // Every other life has no memory.
@@ -189,7 +196,11 @@ impl Machine {
             orders: receiver,
         };
         let delivery = tokio::spawn(deliver(parts));
-        for put in life.puts {
+        for (number, put) in life.puts.enumerate() {
+            if let Some((_, hash)) = life.change.filter(|(at, _)| *at == number) {
+                let stream = self::settings(hash, life.prefix, life.interval).0;
+                orders.send_modify(|orders| (orders.stream, orders.version) = (stream, version + 1));
+            }
             let records = records(put);
             let append = Append::of(Records::from_slices(clock.now_ms(), &records));
             if stream.append(append).await.is_ok() {
@@ -197,7 +208,7 @@ impl Machine {
             }
             clock.sleep(life.pause).await;
         }
-        orders.send_replace(Orders { stream: settings, version, until: Until::Flushed });
+        orders.send_modify(|orders| orders.until = Until::Flushed);
         let ended = delivery.await.unwrap();
         let end = journal.extent(SHARD).await.map(|extent| extent.end);
         let standing = ledger.standing(ID).await;
@@ -299,7 +310,7 @@ const INTERVALS: [Duration; 3] = [Duration::from_mins(1), Duration::from_millis(
 
 fn life(hash: &'static str, prefix: &'static str, step: u64, puts: std::ops::Range<usize>) -> Life {
     let pause = Duration::from_millis([0, 2][step as usize % 2]);
-    Life { hash, prefix, interval: INTERVALS[step as usize % 3], puts, pause }
+    Life { hash, prefix, interval: INTERVALS[step as usize % 3], puts, pause, change: None }
 }
 
 /// Breaks the route at operation `step` of one disk; says whether there were that many operations at all.

@@ -9,7 +9,9 @@
 //! No plan says what is in it, unlike with other staged files: it is known by its name, and must be whole and say the same end.
 //! One of which nothing was routed may be made anew under the same name, so its key follows from its salt as well.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -46,6 +48,18 @@ pub(in crate::pipeline) struct Label {
     pub end: u64,
     /// Stands for the steps that were done: see [`digest_of`].
     pub steps: String,
+    /// Aggregates among its records: at which of its positions, counted from 0, and how many user records each holds. By
+    /// these it is known whose outcome is whose when the journal has lost some of the records since. Earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<Vec<(u32, u32)>>,
+}
+
+impl Label {
+    /// How many user records the first `positions` of the batch hold, if that is known.
+    pub(in crate::pipeline) fn origins(&self, positions: u64) -> Option<u64> {
+        let before = self.unpacked.as_ref()?.iter().filter(|(place, _)| u64::from(*place) < positions);
+        Some(before.fold(positions, |origins, (_, count)| (origins + u64::from(*count)).saturating_sub(1)))
+    }
 }
 
 /// Stands for steps as they are written in a target.
@@ -144,7 +158,7 @@ impl Staging {
         disk.sync_dir(Path::new(DIR))
     }
 
-    /// What became of a batch with so many records (user records of aggregates counted one by one). It blocks.
+    /// What became of a batch, and its label. It blocks.
     ///
     /// # Errors
     /// [`Corrupt`](crate::error::Kind::Corrupt) when there is no file, or it is not whole, or of a batch that ended elsewhere, or, if
@@ -154,24 +168,68 @@ impl Staging {
         &self,
         id: BatchId,
         (end, steps): (u64, Option<&str>),
-        origins: usize,
-    ) -> Result<Outcome> {
+    ) -> Result<(Label, Outcome)> {
         let name = id.file();
         let damaged = |how: &str| Error::corrupt(format!("the staged file {name} {how}"));
-        let unreadable = |error| Error::unavailable(format!("the staged file {name} cannot be read")).because(error);
-        let bytes = match self.read_file(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing")),
-            bytes => bytes.map_err(unreadable)?,
-        };
-        let (label, outcome) = self.opened(&name, &bytes)?;
-        let label: Label = serde_json::from_slice(&label).map_err(|_| damaged("does not say of which batch it is"))?;
+        let (label, outcome) = self.labelled(&name)?;
         if label.end != end {
             return Err(damaged(&format!("is of a batch that ends at position {}, not {end}", label.end)));
         }
         if steps.is_some_and(|steps| steps != label.steps) {
             return Err(damaged("is of other steps"));
         }
-        part::decode_outcome(&outcome, origins).ok_or_else(|| damaged("has an outcome that cannot be read"))
+        let origins = label.origins(label.end.saturating_sub(id.start));
+        let outcome = part::decode_outcome(&outcome, origins.map_or(usize::MAX, |origins| origins as usize));
+        Ok((label, outcome.ok_or_else(|| damaged("has an outcome that cannot be read"))?))
+    }
+
+    /// Where the batches of a shard end that are kept one after the other from `start` on, up to `until`, by their starts. Each begins
+    /// where the one before ended, or behind what the journal had lost there. It blocks.
+    pub(in crate::pipeline) fn batches_from(
+        &self,
+        stream: StreamId,
+        shard: ShardId,
+        (start, until): (u64, u64),
+    ) -> BTreeMap<u64, u64> {
+        let of = |start| BatchId { stream, shard, start };
+        let (mut ends, mut at) = (BTreeMap::new(), start);
+        while at < until {
+            let next = self.batches().range(of(at)..of(until)).next().map(|(id, _)| *id);
+            let Some(id) = next else { break };
+            // Whoever needs one that cannot be read says so.
+            let end = self.labelled(&id.file()).map_or(0, |(label, _)| label.end);
+            if end > id.start {
+                ends.insert(id.start, end);
+            }
+            at = end.max(id.start + 1);
+        }
+        ends
+    }
+
+    /// Removes what was kept of batches that began at these positions of a shard: an earlier reading made them, and what is lost of
+    /// them cannot be read again. It blocks.
+    pub(in crate::pipeline) fn forget_lost(&self, stream: StreamId, shard: ShardId, lost: Range<u64>) {
+        let of = |start| BatchId { stream, shard, start };
+        let ids = if lost.is_empty() { Vec::new() } else { self.in_range(of(lost.start)..of(lost.end)) };
+        for id in ids {
+            self.remove_batch(id);
+        }
+    }
+
+    fn in_range(&self, range: Range<BatchId>) -> Vec<BatchId> {
+        self.batches().range(range).map(|(id, _)| *id).collect()
+    }
+
+    /// The label of a file, and its outcome as it was written.
+    fn labelled(&self, name: &str) -> Result<(Label, Vec<u8>)> {
+        let damaged = |how: &str| Error::corrupt(format!("the staged file {name} {how}"));
+        let unreadable = |error| Error::unavailable(format!("the staged file {name} cannot be read")).because(error);
+        let bytes = match self.read_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing")),
+            bytes => bytes.map_err(unreadable)?,
+        };
+        let (label, outcome) = self.opened(name, &bytes)?;
+        Ok((serde_json::from_slice(&label).map_err(|_| damaged("does not say of which batch it is"))?, outcome))
     }
 
     fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -207,8 +265,7 @@ impl Staging {
     /// Removes what was kept of `shard` below `position` for a delivery stream: its watermark has passed that. It blocks.
     pub(in crate::pipeline) fn past(&self, stream: StreamId, shard: ShardId, position: u64) {
         let of = |start| BatchId { stream, shard, start };
-        let past: Vec<_> = self.batches().range(of(0)..of(position)).map(|(id, _)| *id).collect();
-        for id in past {
+        for id in self.in_range(of(0)..of(position)) {
             self.remove_batch(id);
         }
     }

@@ -159,11 +159,11 @@ fn outcome() -> Outcome {
 }
 
 fn label() -> Label {
-    Label { end: 25, steps: digest_of(b"steps") }
+    Label { end: 25, steps: digest_of(b"steps"), unpacked: Some(Vec::new()) }
 }
 
 fn of_batch(staging: &Staging) -> Result<Outcome> {
-    staging.batch(BATCH, (25, Some(&label().steps)), 5)
+    staging.batch(BATCH, (25, Some(&label().steps))).map(|(_, outcome)| outcome)
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn a_batch_is_there_after_a_crash_until_its_watermark_has_passed() {
         assert_eq!(of_batch(&staging).unwrap(), outcome());
         let bytes = disk.read(&files(&disk)[0]).unwrap();
         assert_eq!(bytes.windows(5).any(|window| window == b"row 1"), secret.is_none());
-        for (end, steps, origins) in [(24, None, 5), (25, Some("others"), 5), (25, None, 2)] {
-            assert_eq!(staging.batch(BATCH, (end, steps), origins).unwrap_err().kind(), Kind::Corrupt);
+        for (end, steps) in [(24, None), (25, Some("others"))] {
+            assert_eq!(staging.batch(BATCH, (end, steps)).unwrap_err().kind(), Kind::Corrupt);
         }
         staging.past(STREAM, BATCH.shard, 20);
         assert!(staging.has_batches(STREAM) && files(&disk).len() == 1);
@@ -232,4 +232,28 @@ fn a_stream_without_batches_finds_room_for_one_and_others_wait() {
     assert!(staging.make_room(other, 1) && !staging.make_room(BatchId { start: 30, ..other }, 1));
     staging.forget_batches(STREAM);
     assert!(staging.make_room(BatchId { start: 30, ..other }, 999));
+}
+
+#[test]
+fn it_is_known_where_batches_ended_that_are_kept_one_after_the_other() {
+    let staging = staging(&SimDisk::new(10), None);
+    let keep = |start, end| {
+        let id = BatchId { start, ..BATCH };
+        staging.keep_batch(id, &Label { end, ..label() }, &Outcome::default()).unwrap();
+    };
+    for (start, end) in [(20, 25), (25, 40), (30, 33), (41, 50)] {
+        keep(start, end);
+    }
+    let from = |start, until| staging.batches_from(STREAM, BATCH.shard, (start, until)).into_iter().collect::<Vec<_>>();
+    assert_eq!(from(20, 90), [(20, 25), (25, 40), (41, 50)], "what nobody came to is of another reading");
+    assert_eq!((from(20, 25), from(20, 20), from(21, 30)), (vec![(20, 25)], vec![], vec![(25, 40)]));
+    staging.forget_lost(STREAM, BATCH.shard, 25..41);
+    assert_eq!(from(20, 90), [(20, 25), (41, 50)]);
+}
+
+#[test]
+fn a_label_tells_how_many_user_records_stand_before_a_position() {
+    let told = Label { unpacked: Some(vec![(1, 3), (2, 0)]), ..label() };
+    assert_eq!([0, 1, 2, 3, 5].map(|positions| told.origins(positions)), [0, 1, 4, 4, 6].map(Some));
+    assert_eq!(Label { unpacked: None, ..label() }.origins(1), None);
 }

@@ -136,6 +136,24 @@ async fn a_feed_that_is_halted_reads_no_further_than_it_may_until_it_goes_on() {
     assert!(feed.is_caught_up().await.unwrap());
 }
 
+/// Something of the child was read before, so all of its parent was: without the rest of that the child would never open.
+#[tokio::test(start_paused = true)]
+async fn of_shards_that_are_halted_those_that_are_closed_are_read_to_their_end() {
+    let rig = Rig::new(vec![closed(shard(0, &[], 0), 3), shard(1, &[0], 2_000), shard(2, &[0], 2_000)]);
+    rig.put(at(0), 500, &["a", "b", "c"]).await;
+    rig.put(at(1), 3_000, &["d", "e"]).await;
+    rig.put(at(2), 3_000, &["f"]).await;
+    let (streams, definitions) = (Streams::new(rig.journal.clone()), rig.definitions.subscribe());
+    let mut feed = Feed::over(&streams, definitions, None, "clicks", BY, None);
+    feed.halt(BTreeMap::from([(at(0), 2), (at(1), 1)]));
+    feed.resume(BTreeMap::from([(at(0), 1), (at(1), 0)])).await.unwrap();
+    assert_eq!(rig.arrives(&mut feed).await, ["0:1:b", "0:2:c"]);
+    assert_eq!(rig.begins(&mut feed).await, [(2, 0)]);
+    assert_eq!(rig.arrives(&mut feed).await, ["1:0:d"]);
+    feed.open(at(2), 0);
+    assert!(rig.next(&mut feed).await.is_none(), "the others wait");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_child_is_read_when_all_its_parents_were() {
     let merged = shard(3, &[1, 2], 5_000);

@@ -200,6 +200,10 @@ impl Times {
         let late = self.late.as_ref().filter(|bound| is_beyond(bound, arrived_ms.saturating_sub(ms)));
         let early = self.early.as_ref().filter(|bound| is_beyond(bound, ms.saturating_sub(arrived_ms)));
         match late.or(early).map(|bound| bound.then) {
+            None | Some(Fallback::Keep) if !self.reader.can_print(ms) => Err(failure(
+                FAILED,
+                format!("the time at {} is {ms} ms since 1970, no prefix has times after 9999-12-20", self.from),
+            )),
             None | Some(Fallback::Keep) => Ok(ms),
             Some(Fallback::Arrival) => Ok(arrived_ms),
             Some(Fallback::Error) => {

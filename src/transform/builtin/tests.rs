@@ -287,6 +287,7 @@ fn hour(time: &EventTime, record: &str) -> String {
 }
 
 const NO: &str = "DynamicPartitioning.EventTimeFailed";
+const NO_KEY: &str = "DynamicPartitioning.MetadataExtractionFailed";
 
 #[test]
 fn records_are_of_their_own_time() {
@@ -310,6 +311,12 @@ fn records_are_of_their_own_time() {
         (of("epoch-seconds"), r#"{"t":1e9}"#, NO),
         (of("epoch-seconds"), r#"{"t":99999999999999999999}"#, NO),
         (of("epoch-millis"), r#"{"t":1767323045000}"#, "2026/01/02/03"),
+        // The last second that is printed, and the one behind it.
+        (of("epoch-seconds"), r#"{"t":253401264000}"#, "9999/12/20/00"),
+        (of("epoch-seconds"), r#"{"t":253401264001}"#, NO_KEY),
+        (of("epoch-millis"), r#"{"t":999999999999999}"#, NO_KEY),
+        (plain.clone(), r#"{"t":"9999-12-31T00:00:00Z"}"#, NO_KEY),
+        (plain.clone(), r#"{"t":"-0001-01-01T00:00:00Z"}"#, NO),
         (of("dd/MMM/yyyy:HH:mm:ss xx"), r#"{"t":"02/Jan/2026:03:04:05 -0800"}"#, "2026/01/02/11"),
         (of("yyyyMMddHHmmss"), r#"{"t":20260102030405}"#, "2026/01/02/03"),
         (of("M/d/yyyy h:mm a"), r#"{"t":"1/2/2026 3:04 PM"}"#, "2026/01/02/15"),
@@ -343,6 +350,10 @@ fn late_and_early_are_measured_from_the_arrival() {
         );
         assert_eq!(hour(&late(Fallback::Keep), &record), own, "{record}");
     }
+    // What the settings keep, and no prefix prints as it is.
+    let far = r#"{"t":"9999-12-31T00:00:00Z"}"#;
+    assert_eq!(hour(&late(Fallback::Keep), far), NO_KEY);
+    assert_eq!(hour(&late(Fallback::Arrival), far), "2026/11/21/10");
     let lenient = EventTime { unreadable: Fallback::Arrival, ..plain };
     assert_eq!(hour(&lenient, r#"{"t":"yesterday"}"#), "2026/11/21/10");
     assert_eq!(

@@ -79,7 +79,7 @@ async fn what_is_wrong_is_said() {
             400,
             r#"{"__type":"AccessDeniedException","Message":"no"}"#,
             Kind::Invalid,
-            "AWS Glue does not give the table lake.events: no",
+            "Access was denied when calling Glue for the table lake.events: no",
         ),
         (
             200,

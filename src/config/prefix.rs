@@ -24,7 +24,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{KeySource, Partitioning, check_reach, query_key, source, time_key};
+pub use keys::{KeySource, Partitioning, query_key, source, time_key};
 
 /// Characters of `!{firehose:random-string}`.
 pub const RANDOM_CHARS: usize = 11;
@@ -125,18 +125,9 @@ impl Prefix {
 
     /// The evaluated prefix, the time suffix `yyyy/MM/dd/HH/` included where Firehose appends one.
     pub fn evaluate(&self, facts: PrefixFacts<'_>) -> String {
-        let at = local_time(facts.object_ms, facts.time_zone);
         let mut out = String::with_capacity(self.text.len() + 16);
-        for part in self.parts.iter().chain(&self.implicit) {
-            match part {
-                Part::Literal(text) => out.push_str(text),
-                Part::Timestamp(pattern) => pattern.format(&at, &mut out),
-                Part::Random => out.push_str(facts.random),
-                Part::ErrorType => out.push_str(facts.error_type),
-                Part::Key(key) => keys::write(facts.keys.get(*key).map_or("", String::as_str), &mut out),
-                Part::EventTime(key, _) => out.push_str(facts.keys.get(*key).map_or("", String::as_str)),
-            }
-        }
+        write(&self.parts, facts, &mut out);
+        write(&self.implicit, facts, &mut out);
         out
     }
 
@@ -343,6 +334,22 @@ fn implicit_time(pattern: &'static str) -> Part {
 
 fn parse_own(pattern: &'static str) -> DatePattern {
     DatePattern::parse(pattern).expect("our own patterns are valid")
+}
+
+/// Appends what parts of a prefix become.
+fn write(parts: &[Part], facts: PrefixFacts<'_>, out: &mut String) {
+    let at = local_time(facts.object_ms, facts.time_zone);
+    let value = |key: &usize| facts.keys.get(*key).map_or("", String::as_str);
+    for part in parts {
+        match part {
+            Part::Literal(text) => out.push_str(text),
+            Part::Timestamp(pattern) => pattern.format(&at, out),
+            Part::Random => out.push_str(facts.random),
+            Part::ErrorType => out.push_str(facts.error_type),
+            Part::Key(key) => keys::write(value(key), out),
+            Part::EventTime(key, _) => out.push_str(value(key)),
+        }
+    }
 }
 
 fn chars_max(parts: &[Part]) -> usize {

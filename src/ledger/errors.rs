@@ -27,6 +27,10 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// Each of them.
+    pub const ALL: [ErrorType; 4] =
+        [ErrorType::Processing, ErrorType::Decompression, ErrorType::Partitioning, ErrorType::Conversion];
+
     /// As it stands in keys.
     pub fn name(self) -> &'static str {
         match self {

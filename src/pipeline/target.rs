@@ -359,7 +359,11 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         // Rows have no object; the key is that of what the endpoint does not take.
         errors(endpoint::ENDPOINT_FAILED, &clock.uuid())
     } else {
-        prefix.evaluate(facts) + &object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension)
+        // Whatever types this plan has: no object of rows is where error output is.
+        let errors =
+            ErrorType::ALL.map(|of| destination.error_prefix.evaluate(PrefixFacts { error_type: of.name(), ..facts }));
+        prefix.evaluate_apart(facts, &errors)
+            + &object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension)
     };
     Plan {
         planned_ms: clock.now_ms(),

@@ -146,7 +146,7 @@ async fn built_in_processors_are_described_unchanged_and_work_in_their_order() {
     let query = [("MetadataExtractionQuery", "{t:.tenant, l:(.a|length)}"), ("JsonParsingEngine", "JQ-1.6")];
     let destination = |processors: Value| {
         json!({
-            "Prefix": "t/!{partitionKeyFromQuery:t}/!{partitionKeyFromQuery:l}/",
+            "Prefix": "!{partitionKeyFromQuery:t}/!{partitionKeyFromQuery:l}/",
             "ErrorOutputPrefix": "e/!{firehose:error-output-type}/",
             "BufferingHints": { "SizeInMBs": 64, "IntervalInSeconds": 60 },
             "DynamicPartitioningConfiguration": { "Enabled": true },

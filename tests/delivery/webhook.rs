@@ -255,7 +255,7 @@ async fn partitions_columns_and_error_output_are_told_as_what_they_are() {
     let records = ["{\"t\":\"a\",\"n\":1}", "{\"t\":\"b\",\"n\":2}", "{\"t\":\"a\",\"n\":3}", "{\"n\":\"x\"}"];
     put(&service, "web", &records.map(str::to_owned)).await;
     told(&service, |told| told.sent >= 3 && told.waiting == 0).await;
-    until(&service, "web/backup", |backup| backup.delivered == 4).await;
+    until(&service, "web (backup)", |backup| backup.delivered == 4).await;
     let got = receiver.requests();
     let mut expected = sizes(&house);
     expected.retain(|key, _| !key.starts_with("raw/"));
@@ -273,6 +273,7 @@ async fn partitions_columns_and_error_output_are_told_as_what_they_are() {
     }
     let data = of("failed/");
     assert_eq!((&data["object"]["records"], data.get("partitionKeys")), (&json!(1), None));
+    assert_eq!(data["errorOutputType"], "dynamic-partitioning-failed");
     is_clean(&service.stop(GRACE).await.unwrap());
 }
 

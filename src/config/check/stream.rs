@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::super::at::At;
-use super::super::prefix::check_reach;
 use super::super::{
     Backup, Buffering, Config, Delimiter, DeliveryStream, Destination, Source, Store, builtin, names, raw, units,
 };
@@ -122,9 +121,6 @@ impl Checker<'_> {
         if let Some(stream) = stream
             && let Err(error) = names::local_keys(stream, &destination)
         {
-            self.findings.add(place.clone(), error.message());
-        }
-        if let Err(error) = check_reach(&destination.prefix, &destination.error_prefix) {
             self.findings.add(place.clone(), error.message());
         }
         if let Store::Local { path } = &destination.store {

@@ -5,8 +5,8 @@
 //! files and folders whose names begin with `_` or `.`, so where a value begins a name these are written as `%5F` and `%2E`; a dot at
 //! the beginning of a value is so anywhere. A value that would make a key too long is refused, never cut.
 //!
-//! Nor does a value choose whose folder it is in: what stands before the first key keeps apart from the error output and from other
-//! streams ([`check_reach`]).
+//! Nor does a value lead into the error output's folders, also where nothing stands before the first key: see
+//! [`evaluate_apart`](Prefix::evaluate_apart).
 //!
 //! Where a value comes from is part of its key's internal name, as plans and columns of rows have it: `NAME` is a plugin's,
 //! `query:NAME` a query's, and `time:PATTERN` the record's own time as the pattern prints it. Names of plugins' keys have no
@@ -16,8 +16,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::super::date_pattern::local_time;
-use super::{Part, Prefix};
-use crate::error::{Error, Result};
+use super::{Part, Prefix, PrefixFacts};
+use crate::error::Result;
 use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
 
 /// Signs that stand for themselves in a value, beside letters and digits: those that S3 calls safe, and a few that every store
@@ -142,43 +142,33 @@ impl Prefix {
         keys
     }
 
+    /// The evaluated prefix, outside of the folders of error output: `errors` are keys of such objects. Values of partition keys
+    /// come from records, and one could be the name of such a folder: its first sign is written `%XX` then. So it becomes the text of
+    /// no other value, since no value is written so else.
+    pub fn evaluate_apart(&self, facts: PrefixFacts<'_>, errors: &[String]) -> String {
+        let mut out = self.evaluate(facts);
+        let Some(first) = self.parts.iter().position(|part| matches!(part, Part::Key(_))) else { return out };
+        let mut before = String::new();
+        super::write(&self.parts[..first], facts, &mut before);
+        let is_in = |error: &String| {
+            let folder = error.strip_prefix(&before).and_then(|rest| rest.split_once('/'));
+            folder.is_some_and(|(name, _)| out[before.len()..].split('/').next() == Some(name))
+        };
+        if errors.iter().any(is_in)
+            && let Some(sign) = out[before.len()..].chars().next()
+        {
+            let mut escaped = String::new();
+            escape(sign, &mut escaped);
+            out.replace_range(before.len()..before.len() + sign.len_utf8(), &escaped);
+        }
+        out
+    }
+
     /// Bytes that are left for the values of partition keys.
     pub(super) fn room(&self) -> usize {
         let bytes = self.parts.iter().map(Part::bytes_max).sum();
         let chars = self.parts.iter().map(Part::chars_max).sum();
         PREFIX_BYTES_MAX.saturating_sub(bytes).min(PREFIX_MAX.saturating_sub(chars))
-    }
-}
-
-/// Checks that no value of a partition key can name the folder of the error output, or that of another stream.
-///
-/// # Errors
-/// [`Invalid`](crate::error::Kind::Invalid), in words of ours: Firehose leaves it to chance.
-pub fn check_reach(prefix: &Prefix, errors: &Prefix) -> Result<()> {
-    if matches!(prefix.parts.first(), Some(Part::Key(_))) {
-        let text = &prefix.text;
-        return Err(Error::invalid(format!(
-            "Prefix {text:?} must not begin with a partition key: its values come from records, and one of them could be the name of \
-             the error output's folder or of another stream's. Let it begin with a name of its own, such as data/{text}"
-        )));
-    }
-    if reaches(&prefix.parts, &errors.parts) {
-        return Err(Error::invalid(format!(
-            "The first partition key of Prefix {:?} could have a value that leads into ErrorOutputPrefix {:?}: let them differ \
-             before that key",
-            prefix.text, errors.text
-        )));
-    }
-    Ok(())
-}
-
-/// Whether a partition key of `parts` stands where `errors` goes on by itself.
-fn reaches(parts: &[Part], errors: &[Part]) -> bool {
-    match (parts, errors) {
-        ([Part::Key(_), ..], _) => true,
-        ([Part::Literal(one), Part::Key(_), ..], [Part::Literal(other), ..]) if other.starts_with(one) => true,
-        ([one, parts @ ..], [other, errors @ ..]) => one == other && reaches(parts, errors),
-        _ => false,
     }
 }
 
@@ -193,12 +183,16 @@ pub(super) fn write(value: &str, out: &mut String) {
             out.push(char);
             continue;
         }
-        let mut bytes = [0; 4];
-        for byte in char.encode_utf8(&mut bytes).bytes() {
-            out.push('%');
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        }
+        escape(char, out);
+    }
+}
+
+fn escape(char: char, out: &mut String) {
+    let mut bytes = [0; 4];
+    for byte in char.encode_utf8(&mut bytes).bytes() {
+        out.push('%');
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where batches end. A plugin may look at the whole batch, so a repeat must cut the same ones, from whatever boundary it begins.
 //!
 //! A batch ends at a multiple of [`BLOCK`] positions of its shard, with the record that reaches [`BATCH_BYTES`], at a hole, and
-//! where it was cut early because somebody waited, or because the steps made too much of it at once. The first three follow from the journal; early cuts are written into the
-//! ledger with the next plan, whatever lane it is of. So these two numbers are part of what the ledger means: a version that
-//! changes them cannot read again what another has planned above its watermark.
+//! where it was cut early because somebody waited, or because the steps made too much of it at once. The first three follow from
+//! the journal; early cuts are written into the ledger with the next plan, whatever lane it is of. So these two numbers are part of
+//! what the ledger means: a version that changes them cannot read again what another has planned above its watermark.
 //!
 //! Where the journal has lost records since, a batch is not what it was, and would end elsewhere by its bytes. So a reading also cuts
 //! where an earlier one is known to have cut: where plans of lanes ended ([`known`]), and where batches did that are kept. While nothing

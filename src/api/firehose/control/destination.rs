@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::FromApi;
 use crate::config::names::local_keys;
-use crate::config::prefix::check_reach;
 use crate::config::{
     Backup, Buckets, Buffering, Compression, Delimiter, DeliveryStream, Destination, S3Store, Sse, Store, builtin,
     check_partitioned, check_prefixes, time_zone,
@@ -221,7 +220,6 @@ impl S3Destination {
         };
         builtin::settle(&mut stream)?;
         local_keys(name, &stream.destination)?;
-        check_reach(&stream.destination.prefix, &stream.destination.error_prefix)?;
         Ok(stream)
     }
 }

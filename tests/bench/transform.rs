@@ -28,7 +28,6 @@ mod engines;
 #[expect(
     unused_imports,
     unreachable_pub,
-    clippy::naive_bytecount,
     reason = "its lints and tests are run where it belongs"
 )]
 #[path = "../../transforms/examples/mask/src/mask.rs"]

@@ -142,7 +142,7 @@ impl Writer {
             match self.files.state() {
                 Ok(before) => self.state.undo(before),
                 Err(error) => {
-                    return self.poisoned(format!("what is on disk cannot be read after a failed write ({error})"));
+                    return self.poisoned(&format!("what is on disk cannot be read after a failed write ({error})"));
                 }
             }
         }
@@ -181,11 +181,11 @@ impl Writer {
     fn failed(&mut self, failure: Failure) -> Unwritten {
         match failure {
             Failure::Write(error) => Unwritten::Refused(error.to_string()),
-            Failure::Sync(error) => self.poisoned(format!("a sync of the ledger failed ({error})")),
+            Failure::Sync(error) => self.poisoned(&format!("a sync of the ledger failed ({error})")),
         }
     }
 
-    fn poisoned(&mut self, why: String) -> Unwritten {
+    fn poisoned(&mut self, why: &str) -> Unwritten {
         tracing::error!(why, "the ledger takes nothing more until the restart");
         let message = format!("{why}: it takes nothing more until the restart");
         let _ = self.poison.0.set(message.clone());

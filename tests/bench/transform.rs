@@ -25,11 +25,7 @@ use tokio::runtime::Runtime;
 
 #[path = "support/engines.rs"]
 mod engines;
-#[expect(
-    unused_imports,
-    unreachable_pub,
-    reason = "its lints and tests are run where it belongs"
-)]
+#[expect(unused_imports, unreachable_pub, reason = "its lints and tests are run where it belongs")]
 #[path = "../../transforms/examples/mask/src/mask.rs"]
 mod mask;
 mod support;

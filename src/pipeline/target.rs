@@ -359,10 +359,12 @@ pub(super) fn named(plan: &Plan, settings: &Settings<'_>, keys: &[String], clock
         // Rows have no object; the key is that of what the endpoint does not take.
         errors(endpoint::ENDPOINT_FAILED, &clock.uuid())
     } else {
-        // Whatever types this plan has: no object of rows is where error output is.
-        let errors =
-            ErrorType::ALL.map(|of| destination.error_prefix.evaluate(PrefixFacts { error_type: of.name(), ..facts }));
-        prefix.evaluate_apart(facts, &errors)
+        // Whatever types this plan has: no object of rows is where error output is, or a backup.
+        let mut others = ErrorType::ALL.map(|of| (&destination.error_prefix, of.name())).to_vec();
+        if let Some(backup) = &stream.backup {
+            others.push((&backup.destination.prefix, ErrorType::Processing.name()));
+        }
+        prefix.evaluate_apart(facts, &others)
             + &object_name(&stream.name, version, plan.object_ms, time_zone, &nonce, extension)
     };
     Plan {

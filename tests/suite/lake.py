@@ -152,7 +152,7 @@ def misfit_costs_one_object(folder, count):
         status = standpipe.drained("parquet", timeout=600)["parquet"]
         assert status["delivered"] == count + 1, f"once, however often it is redriven: {status}"
     assert sums_by_duckdb(lake, "parquet") == expected(count + 1)
-    return {"records": count, "error objects": 1, "message": fields["errorMessage"]}
+    return {"records": count, "error objects": 1, "message": fields["lastErrorMessage"]}
 
 
 # ---- kills ----

@@ -24,6 +24,9 @@ use crate::limits::{PATH_NAME_BYTES_MAX, PREFIX_BYTES_MAX, PREFIX_MAX};
 /// and tool takes.
 const SIGNS: &str = "-_.!*'()@,+~";
 
+/// So much later each unit of a time has changed, at one of these times: a day and some, 40 days, 400 days, 20 years.
+const LATER_MS: [u64; 4] = [90_061_001, 3_456_000_000, 34_560_000_000, 631_152_000_000];
+
 const QUERY: &str = "query:";
 const TIME: &str = "time:";
 
@@ -142,26 +145,41 @@ impl Prefix {
         keys
     }
 
-    /// The evaluated prefix, outside of the folders of error output: `errors` are keys of such objects. Values of partition keys
-    /// come from records, and one could be the name of such a folder: its first sign is written `%XX` then. So it becomes the text of
-    /// no other value, since no value is written so else.
-    pub fn evaluate_apart(&self, facts: PrefixFacts<'_>, errors: &[String]) -> String {
+    /// The evaluated prefix, outside of the folders that `others` make, with error output of these types. Values of partition keys come
+    /// from records, and one could be the name of such a folder: then its first sign is written `%XX`. Where such a folder is called
+    /// otherwise at another time every value is written so. It becomes the text of no other value: none is written so else.
+    pub fn evaluate_apart(&self, facts: PrefixFacts<'_>, others: &[(&Prefix, &str)]) -> String {
         let mut out = self.evaluate(facts);
         let Some(first) = self.parts.iter().position(|part| matches!(part, Part::Key(_))) else { return out };
-        let mut before = String::new();
-        super::write(&self.parts[..first], facts, &mut before);
-        let is_in = |error: &String| {
-            let folder = error.strip_prefix(&before).and_then(|rest| rest.split_once('/'));
-            folder.is_some_and(|(name, _)| out[before.len()..].split('/').next() == Some(name))
+        let at = self.before(first, facts).len();
+        let value = out[at..].split('/').next();
+        let leads_into = |&(other, error_type): &(&Prefix, &str)| {
+            let facts = PrefixFacts { error_type, ..facts };
+            let name = self.folder(first, other, facts);
+            let later = |ms| PrefixFacts { object_ms: facts.object_ms.saturating_add(ms), random: "another", ..facts };
+            name.as_deref() == value || LATER_MS.iter().any(|ms| self.folder(first, other, later(*ms)) != name)
         };
-        if errors.iter().any(is_in)
-            && let Some(sign) = out[before.len()..].chars().next()
+        if others.iter().any(leads_into)
+            && let Some(sign) = out[at..].chars().next()
         {
             let mut escaped = String::new();
             escape(sign, &mut escaped);
-            out.replace_range(before.len()..before.len() + sign.len_utf8(), &escaped);
+            out.replace_range(at..at + sign.len_utf8(), &escaped);
         }
         out
+    }
+
+    /// What the first `parts` become.
+    fn before(&self, parts: usize, facts: PrefixFacts<'_>) -> String {
+        let mut before = String::new();
+        super::write(&self.parts[..parts], facts, &mut before);
+        before
+    }
+
+    /// The name of the folder behind them, where `other` has one there.
+    fn folder(&self, parts: usize, other: &Prefix, facts: PrefixFacts<'_>) -> Option<String> {
+        let key = other.evaluate(facts);
+        Some(key.strip_prefix(&self.before(parts, facts))?.split_once('/')?.0.to_owned())
     }
 
     /// Bytes that are left for the values of partition keys.

@@ -169,7 +169,7 @@ fn no_value_leads_into_the_error_output() {
         let errors = errors.replace('T', "!{firehose:error-output-type}");
         let (prefix, errors) = check_partitioned(Some(&prefix), Some(&errors)).unwrap();
         let keys = [value.to_owned()];
-        prefix.evaluate_apart(PrefixFacts { keys: &keys, ..facts(Tz::UTC) }, &[errors.evaluate(facts(Tz::UTC))])
+        prefix.evaluate_apart(PrefixFacts { keys: &keys, ..facts(Tz::UTC) }, &[(&errors, "processing-failed")])
     };
     let cases = [
         ("K/", "errors/T/", "errors", "%65rrors/"),
@@ -180,7 +180,12 @@ fn no_value_leads_into_the_error_output() {
         ("e/K/", "e/errors/T/", "errors", "e/%65rrors/"),
         ("eK/", "errors/T/", "rrors", "e%72rors/"),
         ("!{timestamp:yyyy}/K/", "!{timestamp:yyyy}/\u{e9}/T/", "\u{e9}", "2026/%C3%A9/"),
+        // Yesterday's folder is one of error output, too.
+        ("K/", "!{timestamp:yyyy-MM-dd}/T/", "2026-01-01", "%32026-01-01/"),
+        ("K/", "!{timestamp:dd}/T/", "x", "%78/"),
+        ("K/", "!{firehose:random-string}/T/", "x", "%78/"),
         ("k=K/", "errors/T/", "errors", "k=errors/"),
+        ("K/", "errors/!{timestamp:yyyy}/T/", "2026", "2026/"),
         ("data/K/", "errors/T/", "errors", "data/errors/"),
         ("a/K/", "a", "2026", "a/2026/"),
     ];

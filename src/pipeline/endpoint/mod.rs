@@ -26,7 +26,6 @@ use self::retry::Pauses;
 use super::Until;
 use super::deliver::Courier;
 use super::failed::Codes;
-use super::staged::digest_of;
 use crate::config::HttpEndpoint;
 use crate::config::endpoint::shown_url;
 use crate::destination::http::{Refusal, RequestBody, Sending};
@@ -38,11 +37,9 @@ use crate::limits::{ENDPOINT_BODY_BYTES_MAX, ENDPOINT_TIME_MAX};
 /// An endpoint, as a plan names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HttpTarget {
-    /// Without its query, which may be a secret: like the access key it comes from the settings in force.
+    /// Without its query, which may be a secret: like the access key it comes from the settings in force. Plans of earlier
+    /// versions have all of it.
     url: String,
-    /// Stands for the whole URL where it has a query. Plans of earlier versions have all of it in `url`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    whole: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gzip: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,15 +50,8 @@ pub(super) struct HttpTarget {
 impl HttpTarget {
     pub(super) fn of(endpoint: &HttpEndpoint) -> Self {
         let HttpEndpoint { url, name: _, access_key: _, gzip, attributes, retry } = endpoint.clone();
-        let (url, whole) = match url.split_once('?') {
-            Some((before, _)) => (before.to_owned(), Some(digest_of(url.as_bytes()))),
-            None => (url, None),
-        };
-        HttpTarget { url, whole, gzip, attributes, retry_ms: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX) }
-    }
-
-    fn is_at(&self, url: &str) -> bool {
-        self.whole.as_ref().map_or_else(|| self.url == url, |whole| *whole == digest_of(url.as_bytes()))
+        let url = without_query(&url).to_owned();
+        HttpTarget { url, gzip, attributes, retry_ms: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX) }
     }
 
     /// The endpoint to send to: with the key, the query and the patience in force if they are for the same URL. Another's key
@@ -73,7 +63,8 @@ impl HttpTarget {
             retry: Duration::from_millis(self.retry_ms),
             ..HttpEndpoint::new(&self.url)
         };
-        match now.filter(|now| self.is_at(&now.url)) {
+        // A query is changed as a key is: what was planned before goes with the new one.
+        match now.filter(|now| without_query(&now.url) == without_query(&self.url)) {
             Some(now) => {
                 let (url, access_key) = (now.url.clone(), now.access_key.clone());
                 HttpEndpoint { url, access_key, retry: now.retry, ..planned }
@@ -81,6 +72,10 @@ impl HttpTarget {
             None => planned,
         }
     }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(before, _)| before)
 }
 
 /// What became of a request.
@@ -315,10 +310,12 @@ mod tests {
         let target: HttpTarget = serde_json::from_str(&written).unwrap();
         let used = target.endpoint(Some(&now));
         assert_eq!((used.url.as_str(), used.access_key), (now.url.as_str(), now.access_key.clone()));
-        for other in ["https://h/in?code=other", "https://h/in", "https://elsewhere/in?code=hunter2"] {
-            let used = target.endpoint(Some(&endpoint(other)));
-            assert_eq!((used.url.as_str(), used.access_key), ("https://h/in", None), "{other}");
+        for changed in ["https://h/in?code=other", "https://h/in"] {
+            let used = target.endpoint(Some(&endpoint(changed)));
+            assert_eq!((used.url.as_str(), used.access_key), (changed, now.access_key.clone()));
         }
+        let used = target.endpoint(Some(&endpoint("https://elsewhere/in?code=hunter2")));
+        assert_eq!((used.url.as_str(), used.access_key), ("https://h/in", None));
     }
 
     #[test]

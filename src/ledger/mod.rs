@@ -157,6 +157,17 @@ impl Tally {
         self.object_bytes += other.object_bytes;
     }
 
+    /// Counts so many of its positions as rows, or user records, beyond the positions: where records were lost that a plugin saw
+    /// together with these, what is made again may have rows of more positions than a plan that says how many it holds.
+    pub fn fold(&mut self, positions: u64) {
+        let delivered = positions.min(self.delivered);
+        self.delivered -= delivered;
+        self.unpacked += delivered;
+        let failed = (positions - delivered).min(self.failed);
+        self.failed -= failed;
+        self.unpacked_failed += failed;
+    }
+
     /// The positions it accounts for.
     pub fn positions(&self) -> u64 {
         self.delivered + self.failed + self.dropped + self.expired + self.discarded + self.damaged
@@ -344,4 +355,21 @@ pub trait Ledger: Send + Sync {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn positions_are_folded_into_rows_and_nothing_is_lost() {
+        let tally = Tally { delivered: 3, unpacked: 1, failed: 2, dropped: 4, ..Tally::default() };
+        for (positions, counts) in [(0, (3, 1, 2, 0)), (2, (1, 3, 2, 0)), (4, (0, 4, 1, 1)), (5, (0, 4, 0, 2))] {
+            let mut folded = tally;
+            folded.fold(positions);
+            let Tally { delivered, unpacked, failed, unpacked_failed, .. } = folded;
+            assert_eq!((delivered, unpacked, failed, unpacked_failed), counts);
+            assert_eq!(folded.positions() + positions, tally.positions());
+        }
+    }
 }

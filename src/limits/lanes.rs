@@ -16,6 +16,9 @@ pub const LANES_OPEN_MAX: usize = 10_000;
 /// Lanes of one stream of which something is planned above its watermark: beyond it those that hold the watermark are cut. Each is
 /// some hundred bytes, here and in the ledger.
 pub const LANES_PLANNED_MAX: usize = 20_000;
+/// Early cuts of batches that no plan has written down yet, of one stream: beyond it some lanes are cut, whose plans do. Each is
+/// some 30 bytes of a line of the ledger.
+pub const LANE_CUTS_MAX: usize = 4_096;
 /// Bytes of records of one partitioned stream, of all its shards, that wait for their batch to be whole; beyond it all batches
 /// are cut early.
 pub const LANE_BLOCKS_BYTES_MAX: usize = 32 << 20;

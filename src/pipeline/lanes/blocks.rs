@@ -145,9 +145,9 @@ impl Blocks {
     pub(super) fn halve(&mut self, batch: &Batch) -> [Batch; 2] {
         let middle = batch.start + (batch.end - batch.start) / 2;
         for cut in [middle, batch.end] {
-            if self.cuts.entry(batch.shard).or_default().insert(cut) {
-                self.fresh.push((batch.shard, cut));
-            }
+            // Also one that is known already: where a plan ended is forgotten with the next plan of its lane.
+            self.cuts.entry(batch.shard).or_default().insert(cut);
+            self.fresh.push((batch.shard, cut));
         }
         let [first, others] = halves(&batch.records);
         let shard = batch.shard;
@@ -180,6 +180,11 @@ impl Blocks {
     /// Known cuts above the watermark, and the early ones.
     pub(super) fn cuts(&self) -> &Cuts {
         &self.cuts
+    }
+
+    /// How many early cuts no plan has written down yet.
+    pub(super) fn unwritten(&self) -> usize {
+        self.fresh.len()
     }
 
     /// Early cuts that a plan is to write down now.

@@ -213,6 +213,10 @@ impl Partitioned {
         for (shard, stands) in &pipeline.standing.shards {
             pipeline.feed.delivered(*shard, stands.committed).await?;
         }
+        if pipeline.before.is_none() && pipeline.standing.has_lanes() {
+            // Orders that came meanwhile may route otherwise than what is planned above the watermark: they find these to follow.
+            pipeline.epoch = pipeline.force.now().and_then(|now| Epoch::of(now, &pipeline.kept)).map(Arc::new);
+        }
         Ok(pipeline)
     }
 

@@ -490,6 +490,7 @@ impl Again<'_> {
             }
         }
         let lost = self.share.positions.saturating_sub(tally.positions());
+        tally.fold(tally.positions().saturating_sub(self.share.positions));
         if is_gone {
             tally.discarded += lost;
         } else {

@@ -50,7 +50,8 @@ impl Partitioned {
                 self.pass_over_gone();
                 let has_advanced = self.advance().await?;
                 self.part().await?;
-                self.is_short |= self.standing.lanes.ends.len() > limits::LANES_PLANNED_MAX;
+                self.is_short |= self.standing.lanes.ends.len() > limits::LANES_PLANNED_MAX
+                    || self.blocks.unwritten() > limits::LANE_CUTS_MAX;
                 self.advances = self.now().instant + limits::LANES_ADVANCE_EVERY;
                 if has_advanced && changes {
                     continue;

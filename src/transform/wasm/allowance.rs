@@ -3,11 +3,15 @@
 //! The limits of a plugin are wide, since what it needs is not known: a record that takes all there is would cost many times
 //! what the others do, once for each try until it stands alone. So a batch is tried with little first. What fails for want
 //! of more proves nothing yet; only a record that stands alone gets all that the limits grant.
+//!
+//! What became of a batch must not depend on whether an instance that had others before it took it: that one may have done already
+//! what a fresh one does first. So where instances are kept a fresh one gets so much more for a whole batch that it does not fail
+//! where a kept one would not.
 
 use super::Limits;
 use crate::limits::{
-    PLUGIN_FIRST_BYTE_FUEL, PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_OUTPUT_BYTES_FREE, PLUGIN_RUNTIME_BYTES,
-    PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
+    PLUGIN_BATCH_FUEL_PART, PLUGIN_FIRST_BYTE_FUEL, PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_OUTPUT_BYTES_FREE,
+    PLUGIN_RUNTIME_BYTES, PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
 };
 
 /// How generous a try is.
@@ -15,6 +19,8 @@ use crate::limits::{
 pub(super) enum Grant {
     /// What plugins usually need.
     First,
+    /// As much again as a start may burn, at least, and all memory.
+    Batch,
     /// All that the limits grant.
     Whole,
 }
@@ -46,13 +52,18 @@ impl Limits {
     /// What a batch of so many bytes is allowed, on an instance that had `started` bytes of memory after its `init`.
     pub(super) fn allow(&self, grant: Grant, bytes: u64, started: u64) -> Allowance {
         let whole = Allowance { fuel: self.fuel_of(bytes), memory: self.memory };
-        if grant == Grant::Whole {
-            return whole;
-        }
         let is_runtime = started >= PLUGIN_RUNTIME_BYTES;
         let per_byte = if is_runtime { PLUGIN_RUNTIME_FIRST_BYTE_FUEL } else { PLUGIN_FIRST_BYTE_FUEL };
         let fuel = PLUGIN_FIRST_FUEL.saturating_add(per_byte.saturating_mul(bytes));
         let memory = PLUGIN_FIRST_MEMORY.saturating_add(started.saturating_mul(2));
-        Allowance { fuel: fuel.min(whole.fuel), memory: memory.min(whole.memory) }
+        match grant {
+            Grant::First => Allowance { fuel: fuel.min(whole.fuel), memory: memory.min(whole.memory) },
+            Grant::Batch => {
+                let share =
+                    self.fuel.saturating_add((self.fuel_per_byte / PLUGIN_BATCH_FUEL_PART).saturating_mul(bytes));
+                Allowance { fuel: share.max(fuel.saturating_add(self.fuel)).min(whole.fuel), ..whole }
+            }
+            Grant::Whole => whole,
+        }
     }
 }

@@ -116,9 +116,9 @@ impl<'a> Run<'a> {
         let mut open = vec![(range, 1)];
         while let Some((range, attempts)) = open.pop() {
             let burnt = self.usage.fuel;
-            let Err(mut refused) = self.attempt(&range, grant)? else { continue };
+            let Err(mut refused) = self.attempt(&range, grant, attempts)? else { continue };
             if refused.wants_more && (range.len() == 1 || !wanting.insert(attempts)) {
-                let Err(guilty) = self.attempt(&range, Grant::Whole)? else {
+                let Err(guilty) = self.attempt(&range, Grant::Whole, attempts)? else {
                     grant = Grant::Whole;
                     continue;
                 };
@@ -135,9 +135,16 @@ impl<'a> Run<'a> {
     }
 
     /// Tries `range` on a fresh instance, and takes what it answers.
-    fn attempt(&mut self, range: &Range<usize>, grant: Grant) -> Result<std::result::Result<(), Refused>> {
+    fn attempt(
+        &mut self,
+        range: &Range<usize>,
+        grant: Grant,
+        attempts: u32,
+    ) -> Result<std::result::Result<(), Refused>> {
         let mut instance = self.plugin.fresh()?;
         self.usage.instances += 1;
+        // Kept ones are given whole batches alone.
+        let grant = if attempts == 1 && grant == Grant::First && instance.kept { Grant::Batch } else { grant };
         let answer = self.call(&mut instance, range, grant);
         Ok(answer.map(|answer| self.accept(range, &answer, instance)))
     }

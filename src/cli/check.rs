@@ -75,11 +75,14 @@ fn data_line(stream: &DataStream) -> String {
     format!("{}: {} {shards}{mode}, {}", stream.name, stream.shards, show_duration(stream.retention))
 }
 
-/// The stream, and its backup in a line of its own.
+/// The stream, and its backup and its webhook in lines of their own.
 fn lines(stream: &DeliveryStream) -> String {
     let mut lines = line(stream);
     if let Some(backup) = stream.of_backup() {
         let _ = write!(lines, "\n      backup: {}", line(&backup));
+    }
+    if let Some(webhook) = &stream.webhook {
+        let _ = write!(lines, "\n      webhook: {}", shown_url(&webhook.url));
     }
     lines
 }
@@ -177,6 +180,7 @@ mod tests {
         let text = "data_dir = \"/data\"\n[journal]\nmax_bytes = \"10 GiB\"\n\
             [delivery_stream.web.buffer]\nsize = \"1 MiB\"\n\
             [delivery_stream.web.destination]\ntype = \"s3\"\nbucket = \"logs\"\nprefix = \"web/\"\ncompression = \"gzip\"\n\
+            [delivery_stream.web.webhook]\nurl = \"https://told.example/of?token=hush\"\n\
             [data_stream.clicks]\nmode = \"on-demand\"\n\
             [delivery_stream.new]\nsource = { data_stream = \"clicks\" }\n\
             destination = { type = \"local\", path = \"/srv/new\" }\n\
@@ -198,7 +202,8 @@ mod tests {
                plugin    enrich: function http://lambda:9000/f\n  \
                plugin    mask: module s3://code/m.wasm\n  \
                streams   4\n    \
-                 web -> s3://logs/web/ (gzip, 1 MiB or 300s)\n    \
+                 web -> s3://logs/web/ (gzip, 1 MiB or 300s)\n      \
+                   webhook: https://told.example/of?***\n    \
                  clicks -> new -> /srv/new/ (none, 5 MiB or 300s)\n    \
                  kinesis orders -> far -> /srv/far/ (none, 5 MiB or 300s)\n    \
                  audit -> /srv/lake/ (none, 5 MiB or 300s)\n      \

@@ -1,10 +1,12 @@
 //! A webhook of a delivery stream, and what its headers and its secret may be.
 
+use std::fmt;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::Secret;
+use super::endpoint::shown_url;
 use crate::error::{Error, Result};
 use crate::limits::{
     WEBHOOK_HEADER_BYTES_MAX, WEBHOOK_HEADERS_MAX, WEBHOOK_SECRET_BYTES_MAX, WEBHOOK_SECRET_BYTES_MIN,
@@ -12,7 +14,7 @@ use crate::limits::{
 };
 
 /// Who is told of each object of a delivery stream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Webhook {
     /// Where messages are posted.
     pub url: String,
@@ -22,6 +24,18 @@ pub struct Webhook {
     pub secret: Option<Secret<Vec<u8>>>,
     /// How long an answer may take.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Webhook { url, headers, secret, timeout } = self;
+        f.debug_struct("Webhook")
+            .field("url", &shown_url(url))
+            .field("headers", headers)
+            .field("secret", secret)
+            .field("timeout", timeout)
+            .finish()
+    }
 }
 
 impl Webhook {
@@ -93,5 +107,20 @@ pub fn signing_secret(text: &str) -> Result<Secret<Vec<u8>>> {
         Err(_) => Err(Error::invalid(format!(
             "must be {least} to {most} bytes in base64, with \"whsec_\" before it or not: this is not base64"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_not_shown() {
+        let headers = vec![("x-key".to_owned(), Secret::new("hush-header".to_owned()))];
+        let secret = Some(Secret::new(b"hush-secret".to_vec()));
+        let webhook = Webhook { headers, secret, ..Webhook::new("https://u:hush@h/told?token=hush") };
+        let shown = format!("{webhook:?}");
+        assert!(shown.contains("\"https://***@h/told?***\"") && shown.contains("x-key"), "{shown}");
+        assert!(!shown.contains("hush") && !shown.contains("104, 117, 115, 104"), "{shown}");
     }
 }

@@ -126,7 +126,7 @@ pub struct Ended {
 /// Delivers one stream until told to end, or until its settings ask for a pipeline of the other kind. An error is a fault of journal
 /// or ledger: nothing is lost, and another call takes up from what is durable.
 pub async fn deliver(parts: Parts) -> Result<Ended> {
-    let sending = webhook::Sending::begin(webhook::sender(&parts)).await?;
+    let sending = webhook::Sending::begin(webhook::sender(&parts)).await;
     let ended = Box::pin(carry_on(parts)).await?;
     if let Some(sending) = sending {
         sending.finish().await;

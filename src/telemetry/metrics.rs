@@ -247,11 +247,14 @@ const CURRENT: &[Family<StreamStatus>] = &[
     ("backlog_records", "Records acknowledged and not past yet", |s| s.backlog_records),
     ("backlog_disk_bytes", "Bytes that the stream takes in the journal", |s| s.backlog_bytes),
     ("objects_under_way", "Objects planned and not committed", |s| s.under_way),
-    ("webhook_waiting", "Messages about objects that wait for a webhook's receiver", |s| {
-        s.webhook.as_ref().map_or(0, |webhook| webhook.waiting)
-    }),
     ("failing", "1 while the last attempt at an object failed", |s| u64::from(s.last_error.is_some())),
 ];
+
+/// The same, what backups do not have: of their objects nobody is told.
+const CURRENT_OF_STREAMS: &[Family<StreamStatus>] =
+    &[("webhook_waiting", "Messages about objects that wait for a webhook's receiver", |s| {
+        s.webhook.as_ref().map_or(0, |webhook| webhook.waiting)
+    })];
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -271,7 +274,7 @@ impl Collector for Scrape {
             let rows = self.data_streams.iter().map(|(stream, metrics)| (stream.as_str(), value(metrics)));
             counters(&mut encoder, name, help, rows)?;
         }
-        for (name, help, value) in CURRENT {
+        for (name, help, value) in CURRENT.iter().chain(CURRENT_OF_STREAMS) {
             let rows = streams.iter().map(|stream| (stream.name.as_str(), value(stream) as f64));
             gauges(&mut encoder, name, help, rows)?;
         }
@@ -404,6 +407,8 @@ mod tests {
             ("standpipe_backup_delivery_success_total", vec!["{stream=\"web\"} 5"]),
             ("standpipe_backup_unaccounted_records", vec!["{stream=\"web\"} 3.0"]),
             ("standpipe_backup_data_freshness_seconds", vec![]),
+            ("standpipe_webhook_waiting", vec!["{stream=\"web\"} 0.0"]),
+            ("standpipe_backup_webhook_waiting", vec![]),
         ] {
             let found: Vec<_> = text
                 .lines()

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
+use standpipe::disk::Disk;
 use standpipe::telemetry::status::WebhookStatus;
 
 use super::receiver::{Got, Receiver, Reply};
@@ -192,7 +193,7 @@ async fn when_too_many_wait_the_newest_are_dropped_and_delivery_goes_on() {
     let id = service.catalog.get("web").unwrap().id;
     is_clean(&service.stop(GRACE).await.unwrap());
     for n in 0..9_998 {
-        house.disk.put(&format!("webhook/{id}/{:020}-00000", 1_000_000 + n), b"x");
+        house.disk.put(&format!("webhook/{id}/{:020}-a", 1_000_000 + n), b"x");
     }
     let service = house.start(&config).await;
     put(&service, "web", &numbered(1..2)).await;
@@ -205,6 +206,24 @@ async fn when_too_many_wait_the_newest_are_dropped_and_delivery_goes_on() {
     }
     let status = told(&service, |told| told.dropped == 3).await;
     assert_eq!((status.waiting, status.sent), (10_000, 0));
+    is_clean(&service.stop(GRACE).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_cannot_be_listed_holds_no_delivery_up() {
+    let (receiver, house) = (Receiver::start(|_, _| taken()).await, House::new());
+    let config = stream(&receiver.url(), "", "");
+    is_clean(&house.start(&config).await.stop(GRACE).await.unwrap());
+    house.disk.put("webhook", b"no directory");
+    let service = house.start(&config).await;
+    put(&service, "web", &numbered(0..1)).await;
+    until(&service, "web", |web| web.delivered == 1).await;
+    let status = told(&service, |told| told.dropped == 1).await;
+    assert_eq!((status.sent, status.waiting), (0, 0));
+    assert!(status.last_error.unwrap().contains("cannot be listed"));
+    house.disk.remove(Path::new("webhook")).unwrap();
+    put(&service, "web", &numbered(1..2)).await;
+    told(&service, |told| told.sent == 1 && told.waiting == 0 && told.last_error.is_none()).await;
     is_clean(&service.stop(GRACE).await.unwrap());
 }
 

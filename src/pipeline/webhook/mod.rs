@@ -26,7 +26,6 @@ use super::endpoint::Progress;
 use super::outage::Outage;
 use super::target::Target;
 use super::{Orders, Parts, Until};
-use crate::error::Result;
 use crate::ledger::{Plan, PlanId, Tally};
 
 /// The sending of one delivery stream's messages; it ends when this is dropped.
@@ -50,23 +49,20 @@ pub(super) fn sender(parts: &Parts) -> Sender {
 }
 
 impl Sending {
-    /// Begins to send what an earlier process left and what comes. What is left of a webhook that is no more is dropped.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub(super) async fn begin(sender: Sender) -> Result<Option<Self>> {
+    /// Begins to send what an earlier process left and what comes. What is left of a webhook that is no more is dropped. No disk that
+    /// fails holds delivery up.
+    pub(super) async fn begin(sender: Sender) -> Option<Self> {
         let (stream, outbox, orders) = (&sender.stream, sender.outbox.clone(), sender.orders.clone());
         if orders.borrow().stream.webhook.is_some() {
-            outbox.open().await?;
             let task = AbortOnDropHandle::new(tokio::spawn(sender.run()));
-            return Ok(Some(Sending { outbox, orders, _task: task }));
+            return Some(Sending { outbox, orders, _task: task });
         }
         match outbox.clear().await {
             Ok(0) => {}
             Ok(messages) => tracing::warn!(stream, messages, "the webhook is no more, its messages are dropped"),
             Err(error) => tracing::warn!(stream, %error, "the webhook is no more, its messages cannot be removed"),
         }
-        Ok(None)
+        None
     }
 
     /// After the last object: waits until everything is sent, or something was not taken, or the time for it is over. The rest is sent

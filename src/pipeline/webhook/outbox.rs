@@ -1,11 +1,14 @@
 //! Messages that wait for a receiver, on disk, so that each is sent at least once, whatever crashes.
 //!
 //! # Format
-//! A message is a file `webhook/<stream>/<plan, 20 digits>-<number, 5 digits>` of one line:
+//! A message is a file `webhook/<stream>/<plan, 20 digits>-<id>` of one line:
 //!
 //! ```text
 //! <CRC-32C of what follows, 8 digits> <id> <when it was written, ms since 1970> <body>
 //! ```
+//!
+//! A plan that is carried out again may have another outcome, and other objects: an id is that of one object, so a repeat finds its own
+//! messages and takes no other's for them.
 //!
 //! A file appears whole, and durable, or not at all, and is removed once its message was taken or given up. A removal is not made
 //! durable: what comes back after a crash is sent once more, under its old id.
@@ -83,10 +86,10 @@ pub(super) struct Letter {
 }
 
 /// Which message: they are sent in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub plan: PlanId,
-    pub number: u32,
+    pub id: String,
 }
 
 /// Bytes of a file, and whether it is durable.
@@ -109,12 +112,12 @@ pub(super) struct Waits {
 impl Waits {
     /// The next to be sent.
     pub(super) fn next(&self) -> Option<Name> {
-        self.files.iter().find(|(_, held)| held.is_ready).map(|(name, _)| *name)
+        self.files.iter().find(|(_, held)| held.is_ready).map(|(name, _)| name.clone())
     }
 
     /// Whether nothing is left that would be taken now.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.files.is_empty() || self.fault.is_some()
+        self.is_read && self.files.is_empty() || self.fault.is_some()
     }
 
     fn has_room(&self, bytes: u64) -> bool {
@@ -127,8 +130,8 @@ impl Waits {
         self.files.insert(name, held);
     }
 
-    fn remove(&mut self, name: Name) {
-        self.bytes -= self.files.remove(&name).map_or(0, |held| held.bytes);
+    fn remove(&mut self, name: &Name) {
+        self.bytes -= self.files.remove(name).map_or(0, |held| held.bytes);
     }
 }
 
@@ -161,18 +164,26 @@ impl Outbox {
         self.waits.send_modify(|waits| waits.fault = fault);
     }
 
-    /// Finds what an earlier process left, once.
+    /// Finds what an earlier process left, once. Before that nothing is kept, and nothing is there to be sent.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub(super) async fn open(self: &Arc<Self>) -> Result<()> {
         if self.waits.borrow().is_read {
             return Ok(());
         }
         let outbox = self.clone();
         let found = blocking(move || outbox.list()).await?;
-        self.waits.send_modify(|waits| {
+        self.waits.send_if_modified(|waits| {
+            // Who was first may have kept and removed messages since.
+            if waits.is_read {
+                return false;
+            }
             for (name, bytes) in found {
                 waits.insert(name, Held { bytes, is_ready: true });
             }
             waits.is_read = true;
+            true
         });
         Ok(())
     }
@@ -182,6 +193,7 @@ impl Outbox {
     /// # Errors
     /// When the disk fails: then none of them is kept.
     pub(super) async fn keep(self: &Arc<Self>, plan: PlanId, made_ms: u64, messages: Vec<Message>) -> Result<u64> {
+        self.open().await?;
         let outbox = self.clone();
         // It goes to its end, also when nobody waits for it any more: what is noted of a file must be so.
         blocking(move || outbox.keep_now(plan, made_ms, &messages)).await
@@ -189,8 +201,8 @@ impl Outbox {
 
     fn keep_now(&self, plan: PlanId, made_ms: u64, messages: &[Message]) -> Result<u64> {
         let (mut files, mut dropped) = (Vec::new(), 0);
-        for (message, number) in messages.iter().zip(0..) {
-            let (name, line) = (Name { plan, number }, line(message, made_ms));
+        for message in messages {
+            let (name, line) = (Name { plan, id: message.id.clone() }, line(message, made_ms));
             let bytes = line.len() as u64;
             self.waits.send_if_modified(|waits| {
                 match waits.files.get(&name) {
@@ -198,7 +210,7 @@ impl Outbox {
                     Some(held) if held.is_ready => {}
                     Some(_) => files.push((name, line)),
                     None if waits.has_room(bytes) => {
-                        waits.insert(name, Held { bytes, is_ready: false });
+                        waits.insert(name.clone(), Held { bytes, is_ready: false });
                         files.push((name, line));
                     }
                     None => dropped += 1,
@@ -210,7 +222,7 @@ impl Outbox {
         if written.is_err() {
             // What was linked all the same: it is counted as dropped.
             for (name, _) in &files {
-                _ = self.disk.remove(&self.path(*name));
+                _ = self.disk.remove(&self.path(name));
             }
         }
         self.waits.send_modify(|waits| {
@@ -218,7 +230,7 @@ impl Outbox {
                 match (&written, waits.files.get_mut(name)) {
                     (Ok(()), Some(held)) => held.is_ready = true,
                     (Ok(()), None) => {}
-                    (Err(_), _) => waits.remove(*name),
+                    (Err(_), _) => waits.remove(name),
                 }
             }
         });
@@ -229,9 +241,9 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) async fn read(self: &Arc<Self>, name: Name) -> Result<Option<Letter>> {
-        let outbox = self.clone();
-        blocking(move || match outbox.read_now(name) {
+    pub(super) async fn read(self: &Arc<Self>, name: &Name) -> Result<Option<Letter>> {
+        let (outbox, path) = (self.clone(), self.path(name));
+        blocking(move || match outbox.read_now(&path) {
             Ok(line) => Ok(letter(&line)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", error)),
@@ -240,10 +252,9 @@ impl Outbox {
     }
 
     /// Removes a message. One that cannot be removed is sent again by the next process.
-    pub(super) async fn remove(self: &Arc<Self>, name: Name) {
-        let outbox = self.clone();
-        let removed =
-            blocking(move || outbox.disk.remove(&outbox.path(name)).map_err(|error| failed("removed", error)));
+    pub(super) async fn remove(self: &Arc<Self>, name: &Name) {
+        let (outbox, path) = (self.clone(), self.path(name));
+        let removed = blocking(move || outbox.disk.remove(&path).map_err(|error| failed("removed", error)));
         if let Err(error) = removed.await {
             tracing::warn!(%error, "a webhook's message is sent again after the next start");
         }
@@ -254,7 +265,7 @@ impl Outbox {
     pub(super) async fn clear(self: &Arc<Self>) -> Result<usize> {
         let outbox = self.clone();
         let removed = blocking(move || outbox.clear_now()).await;
-        self.waits.send_modify(|waits| *waits = Waits::default());
+        self.waits.send_modify(|waits| *waits = Waits { is_read: removed.is_ok(), ..Waits::default() });
         removed
     }
 
@@ -290,7 +301,7 @@ impl Outbox {
             let file = self.disk.unnamed(&self.dir)?;
             file.write_at(0, &[line])?;
             file.sync()?;
-            match file.link(&self.path(*name)) {
+            match file.link(&self.path(name)) {
                 // By an earlier attempt, whose pipeline did not wait for it; what has a name was synced.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 linked => linked?,
@@ -299,23 +310,24 @@ impl Outbox {
         self.disk.sync_dir(&self.dir)
     }
 
-    fn read_now(&self, name: Name) -> io::Result<Vec<u8>> {
-        let file = self.disk.open(&self.path(name), Open::Read)?;
+    fn read_now(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.disk.open(path, Open::Read)?;
         let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(WEBHOOK_MESSAGE_BYTES_MAX);
         let mut line = vec![0; len];
         file.read_at(0, &mut line)?;
         Ok(line)
     }
 
-    fn path(&self, Name { plan, number }: Name) -> PathBuf {
-        self.dir.join(format!("{plan:020}-{number:05}"))
+    fn path(&self, Name { plan, id }: &Name) -> PathBuf {
+        self.dir.join(format!("{plan:020}-{id}"))
     }
 }
 
 fn name(file: &str) -> Option<Name> {
-    let (plan, number) = file.split_once('-')?;
-    let name = Name { plan: plan.parse().ok()?, number: number.parse().ok()? };
-    (file.len() >= 26 && file == format!("{:020}-{:05}", name.plan, name.number)).then_some(name)
+    let (plan, id) = file.split_once('-')?;
+    let name = Name { plan: plan.parse().ok()?, id: id.to_owned() };
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_id && plan == format!("{:020}", name.plan)).then_some(name)
 }
 
 fn line(Message { id, body }: &Message, made_ms: u64) -> Vec<u8> {
@@ -349,6 +361,10 @@ mod tests {
         Message { id: format!("id-{text}"), body: format!("{{\"text\":\"{text}\"}}").into() }
     }
 
+    fn name_of(plan: PlanId, text: &str) -> Name {
+        Name { plan, id: message(text).id }
+    }
+
     async fn open(disk: &SimDisk) -> Arc<Outbox> {
         let outbox = Outboxes::new(Arc::new(disk.clone())).of(STREAM);
         outbox.open().await.unwrap();
@@ -357,9 +373,10 @@ mod tests {
 
     async fn all(outbox: &Arc<Outbox>) -> Vec<(Name, Letter)> {
         let mut all = Vec::new();
-        let names: Vec<_> = outbox.waits.borrow().files.keys().copied().collect();
+        let names: Vec<_> = outbox.waits.borrow().files.keys().cloned().collect();
         for name in names {
-            all.push((name, outbox.read(name).await.unwrap().unwrap()));
+            let letter = outbox.read(&name).await.unwrap().unwrap();
+            all.push((name, letter));
         }
         all
     }
@@ -374,17 +391,44 @@ mod tests {
         assert_eq!(outbox.keep(3, 9, vec![message("a"), message("b")]).await.unwrap(), 0);
         disk.crash();
         let outbox = open(&disk).await;
-        let texts: Vec<_> =
-            all(&outbox).await.into_iter().map(|(name, letter)| (name.plan, name.number, letter)).collect();
-        let letter = |text, made_ms| Letter { message: message(text), made_ms };
-        assert_eq!(texts, [(3, 0, letter("a", 6)), (3, 1, letter("b", 6)), (12, 0, letter("c", 5))]);
+        let letter = |plan, text, made_ms| (name_of(plan, text), Letter { message: message(text), made_ms });
+        assert_eq!(all(&outbox).await, [letter(3, "a", 6), letter(3, "b", 6), letter(12, "c", 5)]);
         let first = outbox.waits.borrow().next().unwrap();
-        outbox.remove(first).await;
-        assert_eq!(outbox.waits.borrow().next(), Some(Name { plan: 3, number: 1 }));
+        outbox.remove(&first).await;
+        assert_eq!(outbox.waits.borrow().next(), Some(name_of(3, "b")));
         assert_eq!(outbox.clear().await.unwrap(), 2);
         assert!(disk.files().is_empty() && outbox.waits.borrow().is_at_rest());
         assert_eq!(outbox.clear().await.unwrap(), 0, "there is no directory any more");
         assert_eq!(outbox.keep(13, 7, vec![message("d")]).await.unwrap(), 0, "it is made again");
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_ends_otherwise_when_it_is_repeated_has_each_object_told() {
+        let disk = SimDisk::new(2);
+        open(&disk).await.keep(3, 5, vec![message("b"), message("c")]).await.unwrap();
+        disk.crash();
+        let outbox = open(&disk).await;
+        assert_eq!(outbox.keep(3, 6, vec![message("a"), message("c"), message("d")]).await.unwrap(), 0);
+        let told = all(&outbox).await.into_iter().map(|(name, letter)| (name.id, letter.message, letter.made_ms));
+        let expected = [("a", 6), ("b", 5), ("c", 5), ("d", 6)];
+        let expected = expected.map(|(text, made_ms)| (message(text).id, message(text), made_ms));
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn before_it_is_known_what_is_there_nothing_is_kept() {
+        let disk = SimDisk::new(2);
+        open(&disk).await.keep(3, 5, vec![message("a")]).await.unwrap();
+        let outbox = Outboxes::new(Arc::new(disk.clone())).of(STREAM);
+        disk.fail_from(Op::List, 1, io::ErrorKind::PermissionDenied);
+        outbox.open().await.unwrap_err();
+        outbox.keep(4, 5, vec![message("b")]).await.unwrap_err();
+        assert!(!outbox.waits.borrow().is_at_rest(), "there may be something to be sent");
+        disk.heal();
+        assert_eq!(outbox.keep(5, 5, vec![message("c")]).await.unwrap(), 0);
+        outbox.open().await.unwrap();
+        let names: Vec<_> = all(&outbox).await.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, [name_of(3, "a"), name_of(5, "c")]);
     }
 
     #[tokio::test]
@@ -402,21 +446,20 @@ mod tests {
                 if failed {
                     break;
                 }
-                kept.extend(texts.iter().enumerate().map(|(number, text)| (plan, number as u32, message(text))));
+                kept.extend(texts.iter().map(|text| (name_of(plan, text), message(text))));
                 if plan % 2 == 1 {
                     let name = outbox.waits.borrow().next().unwrap();
-                    outbox.remove(name).await;
+                    outbox.remove(&name).await;
                     removed.push(name);
                 }
             }
             disk.crash();
             let found = all(&open(&disk).await).await;
             for (name, letter) in &found {
-                let text = format!("{}-{}", name.plan, if name.number == 0 { "a" } else { "b" });
-                assert_eq!(letter.message, message(&text), "crash at {at}");
+                let text = name.id.strip_prefix("id-").unwrap();
+                assert_eq!(letter.message, message(text), "crash at {at}");
             }
-            for (plan, number, message) in kept {
-                let name = Name { plan, number };
+            for (name, message) in kept {
                 let is_there = found.iter().any(|(found, letter)| *found == name && letter.message == message);
                 assert!(is_there || removed.contains(&name), "crash at {at}: {name:?} is lost");
             }
@@ -451,14 +494,14 @@ mod tests {
             assert_eq!(outbox.keep(plan, 1, vec![large.clone()]).await.unwrap(), 0, "{plan}");
         }
         assert_eq!(outbox.keep(fit + 1, 1, vec![large.clone(), message("small")]).await.unwrap(), 1);
-        let names: Vec<_> = outbox.waits.borrow().files.keys().copied().collect();
-        assert_eq!(names.last(), Some(&Name { plan: fit + 1, number: 1 }));
+        let last = outbox.waits.borrow().files.keys().last().cloned();
+        assert_eq!(last, Some(name_of(fit + 1, "small")));
         let larger = Message { body: "x".repeat(WEBHOOK_MESSAGE_BYTES_MAX).into(), ..large };
         assert_eq!(outbox.keep(fit + 2, 1, vec![larger]).await.unwrap(), 1, "it could not be read again");
         let mut full = Waits::default();
         for plan in 0..WEBHOOK_WAITING_MAX as u64 {
             assert!(full.has_room(1));
-            full.insert(Name { plan, number: 0 }, Held { bytes: 1, is_ready: true });
+            full.insert(name_of(plan, "a"), Held { bytes: 1, is_ready: true });
         }
         assert!(!full.has_room(1));
     }
@@ -475,10 +518,12 @@ mod tests {
             disk.flip(&file, bit);
             let outbox = open(&disk).await;
             let name = outbox.waits.borrow().next().unwrap();
-            assert_eq!(outbox.read(name).await.unwrap(), None, "bit {bit}");
+            assert_eq!(outbox.read(&name).await.unwrap(), None, "bit {bit}");
         }
         assert_eq!(letter(b""), None);
-        for strange in [".tmp-1", "1-2", "00000000000000000001-0000", "+0000000000000000001-00000", "x"] {
+        for strange in
+            [".tmp-1", "1-2", "00000000000000000001-", "00000000000000000001-a.b", "+0000000000000000001-a", "x"]
+        {
             assert_eq!(name(strange), None, "{strange}");
         }
     }

@@ -4,7 +4,7 @@
 //! formats. A frame is one of two things:
 //!
 //! - **Columns**, where a chunk is of one object and its schema is known: each row is read once, when its chunk is processed, and what
-//!   does not fit fails ([`Columns::convert`]).
+//!   does not fit fails ([`Columns::convert`]). One record that becomes more than one batch stays rows: then one batch bounds memory.
 //! - **Rows** as they were, each behind its length, elsewhere: a lane gathers rows of many batches, and a schema that is found in rows is
 //!   known when all are there. Whether a row fits is a step of its own, the last one ([`Columns::check`]), and it is read again when the
 //!   object is put.
@@ -70,16 +70,21 @@ impl Columns {
         matches!(self.settings.schema, Schema::Table(_))
     }
 
-    /// Converts rows; nothing when they become too much at once for several records.
+    /// Converts rows; nothing when they become too much at once for several records. Those of a single one are kept as they are then.
     pub(super) fn convert(&self, rows: &Rows, bound: Bound) -> Result<Option<Convertible>> {
-        let Some((mut batches, misfits)) = self.batches(rows, bound)? else { return Ok(None) };
+        let Some((mut batches, misfits)) = self.batches(rows)? else {
+            return Ok((bound == Bound::Alone).then(|| self.gather(rows)));
+        };
         let unfit = misfits.len();
         let (rest, failed) = sort_out(rows, misfits);
         if let Some(rest) = &rest
             && rest.len() + unfit < rows.len()
         {
             // A record of several rows fails whole: what of it does fit is taken out.
-            batches = self.batches(rest, bound)?.map(|(batches, _)| batches).unwrap_or_default();
+            let Some((fewer, _)) = self.batches(rest)? else {
+                return Err(Error::new(Kind::Internal, "some of the rows make more batches than all of them"));
+            };
+            batches = fewer;
         }
         let mut kept = Vec::new();
         if !batches.is_empty() {
@@ -89,14 +94,23 @@ impl Columns {
         Ok(Some(Convertible { kept, rest, failed }))
     }
 
-    fn batches(&self, rows: &Rows, bound: Bound) -> Result<Option<Batches>> {
+    /// The batch of rows, or none of no rows; nothing when there is more than one: no more than that is kept in memory.
+    fn batches(&self, rows: &Rows) -> Result<Option<Batches>> {
         let (mut batches, mut is_too_much) = (Vec::new(), false);
         let misfits = self.converter.convert_each(all(rows), |batch| {
-            is_too_much = bound == Bound::Together && !batches.is_empty();
+            is_too_much = !batches.is_empty();
             batches.push(batch);
             Ok(!is_too_much)
         })?;
         Ok((!is_too_much).then_some((batches, misfits)))
+    }
+
+    /// The same rows fit, but are converted when their object is put.
+    fn gather(&self, rows: &Rows) -> Convertible {
+        let (rest, failed) = self.check(rows);
+        let mut kept = Vec::new();
+        all(rest.as_ref().unwrap_or(rows)).for_each(|row| append(&mut kept, row));
+        Convertible { kept, rest, failed }
     }
 
     /// Puts the object that the rows in `body` make; gives its bytes, too.
@@ -350,7 +364,25 @@ mod tests {
         let rows = rows(&vec!["{}".to_owned(); 3_000]);
         assert!(columns.convert(&rows, Bound::Together).unwrap().is_none());
         assert!(columns.convert(&rows.filter(|origin| origin < 1_500), Bound::Together).unwrap().is_some());
-        assert!(columns.convert(&rows, Bound::Alone).unwrap().is_some());
+        // Only as many as are in memory at once are columns.
+        let small = columns.convert(&rows.filter(|origin| origin < 1_500), Bound::Alone).unwrap().unwrap();
+        assert!(small.kept.starts_with(&COLUMNS));
+    }
+
+    #[test]
+    fn a_record_that_makes_several_batches_is_kept_as_rows() {
+        let wide: Vec<_> = (0..4_000).map(|column| (format!("c{column}"), "int")).collect();
+        let wide: Vec<_> = wide.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let columns = table(&wide);
+        let mut records = vec!["{}".to_owned(); 3_000];
+        let Convertible { kept, rest, failed } = columns.convert(&rows(&records), Bound::Alone).unwrap().unwrap();
+        assert!(rest.is_none() && failed.is_empty());
+        assert_eq!(rows_of(&kept).unwrap(), vec![&b"{}"[..]; 3_000]);
+        // What does not fit fails all the same.
+        records[2_999] = "{\"c0\":\"none\"}".to_owned();
+        let Convertible { kept, rest, failed } = columns.convert(&rows(&records), Bound::Alone).unwrap().unwrap();
+        assert_eq!((rest.unwrap().len(), failed.len(), failed[0].origin), (2_999, 1, 2_999));
+        assert_eq!(rows_of(&kept).unwrap().len(), 2_999);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Columns {
                 ));
             }
             // A table that holds what no row has.
-            Schema::Infer(_) => Converter::into_table(settings, Inferrer::new(settings)?.table()?)?,
+            Schema::Infer(_) => Converter::inferred(settings, &Inferrer::new(settings)?)?,
         };
         Ok(Columns { settings: settings.clone(), converter })
     }
@@ -113,22 +113,28 @@ impl Columns {
         Convertible { kept, rest, failed }
     }
 
-    /// Puts the object that the rows in `body` make; gives its bytes, too.
+    /// Puts the object of `stream` that the rows in `body` make; gives its bytes, too.
     pub(super) async fn create(
         &self,
         destination: &dyn Destination,
-        key: &str,
+        (stream, key): (&str, &str),
         body: Body,
         capacity: &Capacity,
     ) -> Result<(Created, u64)> {
         let (sender, converted) = Body::channel(1);
-        let producer = produce(sender, async |sender| self.write(body, sender, capacity).await);
+        let producer = produce(sender, async |sender| self.write((stream, key), body, sender, capacity).await);
         let (bytes, created) = tokio::join!(producer, destination.create(key, converted, ObjectFacts::default()));
         // The store's error first: a body that nobody takes ends the producer too, and one that failed is the store's error.
         Ok((created?, bytes?))
     }
 
-    async fn write(&self, mut body: Body, out: &BodySender, capacity: &Capacity) -> Result<u64> {
+    async fn write(
+        &self,
+        (stream, key): (&str, &str),
+        mut body: Body,
+        out: &BodySender,
+        capacity: &Capacity,
+    ) -> Result<u64> {
         let mut frames = VecDeque::new();
         let converter = match self.settings.schema {
             Schema::Table(_) => self.converter.clone(),
@@ -136,7 +142,13 @@ impl Columns {
                 while let Some(frame) = body.next().await {
                     frames.push_back(frame?);
                 }
-                self.infer(frames.clone(), capacity).await?
+                let (converter, rest) = self.infer(frames.clone(), capacity).await?;
+                if let Some((column, values)) = rest {
+                    let message =
+                        "keys have no column of their own in an inferred table, they are in the one for the rest";
+                    tracing::warn!(stream, key, column, values, "{message}");
+                }
+                converter
             }
         };
         let mut writer = converter.writer()?;
@@ -159,8 +171,9 @@ impl Columns {
         Ok(bytes + pass_on(ready, out).await?)
     }
 
-    /// The converter into the table that all rows of an object make.
-    async fn infer(&self, frames: VecDeque<Bytes>, capacity: &Capacity) -> Result<Converter> {
+    /// The converter into the table that all rows of an object make, and its column for what has no other, if it has one, with how
+    /// many values that are.
+    async fn infer(&self, frames: VecDeque<Bytes>, capacity: &Capacity) -> Result<(Converter, Option<(String, u64)>)> {
         let settings = self.settings.clone();
         let job = move || {
             let mut inferrer = Inferrer::new(&settings)?;
@@ -168,7 +181,8 @@ impl Columns {
                 let rows = gathered(&frame)?;
                 rows_of(&rows)?.into_iter().for_each(|row| inferrer.see(row));
             }
-            Converter::into_table(&settings, inferrer.table()?)
+            let rest = inferrer.rest().map(|column| (column, inferrer.left_out()));
+            Ok((Converter::inferred(&settings, &inferrer)?, rest))
         };
         capacity.encode(job).await.done().await?
     }
@@ -265,6 +279,10 @@ fn rows_of(mut gathered: &[u8]) -> Result<Vec<&[u8]>> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::Int64Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
     use super::*;
     use crate::config::{Format, Inference, Json, Orc, Parquet};
     use crate::destination::local::LocalDirectory;
@@ -309,10 +327,69 @@ mod tests {
                 (0..rest.len()).for_each(|row| append(&mut joined, rest.get(row)));
                 let body = Body::ready([GATHERED.encode_chunk(&joined).bytes]);
                 let lake = LocalDirectory::new(Arc::new(SimDisk::new(1)));
-                let (created, bytes) = columns.create(&lake, "object", body, &Capacity::new(1)).await.unwrap();
+                let (created, bytes) = columns.create(&lake, ("web", "object"), body, &Capacity::new(1)).await.unwrap();
                 assert_eq!((created, lake.find("object").await.unwrap()), (Created::Created, Some(bytes)));
             }
         }
+    }
+
+    /// What `records`, all in one object, become; and how many fail.
+    async fn put_inferred(records: &[String]) -> (Vec<RecordBatch>, usize) {
+        let schema = Schema::Infer(Inference::default());
+        let format = Format::Parquet(Parquet::default());
+        let columns = Columns::new(&Arc::new(Columnar { format, schema, json: Json::default() })).unwrap();
+        let rows = rows(records);
+        let (rest, failed) = columns.check(&rows);
+        let mut joined = Vec::new();
+        all(rest.as_ref().unwrap_or(&rows)).for_each(|row| append(&mut joined, row));
+        let body = Body::ready([GATHERED.encode_chunk(&joined).bytes]);
+        let lake = LocalDirectory::new(Arc::new(SimDisk::new(1)));
+        columns.create(&lake, ("web", "object"), body, &Capacity::new(1)).await.unwrap();
+        let (_, mut body) = lake.read("object").await.unwrap().unwrap();
+        let mut object = Vec::new();
+        while let Some(piece) = body.next().await {
+            object.extend_from_slice(&piece.unwrap());
+        }
+        let reader = ParquetRecordBatchReader::try_new(Bytes::from(object), 1_024).unwrap();
+        (reader.map(|batch| batch.unwrap()).collect(), failed.len())
+    }
+
+    fn with_keys(keys: usize) -> String {
+        let fields: Vec<_> = (0..keys).map(|key| format!("\"k{key}\":1")).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    #[tokio::test]
+    async fn a_record_fits_whatever_table_is_found_or_fails_at_once() {
+        for (narrow, lines, failed) in [
+            ("{}".repeat(600), 601, 0),
+            (format!("{{\"k0\":[{}{{}}]}}", "{},".repeat(600)), 2, 0),
+            (format!("{{\"k0\":[{}{{}}]}}", "null,".repeat(600)), 2, 0),
+            (format!("{{\"k0\":1{}}}", ",\"k1\":null".repeat(9_000)), 2, 0),
+            ("{}".repeat(9_000), 1, 1),
+            (format!("{{\"l\":[{}{{}}]}}", "{},".repeat(9_000)), 1, 1),
+        ] {
+            let wide = with_keys(1_990);
+            // The same in a struct, of which a list's items may be.
+            for wide in [wide.clone(), format!("{{\"k0\":[{wide}]}}"), format!("{{\"k1\":{wide}}}")] {
+                let (batches, unfit) = put_inferred(&[wide, narrow.clone()]).await;
+                let made: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                assert_eq!((made, unfit), (lines, failed), "{:.40}", narrow);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_column_is_in_the_one_for_the_rest() {
+        let records =
+            [with_keys(2_000), "{\"tenant\":\"acme\", \"k1\":7,\"amount\":[1, 2]}".to_owned(), "{\"k0\":5}".to_owned()];
+        let (batches, failed) = put_inferred(&records).await;
+        assert_eq!((batches.len(), batches[0].num_columns(), failed), (1, 2_001, 0));
+        let rest = batches[0].column_by_name("_rest").unwrap().as_string::<i32>();
+        let found: Vec<_> = (0..3).map(|row| rest.is_valid(row).then(|| rest.value(row))).collect();
+        assert_eq!(found, [None, Some("{\"tenant\":\"acme\",\"amount\":[1, 2]}"), None]);
+        let k1 = batches[0].column_by_name("k1").unwrap().as_primitive::<Int64Type>();
+        assert_eq!((k1.value(1), k1.is_null(2)), (7, true));
     }
 
     fn table(columns: &[(&str, &str)]) -> Columns {

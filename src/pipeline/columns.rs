@@ -374,7 +374,7 @@ mod tests {
             for wide in [wide.clone(), format!("{{\"k0\":[{wide}]}}"), format!("{{\"k1\":{wide}}}")] {
                 let (batches, unfit) = put_inferred(&[wide, narrow.clone()]).await;
                 let made: usize = batches.iter().map(RecordBatch::num_rows).sum();
-                assert_eq!((made, unfit), (lines, failed), "{:.40}", narrow);
+                assert_eq!((made, unfit), (lines, failed), "{narrow:.40}");
             }
         }
     }

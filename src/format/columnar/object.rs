@@ -97,12 +97,11 @@ impl<'t> Object<'t> {
                 let pair = scan.at;
                 let column = self.key(reader, scan, &mut next)?;
                 scan.expect(b':', "expected ':'")?;
-                match column {
-                    Some(at) => filled += self.value(at, reader, scan, row, depth)?,
-                    None => {
-                        reader.rest.passed_over = true;
-                        scan.skip(depth + 1)?;
-                    }
+                if let Some(at) = column {
+                    filled += self.value(at, reader, scan, row, depth)?;
+                } else {
+                    reader.rest.passed_over = true;
+                    scan.skip(depth + 1)?;
                 }
                 if self.has_rest {
                     reader.rest.end_pair(&scan.text[pair..scan.at]);

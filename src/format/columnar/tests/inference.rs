@@ -79,7 +79,9 @@ fn nothing_is_lost_of_what_has_no_column() {
         r#"{"_rest":7,"t":{"":1}}"#,
     ];
     let mut inferrer = Inferrer::new(&settings).unwrap();
-    records.iter().for_each(|record| inferrer.see(record.as_bytes()));
+    for record in &records {
+        inferrer.see(record.as_bytes());
+    }
     assert_eq!(inferrer.rest().as_deref(), Some("__rest"));
     let converter = Converter::inferred(&Arc::new(settings), &inferrer).unwrap();
     let made = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();

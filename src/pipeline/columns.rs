@@ -4,7 +4,7 @@
 //! formats. A frame is one of two things:
 //!
 //! - **Columns**, where a chunk is of one object and its schema is known: each row is read once, when its chunk is processed, and what
-//!   does not fit fails ([`Columns::convert`]).
+//!   does not fit fails ([`Columns::convert`]). One record that becomes more than one batch stays rows: then one batch bounds memory.
 //! - **Rows** as they were, each behind its length, elsewhere: a lane gathers rows of many batches, and a schema that is found in rows is
 //!   known when all are there. Whether a row fits is a step of its own, the last one ([`Columns::check`]), and it is read again when the
 //!   object is put.
@@ -55,7 +55,7 @@ impl Columns {
                 ));
             }
             // A table that holds what no row has.
-            Schema::Infer(_) => Converter::into_table(settings, Inferrer::new(settings)?.table()?)?,
+            Schema::Infer(_) => Converter::inferred(settings, &Inferrer::new(settings)?)?,
         };
         Ok(Columns { settings: settings.clone(), converter })
     }
@@ -70,16 +70,21 @@ impl Columns {
         matches!(self.settings.schema, Schema::Table(_))
     }
 
-    /// Converts rows; nothing when they become too much at once for several records.
+    /// Converts rows; nothing when they become too much at once for several records. Those of a single one are kept as they are then.
     pub(super) fn convert(&self, rows: &Rows, bound: Bound) -> Result<Option<Convertible>> {
-        let Some((mut batches, misfits)) = self.batches(rows, bound)? else { return Ok(None) };
+        let Some((mut batches, misfits)) = self.batches(rows)? else {
+            return Ok((bound == Bound::Alone).then(|| self.gather(rows)));
+        };
         let unfit = misfits.len();
         let (rest, failed) = sort_out(rows, misfits);
         if let Some(rest) = &rest
             && rest.len() + unfit < rows.len()
         {
             // A record of several rows fails whole: what of it does fit is taken out.
-            batches = self.batches(rest, bound)?.map(|(batches, _)| batches).unwrap_or_default();
+            let Some((fewer, _)) = self.batches(rest)? else {
+                return Err(Error::new(Kind::Internal, "some of the rows make more batches than all of them"));
+            };
+            batches = fewer;
         }
         let mut kept = Vec::new();
         if !batches.is_empty() {
@@ -89,32 +94,47 @@ impl Columns {
         Ok(Some(Convertible { kept, rest, failed }))
     }
 
-    fn batches(&self, rows: &Rows, bound: Bound) -> Result<Option<Batches>> {
+    /// The batch of rows, or none of no rows; nothing when there is more than one: no more than that is kept in memory.
+    fn batches(&self, rows: &Rows) -> Result<Option<Batches>> {
         let (mut batches, mut is_too_much) = (Vec::new(), false);
         let misfits = self.converter.convert_each(all(rows), |batch| {
-            is_too_much = bound == Bound::Together && !batches.is_empty();
+            is_too_much = !batches.is_empty();
             batches.push(batch);
             Ok(!is_too_much)
         })?;
         Ok((!is_too_much).then_some((batches, misfits)))
     }
 
-    /// Puts the object that the rows in `body` make; gives its bytes, too.
+    /// The same rows fit, but are converted when their object is put.
+    fn gather(&self, rows: &Rows) -> Convertible {
+        let (rest, failed) = self.check(rows);
+        let mut kept = Vec::new();
+        all(rest.as_ref().unwrap_or(rows)).for_each(|row| append(&mut kept, row));
+        Convertible { kept, rest, failed }
+    }
+
+    /// Puts the object of `stream` that the rows in `body` make; gives its bytes, too.
     pub(super) async fn create(
         &self,
         destination: &dyn Destination,
-        key: &str,
+        (stream, key): (&str, &str),
         body: Body,
         capacity: &Capacity,
     ) -> Result<(Created, u64)> {
         let (sender, converted) = Body::channel(1);
-        let producer = produce(sender, async |sender| self.write(body, sender, capacity).await);
+        let producer = produce(sender, async |sender| self.write((stream, key), body, sender, capacity).await);
         let (bytes, created) = tokio::join!(producer, destination.create(key, converted, ObjectFacts::default()));
         // The store's error first: a body that nobody takes ends the producer too, and one that failed is the store's error.
         Ok((created?, bytes?))
     }
 
-    async fn write(&self, mut body: Body, out: &BodySender, capacity: &Capacity) -> Result<u64> {
+    async fn write(
+        &self,
+        (stream, key): (&str, &str),
+        mut body: Body,
+        out: &BodySender,
+        capacity: &Capacity,
+    ) -> Result<u64> {
         let mut frames = VecDeque::new();
         let converter = match self.settings.schema {
             Schema::Table(_) => self.converter.clone(),
@@ -122,7 +142,13 @@ impl Columns {
                 while let Some(frame) = body.next().await {
                     frames.push_back(frame?);
                 }
-                self.infer(frames.clone(), capacity).await?
+                let (converter, rest) = self.infer(frames.clone(), capacity).await?;
+                if let Some((column, values)) = rest {
+                    let message =
+                        "keys have no column of their own in an inferred table, they are in the one for the rest";
+                    tracing::warn!(stream, key, column, values, "{message}");
+                }
+                converter
             }
         };
         let mut writer = converter.writer()?;
@@ -145,8 +171,9 @@ impl Columns {
         Ok(bytes + pass_on(ready, out).await?)
     }
 
-    /// The converter into the table that all rows of an object make.
-    async fn infer(&self, frames: VecDeque<Bytes>, capacity: &Capacity) -> Result<Converter> {
+    /// The converter into the table that all rows of an object make, and its column for what has no other, if it has one, with how
+    /// many values that are.
+    async fn infer(&self, frames: VecDeque<Bytes>, capacity: &Capacity) -> Result<(Converter, Option<(String, u64)>)> {
         let settings = self.settings.clone();
         let job = move || {
             let mut inferrer = Inferrer::new(&settings)?;
@@ -154,7 +181,8 @@ impl Columns {
                 let rows = gathered(&frame)?;
                 rows_of(&rows)?.into_iter().for_each(|row| inferrer.see(row));
             }
-            Converter::into_table(&settings, inferrer.table()?)
+            let rest = inferrer.rest().map(|column| (column, inferrer.left_out()));
+            Ok((Converter::inferred(&settings, &inferrer)?, rest))
         };
         capacity.encode(job).await.done().await?
     }
@@ -251,6 +279,10 @@ fn rows_of(mut gathered: &[u8]) -> Result<Vec<&[u8]>> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::Int64Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
     use super::*;
     use crate::config::{Format, Inference, Json, Orc, Parquet};
     use crate::destination::local::LocalDirectory;
@@ -295,10 +327,69 @@ mod tests {
                 (0..rest.len()).for_each(|row| append(&mut joined, rest.get(row)));
                 let body = Body::ready([GATHERED.encode_chunk(&joined).bytes]);
                 let lake = LocalDirectory::new(Arc::new(SimDisk::new(1)));
-                let (created, bytes) = columns.create(&lake, "object", body, &Capacity::new(1)).await.unwrap();
+                let (created, bytes) = columns.create(&lake, ("web", "object"), body, &Capacity::new(1)).await.unwrap();
                 assert_eq!((created, lake.find("object").await.unwrap()), (Created::Created, Some(bytes)));
             }
         }
+    }
+
+    /// What `records`, all in one object, become; and how many fail.
+    async fn put_inferred(records: &[String]) -> (Vec<RecordBatch>, usize) {
+        let schema = Schema::Infer(Inference::default());
+        let format = Format::Parquet(Parquet::default());
+        let columns = Columns::new(&Arc::new(Columnar { format, schema, json: Json::default() })).unwrap();
+        let rows = rows(records);
+        let (rest, failed) = columns.check(&rows);
+        let mut joined = Vec::new();
+        all(rest.as_ref().unwrap_or(&rows)).for_each(|row| append(&mut joined, row));
+        let body = Body::ready([GATHERED.encode_chunk(&joined).bytes]);
+        let lake = LocalDirectory::new(Arc::new(SimDisk::new(1)));
+        columns.create(&lake, ("web", "object"), body, &Capacity::new(1)).await.unwrap();
+        let (_, mut body) = lake.read("object").await.unwrap().unwrap();
+        let mut object = Vec::new();
+        while let Some(piece) = body.next().await {
+            object.extend_from_slice(&piece.unwrap());
+        }
+        let reader = ParquetRecordBatchReader::try_new(Bytes::from(object), 1_024).unwrap();
+        (reader.map(|batch| batch.unwrap()).collect(), failed.len())
+    }
+
+    fn with_keys(keys: usize) -> String {
+        let fields: Vec<_> = (0..keys).map(|key| format!("\"k{key}\":1")).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    #[tokio::test]
+    async fn a_record_fits_whatever_table_is_found_or_fails_at_once() {
+        for (narrow, lines, failed) in [
+            ("{}".repeat(600), 601, 0),
+            (format!("{{\"k0\":[{}{{}}]}}", "{},".repeat(600)), 2, 0),
+            (format!("{{\"k0\":[{}{{}}]}}", "null,".repeat(600)), 2, 0),
+            (format!("{{\"k0\":1{}}}", ",\"k1\":null".repeat(9_000)), 2, 0),
+            ("{}".repeat(9_000), 1, 1),
+            (format!("{{\"l\":[{}{{}}]}}", "{},".repeat(9_000)), 1, 1),
+        ] {
+            let wide = with_keys(1_990);
+            // The same in a struct, of which a list's items may be.
+            for wide in [wide.clone(), format!("{{\"k0\":[{wide}]}}"), format!("{{\"k1\":{wide}}}")] {
+                let (batches, unfit) = put_inferred(&[wide, narrow.clone()]).await;
+                let made: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                assert_eq!((made, unfit), (lines, failed), "{narrow:.40}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_column_is_in_the_one_for_the_rest() {
+        let records =
+            [with_keys(2_000), "{\"tenant\":\"acme\", \"k1\":7,\"amount\":[1, 2]}".to_owned(), "{\"k0\":5}".to_owned()];
+        let (batches, failed) = put_inferred(&records).await;
+        assert_eq!((batches.len(), batches[0].num_columns(), failed), (1, 2_001, 0));
+        let rest = batches[0].column_by_name("_rest").unwrap().as_string::<i32>();
+        let found: Vec<_> = (0..3).map(|row| rest.is_valid(row).then(|| rest.value(row))).collect();
+        assert_eq!(found, [None, Some("{\"tenant\":\"acme\",\"amount\":[1, 2]}"), None]);
+        let k1 = batches[0].column_by_name("k1").unwrap().as_primitive::<Int64Type>();
+        assert_eq!((k1.value(1), k1.is_null(2)), (7, true));
     }
 
     fn table(columns: &[(&str, &str)]) -> Columns {
@@ -350,7 +441,25 @@ mod tests {
         let rows = rows(&vec!["{}".to_owned(); 3_000]);
         assert!(columns.convert(&rows, Bound::Together).unwrap().is_none());
         assert!(columns.convert(&rows.filter(|origin| origin < 1_500), Bound::Together).unwrap().is_some());
-        assert!(columns.convert(&rows, Bound::Alone).unwrap().is_some());
+        // Only as many as are in memory at once are columns.
+        let small = columns.convert(&rows.filter(|origin| origin < 1_500), Bound::Alone).unwrap().unwrap();
+        assert!(small.kept.starts_with(&COLUMNS));
+    }
+
+    #[test]
+    fn a_record_that_makes_several_batches_is_kept_as_rows() {
+        let wide: Vec<_> = (0..4_000).map(|column| (format!("c{column}"), "int")).collect();
+        let wide: Vec<_> = wide.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let columns = table(&wide);
+        let mut records = vec!["{}".to_owned(); 3_000];
+        let Convertible { kept, rest, failed } = columns.convert(&rows(&records), Bound::Alone).unwrap().unwrap();
+        assert!(rest.is_none() && failed.is_empty());
+        assert_eq!(rows_of(&kept).unwrap(), vec![&b"{}"[..]; 3_000]);
+        // What does not fit fails all the same.
+        records[2_999] = "{\"c0\":\"none\"}".to_owned();
+        let Convertible { kept, rest, failed } = columns.convert(&rows(&records), Bound::Alone).unwrap().unwrap();
+        assert_eq!((rest.unwrap().len(), failed.len(), failed[0].origin), (2_999, 1, 2_999));
+        assert_eq!(rows_of(&kept).unwrap().len(), 2_999);
     }
 
     #[test]

@@ -326,7 +326,8 @@ impl Courier {
         let put = match target.columnar() {
             None => destination.create(&plan.key, body, target.facts()).await.map(|created| (created, None)),
             Some(settings) => {
-                let put = Columns::new(settings)?.create(destination, &plan.key, body, &self.workshop.capacity).await;
+                let names = (self.name.as_str(), plan.key.as_str());
+                let put = Columns::new(settings)?.create(destination, names, body, &self.workshop.capacity).await;
                 put.map(|(created, bytes)| (created, Some(bytes)))
             }
         };

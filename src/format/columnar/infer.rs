@@ -6,6 +6,8 @@
 //! nothing in common (text and numbers, truth values, objects, lists) make it text, or, if [`Conflicts::Fail`], what the first
 //! one was. Integers beyond 64 bits, numbers beyond doubles, and what lies too deep are text. Records that are no objects say nothing.
 //! Keys beyond the bound of [`INFER_TYPES_MAX`], and those that cannot name a column, make none; they are counted.
+//! Then there is one more column at the end, `_rest`: of each row an object of the pairs that hold any such key, as they are
+//! written, or null where there is none.
 //! In ORC, which cannot hold them, objects and lists are text.
 
 use std::collections::{HashMap, HashSet};
@@ -87,6 +89,24 @@ impl Inferrer {
         self.left_out
     }
 
+    /// What the last column is called, if it takes what has no other. No other column has that name or that key.
+    pub fn rest(&self) -> Option<String> {
+        (self.left_out > 0).then(|| self.rest_beside(&self.columns(&self.root)))
+    }
+
+    fn rest_beside(&self, columns: &[Column]) -> String {
+        let key_of = |column: &str| self.rules.json.key_of(column);
+        let mut taken: HashSet<String> = self.taken.iter().map(|name| name.to_lowercase()).collect();
+        taken.extend(
+            columns.iter().flat_map(|column| [column.name.to_lowercase(), key_of(&column.name).to_lowercase()]),
+        );
+        let mut name = "_rest".to_owned();
+        while taken.contains(&name) {
+            name.insert(0, '_');
+        }
+        name
+    }
+
     /// The table that holds what was seen. Where there was no key at all it has one column `_`, which is always null.
     pub fn table(&self) -> Result<TableSchema> {
         let mut columns = self.columns(&self.root);
@@ -96,6 +116,9 @@ impl Inferrer {
                     column.kind = ColumnType::String;
                 }
             }
+        }
+        if self.left_out > 0 {
+            columns.push(Column { name: self.rest_beside(&columns), kind: ColumnType::String });
         }
         if columns.is_empty() {
             columns.push(Column { name: "_".to_owned(), kind: ColumnType::String });

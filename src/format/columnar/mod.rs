@@ -4,6 +4,8 @@
 //! behind. A [`Writer`] makes bytes of batches as row groups (stripes) fill. What both make is a function of the records, in
 //! order, and of the [`Columnar`] settings that a plan pins: not of how the records were cut into batches, nor of any clock. A record that
 //! would make too many values fails, too: a few bytes may make one in each of thousands of columns.
+//! Where the table is found in the rows, a record fails that might make too many in the widest of all tables: whether it fits is known
+//! before its object's table is, and depends on the record alone.
 //!
 //! **How values are read.** As the deserializer does of which [`Json`](crate::config::Json) has the options:
 //! - Keys of no column are passed over, columns without a key are null, and of several values under one key the last one holds;
@@ -34,6 +36,7 @@ mod rules;
 mod scan;
 mod table;
 mod weight;
+mod widest;
 mod writer;
 
 use std::sync::Arc;
@@ -63,13 +66,16 @@ struct Shared {
     settings: Arc<Columnar>,
     /// The table that was found in rows, if the settings have none.
     found: Option<TableSchema>,
+    /// Whether its last column takes what has no other.
+    has_rest: bool,
     rules: Rules,
     schema: SchemaRef,
 }
 
 impl Shared {
     fn table(&self) -> Table<'_> {
-        Table::new(columns_of(&self.settings, self.found.as_ref()), &self.rules)
+        let table = Table::new(columns_of(&self.settings, self.found.as_ref()), &self.rules);
+        if self.has_rest { table.with_rest() } else { table }
     }
 }
 
@@ -95,7 +101,7 @@ impl Converter {
     /// A converter into the table that `settings` name.
     ///
     /// # Errors
-    /// If settings do not fit together, or their schema is to be inferred: that needs the rows, and [`Converter::into_table`].
+    /// If settings do not fit together, or their schema is to be inferred: that needs the rows, and [`Converter::inferred`].
     pub fn new(settings: &Columnar) -> Result<Self> {
         Converter::sharing(&Arc::new(settings.clone()))
     }
@@ -104,25 +110,27 @@ impl Converter {
     pub fn sharing(settings: &Arc<Columnar>) -> Result<Self> {
         settings.check()?;
         match &settings.schema {
-            Schema::Table(_) => Converter::of(settings, None),
+            Schema::Table(_) => Converter::of(settings, None, false),
             Schema::Infer(_) => Err(Error::invalid("the schema must be inferred before records are converted")),
         }
     }
 
-    /// A converter into `table`, in the place of the schema that `settings` have.
-    pub fn into_table(settings: &Arc<Columnar>, table: TableSchema) -> Result<Self> {
+    /// A converter into the table that `inferrer` found, in the place of the schema that `settings` have. Rows that were
+    /// [checked](Converter::check) under any such table fit it if it saw them and, in conflicts, makes text.
+    pub fn inferred(settings: &Arc<Columnar>, inferrer: &Inferrer) -> Result<Self> {
+        let table = inferrer.table()?;
         settings.check_with(&table)?;
-        Converter::of(settings, Some(table))
+        Converter::of(settings, Some(table), inferrer.rest().is_some())
     }
 
-    fn of(settings: &Arc<Columnar>, found: Option<TableSchema>) -> Result<Self> {
+    fn of(settings: &Arc<Columnar>, found: Option<TableSchema>, has_rest: bool) -> Result<Self> {
         let rules = Rules::new(settings)?;
         // Hive's timestamps have no zone, which is what readers of ORC expect; Parquet's are moments.
         let zone = if rules.orc { None } else { Some("UTC") };
         let columns = columns_of(settings, found.as_ref());
         let fields: Vec<_> = columns.iter().map(|one| column::field(&one.name, &one.kind, zone)).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
-        Ok(Converter { shared: Arc::new(Shared { settings: settings.clone(), found, rules, schema }) })
+        Ok(Converter { shared: Arc::new(Shared { settings: settings.clone(), found, has_rest, rules, schema }) })
     }
 
     /// Makes rows of `records`, in order. A fault is one of ours, not of the records.
@@ -162,12 +170,15 @@ impl Converter {
         Ok(misfits)
     }
 
-    /// The numbers of those of `records` that do not fit, in order, and why: the same that [`Converter::convert`] would say.
+    /// The numbers of those of `records` that do not fit, in order, and why: the same that [`Converter::convert`] would say. Where the
+    /// table was found in rows, also those that might not fit a wider one.
     pub fn check<'r>(&self, records: impl IntoIterator<Item = &'r [u8]>) -> Vec<(usize, Misfit)> {
         let (mut table, mut reader) = self.start();
         let mut misfits = Vec::new();
         for (number, record) in records.into_iter().enumerate() {
-            if let Err(misfit) = table.record(&mut reader, record) {
+            let read = table.record(&mut reader, record);
+            let read = if self.shared.found.is_some() { read.and_then(|()| widest::check(record)) } else { read };
+            if let Err(misfit) = read {
                 misfits.push((number, misfit));
             }
             table.clear();
@@ -196,7 +207,7 @@ impl Converter {
     }
 
     fn start(&self) -> (Table<'_>, Reader<'_>) {
-        (self.shared.table(), Reader::new(&self.shared.rules))
+        (self.shared.table(), Reader::new(&self.shared.rules, self.shared.found.is_some()))
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::Fields;
 use arrow::error::ArrowError;
 
-use super::column::Column;
+use super::column::{Column, Values};
 use super::fault::Fault;
 use super::read::Reader;
 use super::rules::Rules;
@@ -31,6 +31,8 @@ pub(super) struct Object<'t> {
     seen: Vec<(Box<[u8]>, Option<usize>)>,
     /// Where each of them is in `seen`.
     places: HashMap<Box<[u8]>, usize>,
+    /// Whether the last column takes what has no other.
+    has_rest: bool,
 }
 
 impl<'t> Object<'t> {
@@ -41,7 +43,17 @@ impl<'t> Object<'t> {
             keys: names.iter().enumerate().map(|(at, column)| (rules.json.key_of(&column.name), at)).collect(),
             seen: Vec::new(),
             places: HashMap::new(),
+            has_rest: false,
         }
+    }
+
+    /// The same, whose last column, a text, belongs to no key: of each row it is an object of those pairs in which anything, however
+    /// deep, has no column.
+    pub(super) fn with_rest(mut self) -> Self {
+        let last = self.columns.len() - 1;
+        self.keys.retain(|_, column| *column != last);
+        self.has_rest = true;
+        self
     }
 
     /// How many values a row has that has none.
@@ -76,19 +88,32 @@ impl<'t> Object<'t> {
         let start = scan.at;
         scan.at += 1;
         let (mut next, mut filled) = (0, 0);
+        if self.has_rest {
+            reader.rest.begin();
+        }
         if !scan.take(b'}') {
             loop {
+                scan.peek();
+                let pair = scan.at;
                 let column = self.key(reader, scan, &mut next)?;
                 scan.expect(b':', "expected ':'")?;
-                match column {
-                    Some(at) => filled += self.value(at, reader, scan, row, depth)?,
-                    None => scan.skip(depth + 1)?,
+                if let Some(at) = column {
+                    filled += self.value(at, reader, scan, row, depth)?;
+                } else {
+                    reader.rest.passed_over = true;
+                    scan.skip(depth + 1)?;
+                }
+                if self.has_rest {
+                    reader.rest.end_pair(&scan.text[pair..scan.at]);
                 }
                 if !scan.take(b',') {
                     break;
                 }
             }
             scan.expect(b'}', "expected ',' or '}'")?;
+        }
+        if self.has_rest && !reader.rest.pairs.is_empty() {
+            filled += usize::from(self.push_rest(&reader.rest.pairs));
         }
         if filled < self.columns.len() {
             for column in self.columns.iter_mut().filter(|column| column.len() == row) {
@@ -97,6 +122,17 @@ impl<'t> Object<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Adds the value of the last column; whether it did.
+    fn push_rest(&mut self, pairs: &[u8]) -> bool {
+        let Some(Column { values: Values::Text(bytes), valid, .. }) = self.columns.last_mut() else { return false };
+        for part in [b"{", pairs, b"}"] {
+            bytes.data.extend_from_slice(part);
+        }
+        bytes.end();
+        valid.push(true);
+        true
     }
 
     /// Reads the value of column `at`; gives back how many more columns have one now. Of values with the same key the last one
@@ -114,6 +150,12 @@ impl<'t> Object<'t> {
         let again = column.len() > row;
         if again {
             column.truncate(row);
+            if scan.peek() == b'n' {
+                // The value that it takes the place of was counted, and was no fewer values than a null is.
+                scan.word(b"null")?;
+                column.push_null();
+                return Ok(0);
+            }
         }
         match column.read(reader, scan, depth + 1) {
             Ok(()) => Ok(usize::from(!again)),

@@ -18,17 +18,48 @@ pub(super) struct Reader<'r> {
     /// Values of columns that the record has made, and may make.
     values: usize,
     values_max: usize,
+    /// Whether the table was found in the rows: then no record may make more for being longer.
+    is_found: bool,
+    pub(super) rest: Rest,
+}
+
+/// What has no column of its own, of one row.
+#[derive(Default)]
+pub(super) struct Rest {
+    /// Whether there was any since the last pair of the row ended.
+    pub(super) passed_over: bool,
+    /// Pairs as they are written, by commas.
+    pub(super) pairs: Vec<u8>,
+}
+
+impl Rest {
+    pub(super) fn begin(&mut self) {
+        self.passed_over = false;
+        self.pairs.clear();
+    }
+
+    /// A pair of the row ends; it is kept if anything in it was passed over.
+    pub(super) fn end_pair(&mut self, pair: &[u8]) {
+        if std::mem::take(&mut self.passed_over) {
+            if !self.pairs.is_empty() {
+                self.pairs.push(b',');
+            }
+            self.pairs.extend_from_slice(pair);
+        }
+    }
 }
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(rules: &'r Rules) -> Self {
-        Reader { rules, scratch: Vec::new(), values: 0, values_max: 0 }
+    /// `is_found` if the table was found in the rows.
+    pub(super) fn new(rules: &'r Rules, is_found: bool) -> Self {
+        Reader { rules, scratch: Vec::new(), values: 0, values_max: 0, is_found, rest: Rest::default() }
     }
 
     /// Begins with a record of so many bytes.
     pub(super) fn begin(&mut self, bytes: usize) {
         let most = bytes.saturating_mul(CONVERT_VALUES_PER_BYTE);
-        (self.values, self.values_max) = (0, most.clamp(CONVERT_VALUES_MIN, CONVERT_VALUES_MAX));
+        let least = if self.is_found { CONVERT_VALUES_MAX } else { CONVERT_VALUES_MIN };
+        (self.values, self.values_max) = (0, most.clamp(least, CONVERT_VALUES_MAX));
     }
 
     /// Values of columns that the record has made.

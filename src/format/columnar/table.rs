@@ -24,6 +24,12 @@ impl<'t> Table<'t> {
         Table { columns: Object::new(columns, rules), rows: 0, bytes: 0 }
     }
 
+    /// The same, whose last column takes what has no other.
+    pub(super) fn with_rest(mut self) -> Self {
+        self.columns = self.columns.with_rest();
+        self
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.rows
     }

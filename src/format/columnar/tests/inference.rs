@@ -36,7 +36,8 @@ fn kinds_are_widened_and_merged() {
         (&["oops", "[1]", r#"{"a":1"#, r#"{"a":1}x"#, "\u{feff}{}", r#"{"b":1}"#], "b bigint"),
         (&["{}"], "_ string"),
         (&[], "_ string"),
-        (&[r#"{"":1,"x":2}"#], "x bigint"),
+        (&[r#"{"":1,"x":2}"#], "x bigint; _rest string"),
+        (&[r#"{"":1,"_Rest":2,"__rest":3}"#], "_rest bigint; __rest bigint; ___rest string"),
     ] {
         assert_eq!(found(&settings(Conflicts::Text), records), expected, "{records:?}");
     }
@@ -51,7 +52,7 @@ fn with_conflicts_to_the_error_output_the_first_kind_holds() {
     for record in &records {
         inferrer.see(record.as_bytes());
     }
-    let converter = Converter::into_table(&Arc::new(settings), inferrer.table().unwrap()).unwrap();
+    let converter = Converter::inferred(&Arc::new(settings), &inferrer).unwrap();
     let rows: Vec<_> =
         converter.check(records.iter().map(|record| record.as_bytes())).iter().map(|(row, _)| *row).collect();
     assert_eq!(rows, [1, 2, 3]);
@@ -67,16 +68,42 @@ fn keys_of_columns_are_followed_and_orc_is_flat() {
 }
 
 #[test]
+fn nothing_is_lost_of_what_has_no_column() {
+    let keys = [("ts".to_owned(), "at".to_owned()), ("x".to_owned(), "_rest".to_owned())].into();
+    let json = Json::Openx { case_insensitive: true, dots_to_underscores: false, keys };
+    let settings = Columnar { json, ..settings(Conflicts::Text) };
+    let records = [
+        r#"{"at":1,"ts":2,"o":{"a":1,"":[2]},"l":[{"b":1}]}"#,
+        r#"{"o": {"a": 3}, "l":[{"b":2},{"":null}] ,"":{"":"}"}}"#,
+        r#"{"o":{"a":4}} {"l":null,"":5,"":6}"#,
+        r#"{"_rest":7,"t":{"":1}}"#,
+    ];
+    let mut inferrer = Inferrer::new(&settings).unwrap();
+    for record in &records {
+        inferrer.see(record.as_bytes());
+    }
+    assert_eq!(inferrer.rest().as_deref(), Some("__rest"));
+    let converter = Converter::inferred(&Arc::new(settings), &inferrer).unwrap();
+    let made = converter.convert(records.iter().map(|record| record.as_bytes())).unwrap();
+    assert_eq!(made.misfits, vec![]);
+    let rest = made.batches[0].column_by_name("__rest").unwrap().clone();
+    let shown: Vec<_> = (0..made.rows).map(|row| array_value_to_string(&rest, row).unwrap()).collect();
+    let first = r#"{"ts":2,"o":{"a":1,"":[2]}}"#;
+    // What is text as a whole has all of it.
+    assert_eq!(shown, [first, r#"{"l":[{"b":2},{"":null}],"":{"":"}"}}"#, "", r#"{"":5,"":6}"#, ""]);
+}
+
+#[test]
 fn bounds_hold() {
     let mut inferrer = Inferrer::new(&settings(Conflicts::Text)).unwrap();
     let wide: Vec<_> = (0..2_500).map(|number| format!("\"k{number}\":1")).collect();
     inferrer.see(format!("{{{}}}", wide.join(",")).as_bytes());
-    assert_eq!((inferrer.table().unwrap().columns().len(), inferrer.left_out()), (2_000, 500));
+    assert_eq!((inferrer.table().unwrap().columns().len(), inferrer.left_out()), (2_001, 500));
     let deep = format!("{}1{}", "{\"d\":".repeat(100), "}".repeat(100));
     let text = found(&settings(Conflicts::Text), &[&deep]);
     assert!(text.contains("d:string") && text.matches("struct").count() < 20, "{text}");
     let longest = format!("{{\"{}\":1}}", "k".repeat(256));
-    assert_eq!(found(&settings(Conflicts::Text), &[&longest]), "_ string");
+    assert_eq!(found(&settings(Conflicts::Text), &[&longest]), "_rest string");
 }
 
 proptest! {
@@ -89,7 +116,7 @@ proptest! {
         for record in &texts {
             inferrer.see(record.as_bytes());
         }
-        let converter = Converter::into_table(&Arc::new(settings), inferrer.table().unwrap()).unwrap();
+        let converter = Converter::inferred(&Arc::new(settings), &inferrer).unwrap();
         let made = converter.convert(texts.iter().map(String::as_bytes)).unwrap();
         prop_assert_eq!(made.misfits, vec![]);
         prop_assert_eq!(made.rows, records.len());

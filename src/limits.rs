@@ -343,8 +343,6 @@ pub const PLUGIN_FIRST_BYTE_FUEL: u64 = 250;
 pub const PLUGIN_RUNTIME_BYTES: u64 = 4 << 20;
 /// What each byte brings at first to such a one: half more than Python needs.
 pub const PLUGIN_RUNTIME_FIRST_BYTE_FUEL: u64 = 1_400;
-/// Where instances are kept, a fresh one gets for a whole batch one part in so many of what its bytes bring.
-pub const PLUGIN_BATCH_FUEL_PART: u64 = 4;
 /// Memory that an instance may have at first, beside twice what it had after its `init`.
 pub const PLUGIN_FIRST_MEMORY: u64 = 4 << 20;
 

@@ -5,13 +5,13 @@
 //! of more proves nothing yet; only a record that stands alone gets all that the limits grant.
 //!
 //! What became of a batch must not depend on whether an instance that had others before it took it: that one may have done already
-//! what a fresh one does first. So where instances are kept a fresh one gets so much more for a whole batch that it does not fail
-//! where a kept one would not.
+//! what a fresh one does first. So where instances are kept a fresh one gets more for a whole batch, as much again as a start may
+//! burn, and only one that took a whole batch with that is kept: then it does not fail where a kept one would not.
 
 use super::Limits;
 use crate::limits::{
-    PLUGIN_BATCH_FUEL_PART, PLUGIN_FIRST_BYTE_FUEL, PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_OUTPUT_BYTES_FREE,
-    PLUGIN_RUNTIME_BYTES, PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
+    PLUGIN_FIRST_BYTE_FUEL, PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_OUTPUT_BYTES_FREE, PLUGIN_RUNTIME_BYTES,
+    PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
 };
 
 /// How generous a try is.
@@ -19,7 +19,7 @@ use crate::limits::{
 pub(super) enum Grant {
     /// What plugins usually need.
     First,
-    /// As much again as a start may burn, at least, and all memory.
+    /// As much again as a start may burn, and twice the memory.
     Batch,
     /// All that the limits grant.
     Whole,
@@ -58,11 +58,10 @@ impl Limits {
         let memory = PLUGIN_FIRST_MEMORY.saturating_add(started.saturating_mul(2));
         match grant {
             Grant::First => Allowance { fuel: fuel.min(whole.fuel), memory: memory.min(whole.memory) },
-            Grant::Batch => {
-                let share =
-                    self.fuel.saturating_add((self.fuel_per_byte / PLUGIN_BATCH_FUEL_PART).saturating_mul(bytes));
-                Allowance { fuel: share.max(fuel.saturating_add(self.fuel)).min(whole.fuel), ..whole }
-            }
+            Grant::Batch => Allowance {
+                fuel: fuel.saturating_add(self.fuel).min(whole.fuel),
+                memory: memory.saturating_mul(2).min(whole.memory),
+            },
             Grant::Whole => whole,
         }
     }

@@ -2,7 +2,7 @@
 //! becomes of the records.
 
 use super::guests::{EACH_BATCH, KEPT, Text, on};
-use super::{LIMITS, Rig, failed, records};
+use super::{LIMITS, Rig, failed, records, run};
 use crate::transform::wasm::{Limits, Usage};
 use crate::transform::{Origins, Outcome, Rows};
 
@@ -102,26 +102,29 @@ fn plans_of_before_grant_all_at_once() {
 
 #[tokio::test]
 async fn what_becomes_of_a_batch_does_not_depend_on_those_before() {
-    // The first batch of an instance burns 15 million and takes 12 MiB; each record becomes the number of its batch's records.
+    // The first batch of an instance burns 15 million and takes so many pages; each record becomes the number of its batch's records.
     let more = "(global $ready (mut i32) (i32.const 0))";
-    let transform = format!(
-        "(local $burn i32)
-         (if (i32.eqz (global.get $ready)) (then
-           (global.set $ready (i32.const 1))
-           (if (i32.eq (memory.grow (i32.const 200)) (i32.const -1)) (then unreachable))
-           {MUCH}))
-         (memory.fill (local.get $data) (i32.and (local.get $n) (i32.const 127)) (local.get $bytes))
-         (call $same (local.get $data) (local.get $bytes) (local.get $ends) (local.get $n))"
-    );
-    let rig = Rig::new();
     let limits = Limits { batch_records: 100, ..WIDE };
     let input = many(|_| false);
-    let one = rig.limited(&Text { init: KEPT, transform: &transform, more }, limits).await;
-    let (whole, usage) = one.run_measured(&input.0, &input.1).unwrap();
-    assert_eq!(
-        (usage.failed_batches, whole.rows.len()),
-        (1, 500),
-        "only the first instance, which was kept as it came"
-    );
-    assert!(whole.rows.data.iter().all(|byte| *byte == 100), "each batch was taken whole");
+    for (pages, is_whole) in [(100, true), (200, false)] {
+        let transform = format!(
+            "(local $burn i32)
+             (if (i32.eqz (global.get $ready)) (then
+               (global.set $ready (i32.const 1))
+               (if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then unreachable))
+               {MUCH}))
+             (memory.fill (local.get $data) (i32.and (local.get $n) (i32.const 127)) (local.get $bytes))
+             (call $same (local.get $data) (local.get $bytes) (local.get $ends) (local.get $n))"
+        );
+        let text = Text { init: KEPT, transform: &transform, more };
+        let together = run(&*Rig::new().limited(&text, limits).await, &input);
+        assert_eq!((together.rows.len(), together.failed.len()), (500, 0));
+        assert_eq!(together.rows.data.iter().all(|byte| *byte == 100), is_whole, "{pages} pages");
+        for batch in 0..5 {
+            let rows = input.0.filter(|origin| origin / 100 == batch);
+            let alone = Rig::new().limited(&text, limits).await.run(&rows, &input.1).unwrap();
+            let expected = together.rows.filter(|origin| origin / 100 == batch);
+            assert_eq!(alone.rows, expected, "{pages} pages, batch {batch}");
+        }
+    }
 }

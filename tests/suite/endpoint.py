@@ -113,7 +113,7 @@ def endpoint_all_data(place):
         )
         answer = client.put_record_batch(DeliveryStreamName="made", Records=[{"Data": record} for record in records])
         assert answer["FailedPutCount"] == 0, answer
-        standpipe.drained("made", "made/backup")
+        standpipe.drained("made", "made (backup)")
         counted = counts(standpipe)
     assert [record for taken in receiver.taken.values() for record in taken] == records
     copies = [data for key, data in sorted(oracle.local_objects(place.lake / "copies/all"))]
@@ -124,7 +124,7 @@ def endpoint_all_data(place):
         ("standpipe_endpoint_success_total", "made", len(receiver.taken)),
         ("standpipe_endpoint_processed_records_total", "made", sent),
         ("standpipe_delivered_records_total", "made", COUNT),
-        ("standpipe_delivered_records_total", "made/backup", COUNT),
+        ("standpipe_backup_delivered_records_total", "made", COUNT),
     ]:
         assert counted[name, stream] == value, f"{name} of {stream}: {counted[name, stream]}, not {value}"
     return {"requests": len(receiver.taken), "records sent": sent, "objects": len(copies)}

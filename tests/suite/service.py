@@ -139,8 +139,13 @@ class Service:
         with urllib.request.urlopen(f"{self.admin}/v1/status", timeout=10) as answer:
             return json.load(answer)
 
+    def standing(self):
+        """Every stream, and behind it its backup."""
+        streams = self.status()["streams"]
+        return [entry for stream in streams for entry in (stream, stream.get("backup")) if entry]
+
     def stream_status(self, name):
-        return next(entry for entry in self.status()["streams"] if entry["name"] == name)
+        return next(entry for entry in self.standing() if entry["name"] == name)
 
     def kill(self):
         """SIGKILL, and the process is gone when this returns."""
@@ -181,7 +186,7 @@ class Service:
         """Waits until nothing of these streams waits any more; then the identity must hold."""
         deadline = time.monotonic() + timeout
         while True:
-            entries = [entry for entry in self.status()["streams"] if entry["name"] in streams]
+            entries = [entry for entry in self.standing() if entry["name"] in streams]
             if len(entries) == len(streams) and all(entry["backlog_records"] == 0 for entry in entries):
                 break
             assert time.monotonic() < deadline, f"not drained after {timeout} s: {entries}; {self.last_lines()}"

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod error;
 pub mod format;
 pub mod journal;
+mod json;
 pub mod ledger;
 pub mod limits;
 pub mod pipeline;

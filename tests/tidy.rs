@@ -11,7 +11,7 @@ mod scan;
 
 use scan::{Source, functions, imports, offsets, test_modules, word_at};
 
-const WORDS: &[&str] = &["record", "limits", "clock", "error", "telemetry", "disk"];
+const WORDS: &[&str] = &["record", "limits", "clock", "error", "telemetry", "disk", "json"];
 
 /// Who may import whom, beside the words, which everybody may; ARCHITECTURE.md says why.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("telemetry", &[]),
     ("disk", &[]),
+    ("json", &[]),
     ("config", &[]),
     ("journal", &[]),
     ("ledger", &[]),

@@ -108,8 +108,6 @@ pub enum Conflicts {
     /// The column is text: JSON, but texts as they are.
     #[default]
     Text,
-    /// The first value's type holds, and records with others go to the error output. No configuration can say so yet.
-    Fail,
 }
 
 /// How the JSON of records is read.

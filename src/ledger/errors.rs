@@ -145,8 +145,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_keys() {
-        let all = [ErrorType::Processing, ErrorType::Decompression, ErrorType::Partitioning, ErrorType::Conversion];
-        for of in all {
+        for of in ErrorType::ALL {
             assert_eq!(serde_json::to_value(of).unwrap(), of.name());
         }
     }

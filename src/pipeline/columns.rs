@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::capacity::Capacity;
 use super::deliver::{produce, send};
 use super::steps::Bound;
-use crate::config::{Columnar, Compression, Conflicts, Level, Schema};
+use crate::config::{Columnar, Compression, Level, Schema};
 use crate::destination::{Body, BodySender, Created, Destination, ObjectFacts};
 use crate::error::{Error, Kind, Result};
 use crate::format::Encoding;
@@ -48,12 +48,6 @@ impl Columns {
     pub(super) fn new(settings: &Arc<Columnar>) -> Result<Self> {
         let converter = match &settings.schema {
             Schema::Table(_) => Converter::sharing(settings)?,
-            // What was chosen for the first rows of an object would have to be known before the others are routed.
-            Schema::Infer(inference) if inference.conflicts == Conflicts::Fail => {
-                return Err(Error::invalid(
-                    "conflicts = \"fail\" cannot be done yet: rows are checked before their object is known",
-                ));
-            }
             // A table that holds what no row has.
             Schema::Infer(_) => Converter::inferred(settings, &Inferrer::new(settings)?)?,
         };

@@ -26,13 +26,23 @@ pub(super) struct Taken {
 pub(super) fn take(chunk: &[Placed], unpack: bool) -> Taken {
     let records: usize = chunk.iter().map(|placed| placed.records.len()).sum();
     let bytes = chunk.iter().map(|placed| placed.records.data.len()).sum();
+    let origins = Origins {
+        arrived_ms: Vec::with_capacity(records),
+        positions: Vec::with_capacity(records),
+        ..Origins::default()
+    };
     let of_data_stream = chunk.iter().any(|placed| placed.shard.stream.0 & DATA_STREAM_BIT != 0);
     let mut taking = Taking {
-        rows: Rows { data: Vec::with_capacity(bytes), ends: Vec::with_capacity(records), ..Rows::default() },
-        origins: Origins::default(),
+        rows: Rows {
+            data: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(records),
+            origins: Vec::with_capacity(records),
+            ..Rows::default()
+        },
+        origins,
         keys: chunk.iter().any(|placed| placed.records.keys.is_some()).then(Gathered::default),
         of_data_stream,
-        places: Vec::new(),
+        places: Vec::with_capacity(records),
         positions: 0,
     };
     for placed in chunk {

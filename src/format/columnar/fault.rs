@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::scan::{Broken, Scan};
+use crate::json::{Broken, Scan};
 use crate::limits::MISFIT_VALUE_CHARS_MAX;
 
 /// Why a record goes to the error output. The codes are Firehose's.
@@ -88,7 +88,8 @@ impl Fault {
 
 impl Unfit {
     fn misfit(&self, record: &[u8]) -> Misfit {
-        let mut scan = Scan { text: record, at: self.start };
+        let mut scan = Scan::new(record);
+        scan.at = self.start;
         let value = match scan.skip(0) {
             Ok(()) => &record[self.start..scan.at],
             Err(_) => &record[self.start..],

@@ -3,8 +3,8 @@
 //! Every column may be null. Keys become columns in the order in which they are first seen, under the names that the rules of keys
 //! give them. Integers of 64 bits are `bigint`; with fractions among them, or beside exponents, `double`. Objects have the fields
 //! of all of them, lists items of one type. What is null or empty wherever it is seen is text. Values of one column that have
-//! nothing in common (text and numbers, truth values, objects, lists) make it text, or, if [`Conflicts::Fail`], what the first
-//! one was. Integers beyond 64 bits, numbers beyond doubles, and what lies too deep are text. Records that are no objects say nothing.
+//! nothing in common (text and numbers, truth values, objects, lists) make it text. Integers beyond 64 bits, numbers beyond
+//! doubles, and what lies too deep are text. Records that are no objects say nothing.
 //! Keys beyond the bound of [`INFER_TYPES_MAX`], and those that cannot name a column, make none; they are counted.
 //! Then there is one more column at the end, `_rest`: of each row an object of the pairs that hold any such key, as they are
 //! written, or null where there is none.
@@ -14,15 +14,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::object::plain_key;
 use super::rules::{Rules, double};
-use super::scan::{Broken, Scan};
-use crate::config::{Column, ColumnType, Columnar, Conflicts, Json, Schema, TableSchema};
+use crate::config::{Column, ColumnType, Columnar, Json, TableSchema};
 use crate::error::Result;
+use crate::json::{Broken, Scan};
 use crate::limits::{COLUMN_NAME_BYTES_MAX, INFER_DEPTH_MAX, INFER_TYPES_MAX};
 
 /// Sees rows and says which table would hold them.
 pub struct Inferrer {
     rules: Rules,
-    conflicts: Conflicts,
     /// Columns by their keys, where they are called otherwise.
     names: HashMap<String, String>,
     /// Names of those columns.
@@ -56,10 +55,6 @@ struct Shape {
 impl Inferrer {
     /// Of `settings` the policy and the rules of keys count.
     pub fn new(settings: &Columnar) -> Result<Self> {
-        let conflicts = match &settings.schema {
-            Schema::Infer(inference) => inference.conflicts,
-            Schema::Table(_) => Conflicts::default(),
-        };
         let rules = Rules::new(settings)?;
         let names: HashMap<String, String> = match &settings.json {
             Json::Openx { keys, .. } => {
@@ -68,7 +63,7 @@ impl Inferrer {
             Json::Hive { .. } => HashMap::new(),
         };
         let taken = names.values().cloned().collect();
-        Ok(Inferrer { rules, conflicts, names, taken, root: Shape::default(), types: 0, left_out: 0 })
+        Ok(Inferrer { rules, names, taken, root: Shape::default(), types: 0, left_out: 0 })
     }
 
     /// Sees one record.
@@ -182,8 +177,8 @@ impl Inferrer {
 
     fn value(&mut self, seen: &mut Seen, scan: &mut Scan<'_>, depth: usize) -> Result<(), Broken> {
         match scan.peek() {
-            b'{' | b'[' if depth >= INFER_DEPTH_MAX => self.scalar(seen, Seen::Text),
-            b'[' if matches!(seen, Seen::Nothing) && self.types >= INFER_TYPES_MAX => self.scalar(seen, Seen::Text),
+            b'{' | b'[' if depth >= INFER_DEPTH_MAX => Self::scalar(seen, Seen::Text),
+            b'[' if matches!(seen, Seen::Nothing) && self.types >= INFER_TYPES_MAX => Self::scalar(seen, Seen::Text),
             b'{' => {
                 if matches!(seen, Seen::Nothing) {
                     *seen = Seen::Object(Shape::default());
@@ -191,7 +186,7 @@ impl Inferrer {
                 if let Seen::Object(shape) = seen {
                     return self.object(shape, scan, depth);
                 }
-                self.conflict(seen);
+                *seen = Seen::Mixed;
             }
             b'[' => {
                 if matches!(seen, Seen::Nothing) {
@@ -201,10 +196,10 @@ impl Inferrer {
                 if let Seen::List(items) = seen {
                     return self.list(items, scan, depth);
                 }
-                self.conflict(seen);
+                *seen = Seen::Mixed;
             }
-            b'"' => self.scalar(seen, Seen::Text),
-            b't' | b'f' => self.scalar(seen, Seen::Truth),
+            b'"' => Self::scalar(seen, Seen::Text),
+            b't' | b'f' => Self::scalar(seen, Seen::Truth),
             b'-' | b'0'..=b'9' => {
                 let number = scan.number()?;
                 let whole = number.text.iter().all(|byte| !matches!(byte, b'.' | b'e' | b'E'));
@@ -214,7 +209,7 @@ impl Inferrer {
                     (false, _) if double(&number).is_some() => Seen::Fraction,
                     _ => Seen::Text,
                 };
-                self.scalar(seen, kind);
+                Self::scalar(seen, kind);
                 return Ok(());
             }
             _ => {}
@@ -235,18 +230,12 @@ impl Inferrer {
         }
     }
 
-    fn scalar(&self, seen: &mut Seen, kind: Seen) {
+    fn scalar(seen: &mut Seen, kind: Seen) {
         match (&*seen, &kind) {
             (Seen::Nothing, _) | (Seen::Whole, Seen::Fraction) => *seen = kind,
             (Seen::Fraction, Seen::Whole) | (Seen::Mixed, _) => {}
             (one, other) if std::mem::discriminant(one) == std::mem::discriminant(other) => {}
-            _ => self.conflict(seen),
-        }
-    }
-
-    fn conflict(&self, seen: &mut Seen) {
-        if self.conflicts == Conflicts::Text {
-            *seen = Seen::Mixed;
+            _ => *seen = Seen::Mixed,
         }
     }
 }

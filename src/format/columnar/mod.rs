@@ -33,7 +33,6 @@ mod orc;
 mod parquet;
 mod read;
 mod rules;
-mod scan;
 mod table;
 mod weight;
 mod widest;
@@ -116,7 +115,7 @@ impl Converter {
     }
 
     /// A converter into the table that `inferrer` found, in the place of the schema that `settings` have. Rows that were
-    /// [checked](Converter::check) under any such table fit it if it saw them and, in conflicts, makes text.
+    /// [checked](Converter::check) under any such table fit it if it saw them.
     pub fn inferred(settings: &Arc<Columnar>, inferrer: &Inferrer) -> Result<Self> {
         let table = inferrer.table()?;
         settings.check_with(&table)?;

@@ -14,8 +14,8 @@ use super::column::{Column, Values};
 use super::fault::Fault;
 use super::read::Reader;
 use super::rules::Rules;
-use super::scan::{Broken, Scan, Text, unescape};
 use crate::config;
+use crate::json::{Broken, Scan, Text, unescape};
 use crate::limits::{CONVERT_DEPTH_MAX, KEY_SHAPE_BYTES_MAX, KEY_SHAPE_MAX};
 
 /// How many remembered keys a key is compared with before it is looked up: a few optional ones may be missing.

@@ -6,8 +6,8 @@ use super::column::{Bytes, Column, Values, last, offset};
 use super::fault::{Fault, shortened};
 use super::object::plain_key;
 use super::rules::{Rounding, Rules, day, double, number, scaled};
-use super::scan::{Number, Scan, Text, unescape};
 use crate::config::ColumnType;
+use crate::json::{Number, Scan, Text, unescape};
 use crate::limits::{CONVERT_DEPTH_MAX, CONVERT_VALUES_MAX, CONVERT_VALUES_MIN, CONVERT_VALUES_PER_BYTE};
 
 /// What reading needs beside the columns.

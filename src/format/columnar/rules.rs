@@ -4,7 +4,7 @@ use crate::config::time_pattern::{DAY_MICROS, TimePattern, days, fraction_micros
 use crate::config::{Columnar, Format, Json};
 use crate::error::Result;
 
-use super::scan::{Number, Scan};
+use crate::json::{Number, Scan};
 
 /// Seconds since 1970 that are taken for milliseconds from here on (OpenX).
 const MILLISECONDS_FROM: i128 = 1_000_000_000_000;

@@ -7,9 +7,9 @@ use super::fault::{Fault, Misfit, parse_error};
 use super::object::Object;
 use super::read::Reader;
 use super::rules::Rules;
-use super::scan::{Broken, Scan};
 use crate::config::Column;
 use crate::error::{Error, Kind, Result};
+use crate::json::{Broken, Scan};
 use crate::limits::CONVERT_VALUE_BYTES;
 
 pub(super) struct Table<'t> {

@@ -24,8 +24,8 @@
 //!    What became nothing is counted when the watermark passes it. Positions that are counted above the watermark are `Standing::early`:
 //!    they are taken from the backlog. What is missing when the watermark passes was lost to damage, and is counted so.
 //!
-//! Objects of a lane have the same bytes on every attempt, unless records were lost in between: rows stand shard by shard, and where chunks of the encoding end follows
-//! from the batches alone ([`open::CHUNK_BYTES`]).
+//! Objects of a lane have the same bytes on every attempt, unless records were lost in between: rows stand shard by shard, and where
+//! chunks of the encoding end follows from the batches alone ([`open::CHUNK_BYTES`]).
 //!
 //! 6. **Damage.** What the journal has lost is a hole: it ends the batch before it, and the watermark passes over it. What is left of a
 //!    batch may be cut otherwise than the batch was, but never across the place where a plan of any lane ended

@@ -490,7 +490,16 @@ impl Again<'_> {
             }
         }
         let lost = self.share.positions.saturating_sub(tally.positions());
-        tally.fold(tally.positions().saturating_sub(self.share.positions));
+        let beyond = tally.positions().saturating_sub(self.share.positions);
+        if beyond > 0 {
+            tracing::error!(
+                stream = self.courier.name,
+                key = self.plan.key,
+                records = beyond,
+                "records were lost from the journal that a plugin saw with these: more of them than planned became rows, counted beyond records"
+            );
+            tally.fold(beyond);
+        }
         if is_gone {
             tally.discarded += lost;
         } else {

@@ -87,11 +87,11 @@ impl Courier {
         tally: &Tally,
         (there, progress): (&There, &Progress),
     ) {
-        let Ok(target) = Target::of_plan(plan) else { return };
-        let objects = there.all();
-        if self.orders.borrow().stream.webhook.is_none() || objects.is_empty() {
+        if self.orders.borrow().stream.webhook.is_none() {
             return;
         }
+        let objects = there.all();
+        let Ok(target) = Target::of_plan(plan) else { return };
         let (now_ms, now) = (self.clock().now_ms(), self.clock().instant());
         let stream = Stream { name: &self.name, arn: &self.tools.caller.delivery_stream_arn };
         let done = Done { plan, target: &target, tally, progress };

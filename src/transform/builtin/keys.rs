@@ -116,7 +116,7 @@ impl Keys {
     ) -> Result<(), Failure> {
         let not_json = |why: String| failure(FAILED, format!("the record is not JSON: {why}"));
         let text = std::str::from_utf8(row).map_err(|error| not_json(error.to_string()))?;
-        self.paths.read(text, found).map_err(|error| not_json(error.to_string()))?;
+        self.paths.read(text, found).map_err(not_json)?;
         let mut tree = None;
         for (name, place) in &self.query {
             let value = match place {

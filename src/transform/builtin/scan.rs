@@ -1,13 +1,8 @@
 //! Reads the values at plain paths out of a JSON document: all in one pass, without making a tree of it. The whole document is
 //! checked to be JSON. Of members with the same name the last counts, as in jq.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::config::query::{Path, Segment};
+use crate::json::{Broken, Scan, Text, check_escapes, unescape};
 
 /// Paths, joined where they begin alike.
 #[derive(Debug, Default)]
@@ -44,10 +39,12 @@ impl Paths {
         self.count
     }
 
-    /// What stands at each of the paths, as it is written; `found` has as many places as there are paths.
-    pub(super) fn read<'d>(&self, document: &'d str, found: &mut [Option<&'d str>]) -> serde_json::Result<()> {
+    /// What stands at each of the paths, as it is written; `found` has as many places as there are paths. An error says in words
+    /// why the document is no JSON.
+    pub(super) fn read<'d>(&self, document: &'d str, found: &mut [Option<&'d str>]) -> Result<(), String> {
         found.fill(None);
-        scan(&self.root, document, found)
+        let mut reading = Reading { document, scan: Scan::lenient(document.as_bytes()), found };
+        reading.document(&self.root).map_err(|Broken { at, what }| format!("{what} at byte {at}"))
     }
 }
 
@@ -59,131 +56,97 @@ fn child<'n, K: PartialEq + Clone>(children: &'n mut Vec<(K, Node)>, key: &K) ->
     &mut children[at].1
 }
 
-fn scan<'d>(node: &Node, document: &'d str, found: &mut [Option<&'d str>]) -> serde_json::Result<()> {
-    let mut reader = serde_json::Deserializer::from_str(document);
-    Scan { node, found }.deserialize(&mut reader)?;
-    reader.end()
+struct Reading<'d, 'f> {
+    document: &'d str,
+    scan: Scan<'d>,
+    found: &'f mut [Option<&'d str>],
 }
 
-/// The values below a node.
-struct Scan<'s, 'd> {
-    node: &'s Node,
-    found: &'s mut [Option<&'d str>],
-}
-
-impl Scan<'_, '_> {
-    /// Forgets what an earlier member of the same name had.
-    fn forget(node: &Node, found: &mut [Option<&str>]) {
-        for end in &node.ends {
-            found[*end] = None;
-        }
-        let below = node.fields.iter().map(|(_, node)| node).chain(node.elements.iter().map(|(_, node)| node));
-        below.for_each(|node| Scan::forget(node, found));
-    }
-}
-
-impl<'d> DeserializeSeed<'d> for Scan<'_, 'd> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'d>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Scan { node, found } = self;
-        if node.ends.is_empty() {
-            return deserializer.deserialize_any(Scan { node, found });
-        }
-        let raw = <&'d RawValue>::deserialize(deserializer)?.get();
-        for end in &node.ends {
-            found[*end] = Some(raw);
-        }
-        if node.fields.is_empty() && node.elements.is_empty() {
+impl Reading<'_, '_> {
+    fn document(&mut self, root: &Node) -> Result<(), Broken> {
+        self.value(root)?;
+        if self.scan.peek() == 0 && self.scan.at == self.document.len() {
             return Ok(());
         }
-        // One path goes on where another ends: what is there is read once more. It is JSON by now.
-        let below = serde_json::Deserializer::from_str(raw).deserialize_any(Scan { node, found });
-        below.map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'d> Visitor<'d> for Scan<'_, 'd> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+        Err(self.scan.broken("expected the end"))
     }
 
-    fn visit_map<A: MapAccess<'d>>(self, mut members: A) -> Result<(), A::Error> {
-        let Scan { node, found } = self;
-        while let Some(at) = members.next_key_seed(Name(&node.fields))? {
-            match at {
-                Some(at) => {
-                    let node = &node.fields[at].1;
-                    Scan::forget(node, found);
-                    members.next_value_seed(Scan { node, found })?;
-                }
-                None => drop(members.next_value::<IgnoredAny>()?),
-            }
+    /// Reads a value that stands where `node` is. It calls itself as often as a path is long.
+    fn value(&mut self, node: &Node) -> Result<(), Broken> {
+        let first = self.scan.peek();
+        let start = self.scan.at;
+        match first {
+            b'{' if !node.fields.is_empty() => self.object(&node.fields)?,
+            b'[' if !node.elements.is_empty() => self.list(&node.elements)?,
+            _ => self.scan.skip(0)?,
+        }
+        for end in &node.ends {
+            self.found[*end] = Some(&self.document[start..self.scan.at]);
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'d>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Scan { node, found } = self;
+    fn object(&mut self, fields: &[(String, Node)]) -> Result<(), Broken> {
+        self.scan.at += 1;
+        if self.scan.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            if self.scan.peek() != b'"' {
+                return Err(self.scan.broken("expected a key"));
+            }
+            let start = self.scan.at + 1;
+            let key = self.scan.string()?;
+            self.scan.expect(b':', "expected ':'")?;
+            match field(fields, key, start)? {
+                Some(node) => {
+                    self.forget(node);
+                    self.value(node)?;
+                }
+                None => self.scan.skip(0)?,
+            }
+            if !self.scan.take(b',') {
+                return self.scan.expect(b'}', "expected ',' or '}'");
+            }
+        }
+    }
+
+    fn list(&mut self, elements: &[(usize, Node)]) -> Result<(), Broken> {
+        self.scan.at += 1;
+        if self.scan.take(b']') {
+            return Ok(());
+        }
         for index in 0.. {
-            let wanted = node.elements.iter().find(|(wanted, _)| *wanted == index);
-            let is_there = match wanted {
-                Some((_, node)) => elements.next_element_seed(Scan { node, found })?.is_some(),
-                None => elements.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !is_there {
+            match elements.iter().find(|(wanted, _)| *wanted == index) {
+                Some((_, node)) => self.value(node)?,
+                None => self.scan.skip(0)?,
+            }
+            if !self.scan.take(b',') {
                 break;
             }
         }
-        Ok(())
+        self.scan.expect(b']', "expected ',' or ']'")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    /// Forgets what an earlier member of the same name had.
+    fn forget(&mut self, node: &Node) {
+        for end in &node.ends {
+            self.found[*end] = None;
+        }
+        node.fields.iter().for_each(|(_, below)| self.forget(below));
+        node.elements.iter().for_each(|(_, below)| self.forget(below));
     }
 }
 
-/// Reads the name of a member: which of the fields it is, if any.
-struct Name<'s>(&'s [(String, Node)]);
-
-impl<'d> DeserializeSeed<'d> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'d>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+/// What the member with this key, whose inside begins at byte `start`, is to `fields`.
+fn field<'n>(fields: &'n [(String, Node)], key: Text<'_>, start: usize) -> Result<Option<&'n Node>, Broken> {
+    let named = |name: &[u8]| fields.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, node)| node);
+    if !key.escaped {
+        return Ok(named(key.raw));
     }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a member")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|(known, _)| known == name))
-    }
+    check_escapes(key.raw, start)?;
+    let mut name = Vec::new();
+    // Half of a surrogate pair is in no path.
+    let is_whole = unescape(key.raw, start, &mut |piece| name.extend_from_slice(piece)).is_ok();
+    Ok(if is_whole { named(&name) } else { None })
 }

@@ -209,6 +209,8 @@ fn scalars_become_keys() {
         (".a.b", r#"{"a":{"b":1},"a":{"b":2}}"#, "2"),
         (".a", r#"{"\u0061":"é\n\ud83d\ude00/..\u0000"}"#, "é\n😀/..\0"),
         (".a", r#" { "a" : "../../etc" } "#, "../../etc"),
+        (".a", r#"{"b":"cut \ud83d","\udc00":{"\ud83dx":[]},"a":1}"#, "1"),
+        (".a[1]", r#"{"a":[ [[1],{"a":[]}] , 7 ]}"#, "7"),
         (".a|tonumber|.+1", r#"{"a":"41"}"#, "42"),
         (
             ".a|strptime(\"%Y-%m-%dT%H:%M:%SZ\")|mktime|strftime(\"%Y/%H\")",
@@ -259,6 +261,22 @@ fn what_is_no_scalar_or_no_json_fails_with_its_reason() {
         assert!(error.len() < 600, "{error}");
     }
     assert_eq!(key("{k:.a}", deep.as_bytes()).as_deref(), Ok("1"), "what is passed over may be deep");
+    for levels in [127, 128, 129, 256, 257, 1_000] {
+        let nested =
+            |close: &str| format!(r#"{{"b":{}0{close}{},"a":1}}"#, "[{\"c\":".repeat(levels), "}]".repeat(levels));
+        assert_eq!(key("{k:.a}", nested("").as_bytes()).as_deref(), Ok("1"), "{levels}");
+        assert!(key("{k:.a}", nested("]").as_bytes()).unwrap_err().contains("expected ',' or '}' at byte"), "{levels}");
+    }
+    for (record, why) in [
+        (r#"{"a":1,"b":"\x"}"#, "an unknown escape in a string at byte 12"),
+        (r#"{"\u00g0":1,"a":1}"#, "an escape that lacks four hexadecimal digits at byte 2"),
+        (r#"{"a":1} x"#, "expected the end at byte 8"),
+        ("{\"a\":1}\0", "expected the end at byte 7"),
+        (r#"{"a":1,}"#, "expected a key at byte 7"),
+    ] {
+        let error = key("{k:.a}", record.as_bytes()).unwrap_err();
+        assert!(error.ends_with(&format!("the record is not JSON: {why}")), "{record}: {error}");
+    }
 }
 
 #[test]

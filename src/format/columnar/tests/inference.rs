@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Conflicts, Inference};
+use crate::config::Inference;
 
-fn settings(conflicts: Conflicts) -> Columnar {
-    let schema = Schema::Infer(Inference { conflicts });
+fn inferred() -> Columnar {
+    let schema = Schema::Infer(Inference::default());
     Columnar { schema, ..parquet(&[("unused", "int")]) }
 }
 
@@ -39,28 +39,13 @@ fn kinds_are_widened_and_merged() {
         (&[r#"{"":1,"x":2}"#], "x bigint; _rest string"),
         (&[r#"{"":1,"_Rest":2,"__rest":3}"#], "_rest bigint; __rest bigint; ___rest string"),
     ] {
-        assert_eq!(found(&settings(Conflicts::Text), records), expected, "{records:?}");
+        assert_eq!(found(&inferred(), records), expected, "{records:?}");
     }
-}
-
-#[test]
-fn with_conflicts_to_the_error_output_the_first_kind_holds() {
-    let records = [r#"{"a":1,"o":{"x":1}}"#, r#"{"a":"no number"}"#, r#"{"a":2.5,"o":[1]}"#, r#"{"a":{}}"#];
-    let settings = settings(Conflicts::Fail);
-    assert_eq!(found(&settings, &records), "a double; o struct<x:bigint>");
-    let mut inferrer = Inferrer::new(&settings).unwrap();
-    for record in &records {
-        inferrer.see(record.as_bytes());
-    }
-    let converter = Converter::inferred(&Arc::new(settings), &inferrer).unwrap();
-    let rows: Vec<_> =
-        converter.check(records.iter().map(|record| record.as_bytes())).iter().map(|(row, _)| *row).collect();
-    assert_eq!(rows, [1, 2, 3]);
 }
 
 #[test]
 fn keys_of_columns_are_followed_and_orc_is_flat() {
-    let mut settings = settings(Conflicts::Text);
+    let mut settings = inferred();
     let keys = [("ts".to_owned(), "Timestamp".to_owned())].into();
     settings.json = Json::Openx { case_insensitive: true, dots_to_underscores: true, keys };
     settings.format = Format::Orc(Orc::default());
@@ -71,7 +56,7 @@ fn keys_of_columns_are_followed_and_orc_is_flat() {
 fn nothing_is_lost_of_what_has_no_column() {
     let keys = [("ts".to_owned(), "at".to_owned()), ("x".to_owned(), "_rest".to_owned())].into();
     let json = Json::Openx { case_insensitive: true, dots_to_underscores: false, keys };
-    let settings = Columnar { json, ..settings(Conflicts::Text) };
+    let settings = Columnar { json, ..inferred() };
     let records = [
         r#"{"at":1,"ts":2,"o":{"a":1,"":[2]},"l":[{"b":1}]}"#,
         r#"{"o": {"a": 3}, "l":[{"b":2},{"":null}] ,"":{"":"}"}}"#,
@@ -95,22 +80,22 @@ fn nothing_is_lost_of_what_has_no_column() {
 
 #[test]
 fn bounds_hold() {
-    let mut inferrer = Inferrer::new(&settings(Conflicts::Text)).unwrap();
+    let mut inferrer = Inferrer::new(&inferred()).unwrap();
     let wide: Vec<_> = (0..2_500).map(|number| format!("\"k{number}\":1")).collect();
     inferrer.see(format!("{{{}}}", wide.join(",")).as_bytes());
     assert_eq!((inferrer.table().unwrap().columns().len(), inferrer.left_out()), (2_001, 500));
     let deep = format!("{}1{}", "{\"d\":".repeat(100), "}".repeat(100));
-    let text = found(&settings(Conflicts::Text), &[&deep]);
+    let text = found(&inferred(), &[&deep]);
     assert!(text.contains("d:string") && text.matches("struct").count() < 20, "{text}");
     let longest = format!("{{\"{}\":1}}", "k".repeat(256));
-    assert_eq!(found(&settings(Conflicts::Text), &[&longest]), "_rest string");
+    assert_eq!(found(&inferred(), &[&longest]), "_rest string");
 }
 
 proptest! {
     /// Where conflicts become text, every record that is an object fits the table that was found in all of them.
     #[test]
     fn every_row_fits_what_was_found(records in prop::collection::vec(object(), 1..8)) {
-        let settings = settings(Conflicts::Text);
+        let settings = inferred();
         let texts: Vec<_> = records.iter().map(ToString::to_string).collect();
         let mut inferrer = Inferrer::new(&settings).unwrap();
         for record in &texts {

@@ -1,56 +1,66 @@
-//! A scan over the bytes of one record: JSON as RFC 8259 has it, strictly. The record is known to be UTF-8.
+//! A scan over the bytes of one record: JSON as RFC 8259 has it. The record is known to be UTF-8.
+//!
+//! A strict scan takes what every reader of the world does: 128 values within each other, and no halves of surrogate pairs in strings.
+//! A lenient one is for who looks at a few values and passes the rest on as it is: it takes any depth, and halves.
 
 use crate::limits::CONVERT_DEPTH_MAX;
 
 /// Where and why the JSON is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(crate) struct Broken {
     /// Byte of the record, from 0.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// What was expected there, or what is wrong.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
 }
 
 type Result<T, E = Broken> = std::result::Result<T, E>;
 
 /// The inside of a string, as it is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
-    pub(super) raw: &'a [u8],
+pub(crate) struct Text<'a> {
+    pub(crate) raw: &'a [u8],
     /// Whether there is a backslash in it.
-    pub(super) escaped: bool,
+    pub(crate) escaped: bool,
 }
 
 /// A number as it is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) negative: bool,
+pub(crate) struct Number<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) negative: bool,
     /// Its digits as an integer; cut to 64 bits unless `exact`.
-    pub(super) mantissa: u64,
+    pub(crate) mantissa: u64,
     /// The number is `mantissa` times ten to this.
-    pub(super) exponent: i64,
+    pub(crate) exponent: i64,
     /// Whether all digits are in `mantissa`.
-    pub(super) exact: bool,
+    pub(crate) exact: bool,
 }
 
-pub(super) struct Scan<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) at: usize,
+pub(crate) struct Scan<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) at: usize,
+    is_lenient: bool,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
-        Scan { text, at: 0 }
+    /// A strict one.
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Scan { text, at: 0, is_lenient: false }
     }
 
-    pub(super) fn broken(&self, what: &'static str) -> Broken {
+    /// A lenient one.
+    pub(crate) fn lenient(text: &'a [u8]) -> Self {
+        Scan { is_lenient: true, ..Scan::new(text) }
+    }
+
+    pub(crate) fn broken(&self, what: &'static str) -> Broken {
         Broken { at: self.at, what }
     }
 
     /// The next byte that is no blank, which is not passed; 0 at the end.
     #[inline]
-    pub(super) fn peek(&mut self) -> u8 {
+    pub(crate) fn peek(&mut self) -> u8 {
         while let Some(&byte) = self.text.get(self.at) {
             if byte > b' ' {
                 return byte;
@@ -66,33 +76,33 @@ impl<'a> Scan<'a> {
 
     /// Passes `byte` if it is next.
     #[inline]
-    pub(super) fn take(&mut self, byte: u8) -> bool {
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
         let there = self.peek() == byte;
         self.at += usize::from(there);
         there
     }
 
     #[inline]
-    pub(super) fn expect(&mut self, byte: u8, what: &'static str) -> Result<()> {
+    pub(crate) fn expect(&mut self, byte: u8, what: &'static str) -> Result<()> {
         if self.take(byte) { Ok(()) } else { Err(self.broken(what)) }
     }
 
     /// Passes `prefix` if it is next.
     #[inline]
-    pub(super) fn take_all(&mut self, prefix: &[u8]) -> bool {
+    pub(crate) fn take_all(&mut self, prefix: &[u8]) -> bool {
         let there = self.text[self.at..].starts_with(prefix);
         self.at += if there { prefix.len() } else { 0 };
         there
     }
 
     /// `true`, `false` or `null`, of which the first letter was seen.
-    pub(super) fn word(&mut self, word: &'static [u8]) -> Result<()> {
+    pub(crate) fn word(&mut self, word: &'static [u8]) -> Result<()> {
         if self.take_all(word) { Ok(()) } else { Err(self.broken("expected a value")) }
     }
 
     /// A string, whose opening quote is next. Escapes are not looked at.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Text<'a>> {
+    pub(crate) fn string(&mut self) -> Result<Text<'a>> {
         let start = self.at + 1;
         let mut at = start;
         let mut escaped = false;
@@ -115,7 +125,7 @@ impl<'a> Scan<'a> {
 
     /// A number, whose first character (a digit or `-`) is next.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<Number<'a>> {
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let start = self.at;
         let negative = self.text[start] == b'-';
         let mut digits = Digits { text: self.text, at: start + usize::from(negative), mantissa: 0, exact: true };
@@ -163,17 +173,17 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes a whole value, of which `depth` others are around it, and makes sure that it is one.
-    pub(super) fn skip(&mut self, depth: usize) -> Result<()> {
-        // One bit for each open value: whether it is an object.
-        let mut objects = 0u128;
-        let mut open = 0;
+    pub(crate) fn skip(&mut self, depth: usize) -> Result<()> {
+        let mut nest = Nest::default();
         loop {
             match self.peek() {
-                b'{' | b'[' if depth + open >= CONVERT_DEPTH_MAX => return Err(self.too_deep()),
+                b'{' | b'[' if depth + nest.open >= CONVERT_DEPTH_MAX && !self.is_lenient => {
+                    return Err(self.too_deep());
+                }
                 b'{' => {
                     self.at += 1;
                     if !self.take(b'}') {
-                        (objects, open) = (objects << 1 | 1, open + 1);
+                        nest.open(true);
                         self.skip_key()?;
                         continue;
                     }
@@ -181,7 +191,7 @@ impl<'a> Scan<'a> {
                 b'[' => {
                     self.at += 1;
                     if !self.take(b']') {
-                        (objects, open) = (objects << 1, open + 1);
+                        nest.open(false);
                         continue;
                     }
                 }
@@ -194,10 +204,10 @@ impl<'a> Scan<'a> {
             }
             // The end of a value, and of all that end with it.
             loop {
-                if open == 0 {
+                if nest.open == 0 {
                     return Ok(());
                 }
-                let object = objects & 1 == 1;
+                let object = nest.objects & 1 == 1;
                 if self.take(b',') {
                     if object {
                         self.skip_key()?;
@@ -206,12 +216,12 @@ impl<'a> Scan<'a> {
                 }
                 let (end, what) = if object { (b'}', "expected ',' or '}'") } else { (b']', "expected ',' or ']'") };
                 self.expect(end, what)?;
-                (objects, open) = (objects >> 1, open - 1);
+                nest.close();
             }
         }
     }
 
-    pub(super) fn too_deep(&self) -> Broken {
+    pub(crate) fn too_deep(&self) -> Broken {
         self.broken("more than 128 values within each other")
     }
 
@@ -226,7 +236,40 @@ impl<'a> Scan<'a> {
     fn skip_string(&mut self) -> Result<()> {
         let start = self.at + 1;
         let text = self.string()?;
-        if text.escaped { unescape(text.raw, start, &mut |_| {}) } else { Ok(()) }
+        match (text.escaped, self.is_lenient) {
+            (false, _) => Ok(()),
+            (true, false) => unescape(text.raw, start, &mut |_| {}),
+            (true, true) => check_escapes(text.raw, start),
+        }
+    }
+}
+
+/// The values that are open, one within the other.
+#[derive(Default)]
+struct Nest {
+    /// One bit for each of the innermost: whether it is an object.
+    objects: u128,
+    /// How many there are.
+    open: usize,
+    /// The bits of those further out.
+    outer: Vec<u128>,
+}
+
+impl Nest {
+    fn open(&mut self, object: bool) {
+        if self.open > 0 && self.open.is_multiple_of(u128::BITS as usize) {
+            self.outer.push(self.objects);
+        }
+        self.objects = self.objects << 1 | u128::from(object);
+        self.open += 1;
+    }
+
+    fn close(&mut self) {
+        self.open -= 1;
+        self.objects >>= 1;
+        if self.open.is_multiple_of(u128::BITS as usize) {
+            self.objects = self.outer.pop().unwrap_or_default();
+        }
     }
 }
 
@@ -282,7 +325,7 @@ fn plain_end(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Gives the pieces of a string's inside, which begins at byte `start` of the record, to `out`, escapes resolved.
-pub(super) fn unescape(raw: &[u8], start: usize, out: &mut impl FnMut(&[u8])) -> Result<()> {
+pub(crate) fn unescape(raw: &[u8], start: usize, out: &mut impl FnMut(&[u8])) -> Result<()> {
     let mut at = 0;
     while let Some(slash) = memchr::memchr(b'\\', &raw[at..]).map(|more| at + more) {
         out(&raw[at..slash]);
@@ -306,6 +349,25 @@ pub(super) fn unescape(raw: &[u8], start: usize, out: &mut impl FnMut(&[u8])) ->
         at = slash + 2;
     }
     out(&raw[at..]);
+    Ok(())
+}
+
+/// Makes sure that the escapes in a string's inside are some, be they halves of surrogate pairs.
+pub(crate) fn check_escapes(raw: &[u8], start: usize) -> Result<()> {
+    let mut at = 0;
+    while let Some(slash) = memchr::memchr(b'\\', &raw[at..]).map(|more| at + more) {
+        let broken = |what| Err(Broken { at: start + slash, what });
+        at = match raw.get(slash + 1) {
+            Some(b'u')
+                if raw.get(slash + 2..slash + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
+            {
+                slash + 6
+            }
+            Some(b'u') => return broken("an escape that lacks four hexadecimal digits"),
+            Some(b'n' | b't' | b'r' | b'b' | b'f' | b'"' | b'\\' | b'/') => slash + 2,
+            _ => return broken("an unknown escape in a string"),
+        };
+    }
     Ok(())
 }
 

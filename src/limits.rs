@@ -265,6 +265,8 @@ pub const PATH_NAME_BYTES_MAX: usize = 255;
 /// Directories of a local destination that are remembered as durable (or as swept of what a crash left); beyond it
 /// all are forgotten, which costs a few syncs.
 pub const DIRECTORIES_REMEMBERED_MAX: usize = 4_096;
+/// Bytes of an object in a directory with which they are written.
+pub const LOCAL_WRITE_BYTES: u64 = 256 << 10;
 /// Longest pause between two attempts at one object.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 

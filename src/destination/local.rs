@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{Body, Created, Destination, ObjectFacts, Page};
 use crate::disk::{Disk, HIDDEN_PREFIX, Open, Unnamed};
 use crate::error::{Error, Kind, Result};
-use crate::limits::DIRECTORIES_REMEMBERED_MAX;
+use crate::limits::{DIRECTORIES_REMEMBERED_MAX, LOCAL_WRITE_BYTES};
 
 mod key;
 mod look;
@@ -82,12 +83,20 @@ impl LocalDirectory {
     /// Writes the body to a file that nobody sees, as its chunks come; the file and its length.
     async fn write(&self, key: &str, dir: PathBuf, mut body: Body) -> Result<(Arc<dyn Unnamed>, u64)> {
         let failed = |error| self.describe(key, "write", error);
-        let file: Arc<dyn Unnamed> = self.blocking(move |inner| inner.unnamed(&dir)).await.map_err(failed)?.into();
-        let mut len = 0;
-        while let Some(chunk) = body.next().await {
-            let (chunk, file, offset) = (chunk?, file.clone(), len);
-            len += chunk.len() as u64;
-            self.blocking(move |_| file.write_at(offset, &[&chunk])).await.map_err(failed)?;
+        let mut gathered = Gathered::next(&mut body).await?;
+        let mut len = gathered.bytes;
+        let begin = move |inner: &Inner| {
+            let file = inner.unnamed(&dir)?;
+            gathered.write(&*file, 0)?;
+            Ok((file, gathered.is_last))
+        };
+        let (file, mut is_last) = self.blocking(begin).await.map_err(failed)?;
+        let file: Arc<dyn Unnamed> = file.into();
+        while !is_last {
+            gathered = Gathered::next(&mut body).await?;
+            let (file, offset) = (file.clone(), len);
+            (len, is_last) = (len + gathered.bytes, gathered.is_last);
+            self.blocking(move |_| gathered.write(&*file, offset)).await.map_err(failed)?;
         }
         Ok((file, len))
     }
@@ -102,8 +111,12 @@ impl Destination for LocalDirectory {
         let path = PathBuf::from(key);
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         let (file, len) = self.write(key, dir.clone(), body).await?;
-        let linked = self.blocking(move |inner| inner.link(&*file, &path, len)).await;
-        let created = match linked.map_err(|error| self.describe(key, "create", error))? {
+        let end = move |inner: &Inner| {
+            let linked = inner.link(&*file, &path, len)?;
+            Ok((linked, inner.make_durable(&dir)))
+        };
+        let (linked, durable) = self.blocking(end).await.map_err(|error| self.describe(key, "create", error))?;
+        let created = match linked {
             Linked::Created => Created::Created,
             Linked::AlreadyThere => Created::AlreadyThere,
             Linked::Other(found) => {
@@ -111,9 +124,7 @@ impl Destination for LocalDirectory {
                 return Err(Error::new(Kind::Conflict, message));
             }
         };
-        self.blocking(move |inner| inner.make_durable(&dir))
-            .await
-            .map_err(|error| self.describe(key, "sync the directories of", error))?;
+        durable.map_err(|error| self.describe(key, "sync the directories of", error))?;
         Ok(created)
     }
 
@@ -155,6 +166,34 @@ impl Destination for LocalDirectory {
         })?;
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         Ok(format!("a directory that takes files; {:.1} of {:.1} GiB free", gib(space.available), gib(space.total)))
+    }
+}
+
+/// Chunks of a body that are written together: those of partitions are small, and each call of the disk changes threads twice.
+struct Gathered {
+    chunks: Vec<Bytes>,
+    bytes: u64,
+    /// Whether the body ends with them.
+    is_last: bool,
+}
+
+impl Gathered {
+    async fn next(body: &mut Body) -> Result<Self> {
+        let mut gathered = Gathered { chunks: Vec::new(), bytes: 0, is_last: false };
+        while gathered.bytes < LOCAL_WRITE_BYTES {
+            let Some(chunk) = body.next().await.transpose()? else {
+                gathered.is_last = true;
+                break;
+            };
+            gathered.bytes += chunk.len() as u64;
+            gathered.chunks.push(chunk);
+        }
+        Ok(gathered)
+    }
+
+    fn write(&self, file: &dyn Unnamed, offset: u64) -> io::Result<()> {
+        let parts: Vec<&[u8]> = self.chunks.iter().map(|chunk| &chunk[..]).collect();
+        file.write_at(offset, &parts)
     }
 }
 

@@ -52,6 +52,16 @@ impl Capacity {
         })
     }
 
+    /// Waits for a processor, then has all `jobs` done on it, in their order: small ones, for each of which another thread would be
+    /// woken.
+    pub(super) async fn encode_all<T: Send + 'static>(
+        &self,
+        jobs: Vec<impl FnOnce() -> T + Send + 'static>,
+    ) -> Vec<Encoded<T>> {
+        let processor = permit(&self.processors).await;
+        self.encoders.give_all(jobs, move || drop(processor))
+    }
+
     /// Room for `bytes` of encoded records, if there is any now.
     pub(super) fn encoded(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         self.encoded.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()

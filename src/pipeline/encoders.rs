@@ -42,6 +42,25 @@ impl Encoders {
         let _ = self.0.send(Box::new(move || _ = reply.send(job())));
         Encoded(answer)
     }
+
+    /// Has `jobs` done one after the other, on one thread, and `end` after the last.
+    pub(super) fn give_all<T: Send + 'static>(
+        &self,
+        jobs: Vec<impl FnOnce() -> T + Send + 'static>,
+        end: impl FnOnce() + Send + 'static,
+    ) -> Vec<Encoded<T>> {
+        let (replies, answers): (Vec<_>, _) =
+            jobs.iter().map(|_| oneshot::channel()).map(|(reply, answer)| (reply, Encoded(answer))).unzip();
+        let all = move || {
+            for (job, reply) in jobs.into_iter().zip(replies) {
+                // One that panics takes its own answer with it, not those of the others.
+                let _ = catch_unwind(AssertUnwindSafe(move || reply.send(job())));
+            }
+            end();
+        };
+        let _ = self.0.send(Box::new(all));
+        answers
+    }
 }
 
 /// A job under way.
@@ -81,6 +100,12 @@ mod tests {
         let panicked = encoders.give(|| -> u8 { panic!("a poison record") }).done().await.unwrap_err();
         assert_eq!(panicked.kind(), Kind::Internal);
         assert_eq!(encoders.give(|| 2).done().await.unwrap(), 2);
+        let (ended, end) = oneshot::channel();
+        let job = |number: u8| move || if number == 1 { panic!("a poison record") } else { number };
+        let all = encoders.give_all((0..3).map(job).collect(), move || ended.send(()).unwrap());
+        end.await.unwrap();
+        let done: Vec<_> = futures_util::future::join_all(all.into_iter().map(Encoded::done)).await;
+        assert_eq!(done.into_iter().map(Result::ok).collect::<Vec<_>>(), [Some(0), None, Some(2)]);
         let none = Encoders::start(0);
         assert_eq!(none.give(|| 3).done().await.unwrap_err().kind(), Kind::Internal);
     }

@@ -164,7 +164,12 @@ impl Open {
         let before = filling.raw();
         let content = &mut filling.content;
         if !part.joined.is_empty() {
-            content.runs.entry(batch.shard).or_default().raw.extend_from_slice(&part.joined);
+            let raw = &mut content.runs.entry(batch.shard).or_default().raw;
+            if raw.is_empty() {
+                *raw = part.joined;
+            } else {
+                raw.extend_from_slice(&part.joined);
+            }
         }
         if !part.refused.is_empty() {
             content.refused.push(refusals(part.refused, room).await);
@@ -174,9 +179,21 @@ impl Open {
 
     /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean is spilled.
     pub(super) async fn encode(&mut self, touched: &[Lane], recipe: &Recipe, room: &Capacity) {
+        let (mut whole, mut jobs) = (Vec::new(), Vec::new());
         for lane in touched {
-            if let Some(filling) = self.lanes.get_mut(lane) {
-                self.raw -= encode(filling, recipe, room).await;
+            for (shard, run) in self.lanes.get_mut(lane).into_iter().flat_map(|filling| &mut filling.content.runs) {
+                if run.early_bytes + run.raw.len() >= CHUNK_BYTES {
+                    self.raw -= run.raw.capacity();
+                    jobs.push(encoding(run, recipe.clone(), room.clone()));
+                    whole.push((lane, *shard));
+                }
+            }
+        }
+        if !jobs.is_empty() {
+            for ((lane, shard), job) in whole.into_iter().zip(room.encode_all(jobs).await) {
+                if let Some(run) = self.lanes.get_mut(lane).and_then(|filling| filling.content.runs.get_mut(&shard)) {
+                    run.jobs.push(job);
+                }
             }
         }
         if self.raw > LANES_RAW_BYTES_MAX {
@@ -264,23 +281,15 @@ async fn refusals(refused: Vec<Refused>, room: &Capacity) -> Refusals {
     Refusals::Disk(room.encode(write).await)
 }
 
-/// Has the rows of a lane encoded where a shard's are enough; says how many raw bytes went.
-async fn encode(filling: &mut Filling, recipe: &Recipe, room: &Capacity) -> usize {
-    let mut gone = 0;
-    for run in filling.content.runs.values_mut().filter(|run| run.early_bytes + run.raw.len() >= CHUNK_BYTES) {
-        let (raw, early) = (std::mem::take(&mut run.raw), std::mem::take(&mut run.early));
-        run.early_bytes = 0;
-        gone += raw.capacity();
-        let (recipe, room) = (recipe.clone(), room.clone());
-        let keeper = room.clone();
-        let job = move || {
-            let mut chunk = recipe.encode_joined(&joined(early, raw)?);
-            let bytes = std::mem::take(&mut chunk.bytes);
-            keeper.keep(bytes).map(|held| (chunk, held))
-        };
-        run.jobs.push(room.encode(job).await);
+/// Takes the rows of a lane's shard out and says how they are encoded.
+fn encoding(run: &mut Run, recipe: Recipe, room: Capacity) -> impl FnOnce() -> Option<(Chunk, Held)> + Send + 'static {
+    let (raw, early) = (std::mem::take(&mut run.raw), std::mem::take(&mut run.early));
+    run.early_bytes = 0;
+    move || {
+        let mut chunk = recipe.encode_joined(&joined(early, raw)?);
+        let bytes = std::mem::take(&mut chunk.bytes);
+        room.keep(bytes).map(|held| (chunk, held))
     }
-    gone
 }
 
 /// Rows that were spilled early and those behind them. It blocks.

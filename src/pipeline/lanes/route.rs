@@ -74,6 +74,9 @@ pub(super) fn sort_out(
 
     let mut parts: Vec<Part> = Vec::new();
     parts.resize_with(lanes.lanes.len(), Part::default);
+    for (part, bytes) in parts.iter_mut().zip(&lanes.bytes) {
+        part.joined.reserve_exact(*bytes);
+    }
     let mut became = vec![(0u64, 0u64); taken.positions()];
     for row in 0..rows.len() {
         let origin = rows.origins[row];
@@ -124,6 +127,8 @@ struct Found {
     lanes: Vec<Lane>,
     /// The number of each row's lane; of a row that has none, any.
     of_rows: Vec<usize>,
+    /// About so many bytes do the rows of each lane have, joined.
+    bytes: Vec<usize>,
     /// Origins with a row that has none, in order, each once.
     failed: Vec<Failed>,
 }
@@ -132,18 +137,23 @@ impl Found {
     fn of(rows: &Rows, rules: &Partitioning) -> Self {
         let named = |name: &String| rows.keys.iter().find(|column| column.name == *name);
         let columns: Vec<Option<&KeyColumn>> = rules.keys.iter().map(named).collect();
-        let mut found = Found { lanes: Vec::new(), of_rows: vec![0; rows.len()], failed: Vec::new() };
+        let mut found =
+            Found { lanes: Vec::new(), of_rows: vec![0; rows.len()], bytes: Vec::new(), failed: Vec::new() };
         let mut known: HashMap<Vec<&str>, Result<usize, Failure>> = HashMap::new();
         let mut values: Vec<&str> = Vec::new();
         for row in 0..rows.len() {
             values.clear();
             values.extend(columns.iter().map(|column| column.map_or("", |column| column.get(row))));
-            if !known.contains_key(&values) {
-                let lane = found.lane(&values, rules);
-                known.insert(values.clone(), lane);
-            }
-            match &known[&values] {
-                Ok(lane) => found.of_rows[row] = *lane,
+            let lane = match known.get(&values) {
+                Some(lane) => lane,
+                None => known.entry(values.clone()).or_insert(found.lane(&values, rules)),
+            };
+            match lane {
+                Ok(lane) => {
+                    found.of_rows[row] = *lane;
+                    // What marks its end or says its length has a few bytes.
+                    found.bytes[*lane] += rows.get(row).len() + 4;
+                }
                 Err(_) if found.failed.last().is_some_and(|last| last.origin == rows.origins[row]) => {}
                 Err(failure) => found.failed.push(Failed { origin: rows.origins[row], failure: failure.clone() }),
             }
@@ -160,6 +170,7 @@ impl Found {
         let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
         rules.check(&values).map_err(|message| failure("DynamicPartitioning.KeyTooLong", message))?;
         self.lanes.push(Lane::Keys(values));
+        self.bytes.push(0);
         Ok(self.lanes.len() - 1)
     }
 }

@@ -346,7 +346,11 @@ pub const PLUGIN_RUNTIME_BYTES: u64 = 4 << 20;
 /// What each byte brings at first to such a one: half more than Python needs.
 pub const PLUGIN_RUNTIME_FIRST_BYTE_FUEL: u64 = 1_400;
 /// Memory that an instance may have at first, beside twice what it had after its `init`.
-pub const PLUGIN_FIRST_MEMORY: u64 = 4 << 20;
+pub const PLUGIN_FIRST_MEMORY: u64 = 1 << 20;
+/// What each byte brings at first: it is copied in, taken apart, and copied out from a buffer that doubles.
+pub const PLUGIN_FIRST_BYTE_MEMORY: u64 = 16;
+/// Memory that a fresh instance has beside that for a whole batch, where instances are kept: what it may fetch once and for all.
+pub const PLUGIN_ONCE_MEMORY: u64 = 6 << 20;
 
 // ---- the ledger ----
 
@@ -407,12 +411,21 @@ pub const PLUGIN_VALUE_BYTES_MAX: usize = 4 << 10;
 pub const PLUGIN_VALUES_BYTES_MAX: usize = 64 << 10;
 /// Memory of one instance of a plugin: the least is what the smallest components need.
 pub const PLUGIN_MEMORY_MIN: u64 = 1 << 20;
-/// The usual: JavaScript and Python components were seen with 34 MB.
+/// The usual at the start, and the most of what is usual for a batch: JavaScript and Python components were seen with 34 MB.
 pub const PLUGIN_MEMORY_DEFAULT: u64 = 64 << 20;
+/// The usual for a batch, beside what the next two bring: the kernel takes the better part of a millisecond to give a MiB,
+/// which is what a record costs that takes all there is.
+pub const PLUGIN_BATCH_MEMORY_DEFAULT: u64 = 8 << 20;
+/// So many times the memory of an instance after its `init`: a language's runtime has all of [`PLUGIN_MEMORY_DEFAULT`].
+pub const PLUGIN_STARTED_MEMORY_DEFAULT: u64 = 4;
+/// For each byte of a batch: four copies of the most that may become of it.
+pub const PLUGIN_BYTE_MEMORY_DEFAULT: u64 = 4 * PLUGIN_OUTPUT_RATIO_DEFAULT as u64;
 /// Fuel for a start and a batch: the least, some milliseconds' worth.
 pub const PLUGIN_FUEL_MIN: u64 = 1_000_000;
-/// The usual: a loop without end is over in about a tenth of a second.
+/// The usual for a start, and for a batch in a language's runtime: a loop without end is over in about a tenth of a second.
 pub const PLUGIN_FUEL_DEFAULT: u64 = 100_000_000;
+/// The usual for a batch of others.
+pub const PLUGIN_COMPILED_FUEL_DEFAULT: u64 = 20_000_000;
 /// The most: some minutes.
 pub const PLUGIN_FUEL_MAX: u64 = 1_000_000_000_000;
 /// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, JavaScript 730, Python 900. A loop

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFER_INTERVAL_MAX, DATA_RECORD_BYTES_DEFAULT, DATA_RETENTION_MIN,
     LANES_OPEN_DEFAULT, PLUGIN_BATCH_BYTES_DEFAULT, PLUGIN_BATCH_RECORDS_DEFAULT, PLUGIN_BYTE_FUEL_DEFAULT,
-    PLUGIN_FUEL_DEFAULT, PLUGIN_MEMORY_DEFAULT, PLUGIN_OUTPUT_RATIO_DEFAULT, POLL_DEFAULT, SHARDS_DEFAULT,
+    PLUGIN_OUTPUT_RATIO_DEFAULT, POLL_DEFAULT, SHARDS_DEFAULT,
 };
 
 /// The account in ARNs.
@@ -53,8 +53,8 @@ impl Default for KinesisConfig {
 impl Default for PluginLimits {
     fn default() -> Self {
         PluginLimits {
-            memory: PLUGIN_MEMORY_DEFAULT,
-            fuel: PLUGIN_FUEL_DEFAULT,
+            memory: None,
+            fuel: None,
             fuel_per_byte: PLUGIN_BYTE_FUEL_DEFAULT,
             output_ratio: PLUGIN_OUTPUT_RATIO_DEFAULT,
             batch_records: PLUGIN_BATCH_RECORDS_DEFAULT,

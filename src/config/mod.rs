@@ -367,10 +367,11 @@ pub enum ModulePlace {
 /// Within what a WebAssembly plugin must stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// Bytes of linear memory of one instance: 1 MiB to 1 GiB.
-    pub memory: u64,
-    /// Fuel (about one unit for each WebAssembly instruction) for a batch beside what its bytes bring.
-    pub fuel: u64,
+    /// Bytes of linear memory of one instance: 1 MiB to 1 GiB; without, what it starts with and the bytes of a batch say.
+    pub memory: Option<u64>,
+    /// Fuel (about one unit for each WebAssembly instruction) for a batch beside what its bytes bring; without, as much as
+    /// suits what it is made of.
+    pub fuel: Option<u64>,
     /// Fuel that each byte of a batch brings.
     pub fuel_per_byte: u64,
     /// Bytes of output for each byte of a batch.

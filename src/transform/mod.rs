@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn a_stream_may_say_more_than_the_plugin_and_overrule_it() {
         let limits = wasm::Limits {
-            memory: 1,
-            fuel: 2,
+            memory: Some(1),
+            fuel: Some(2),
             fuel_per_byte: 3,
             output_ratio: 4,
             batch_records: 5,

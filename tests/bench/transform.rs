@@ -61,8 +61,8 @@ impl Rig {
         let sha256 = self.runtime.block_on(self.plugins.install("bench", module, None)).expect("it is a plugin");
         let config: BTreeMap<_, _> = config.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let limits = Limits {
-            memory: 128 << 20,
-            fuel: 10_000_000_000,
+            memory: Some(128 << 20),
+            fuel: Some(10_000_000_000),
             fuel_per_byte: 10_000,
             output_ratio: 16,
             batch_records: u32::try_from(BATCH).expect("500 fit"),
@@ -241,7 +241,7 @@ fn poisoned(rig: &Rig, path: &Path) -> (Arc<Plugin>, String) {
             let (rows, origins) = lines(BATCH);
             let (_, usage) = rig.plugin(path, &[]).run_measured(&rows, &origins).expect("it runs");
             let each = usage.fuel / rows.data.len() as u64 + 1;
-            let tight = |limits: &mut Limits| (limits.fuel, limits.fuel_per_byte) = (1_000_000, each);
+            let tight = |limits: &mut Limits| (limits.fuel, limits.fuel_per_byte) = (Some(1_000_000), each);
             let record = format!(r#"{{"level":"info","message":"{}"}}"#, "1.1.1.1 ".repeat(2_000));
             (rig.plugin_within(path, tight), record)
         }

@@ -73,7 +73,7 @@ fn a_module_without_a_name_is_named_after_its_place() {
     };
     assert_eq!(*path, dir.path().join("m.wasm"));
     let expected =
-        PluginLimits { memory: 1 << 20, fuel_per_byte: 7, batch_bytes: 512 << 10, ..PluginLimits::default() };
+        PluginLimits { memory: Some(1 << 20), fuel_per_byte: 7, batch_bytes: 512 << 10, ..PluginLimits::default() };
     assert_eq!(*limits, expected, "a batch has room in the instance");
 }
 

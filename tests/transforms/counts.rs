@@ -96,7 +96,7 @@ async fn a_poison_record_among_many_goes_alone_to_the_error_output() {
         &[],
     );
     let PluginKind::Wasm { limits, .. } = &mut setting.plugins[0].kind else { panic!() };
-    limits.memory = 4 << 20;
+    limits.memory = Some(4 << 20);
     let service = house.start(&setting).await;
     // Taken apart it needs more memory than an instance may have, which traps.
     let poison = format!("{{\"a\":[0{}]}}", ",0".repeat(100_000));

@@ -67,8 +67,8 @@ fn named(plugin: &str) -> Processor {
 
 fn plugin(name: &str, module: PathBuf, config: &[(&str, &str)]) -> Plugin {
     let limits = PluginLimits {
-        memory: 32 << 20,
-        fuel: 1_000_000_000,
+        memory: Some(32 << 20),
+        fuel: Some(1_000_000_000),
         fuel_per_byte: 10_000,
         output_ratio: 16,
         batch_records: 500,

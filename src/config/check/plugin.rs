@@ -16,7 +16,8 @@ use crate::limits::{
     FUNCTION_BATCH_BYTES_DEFAULT, FUNCTION_BATCH_BYTES_MAX, FUNCTION_BATCH_BYTES_MIN, FUNCTION_RETRIES_DEFAULT,
     FUNCTION_RETRIES_MAX, FUNCTION_TIME_MAX, FUNCTION_TIME_MIN, KEY_BYTES_MAX, PLUGIN_BATCH_BYTES_MAX,
     PLUGIN_BATCH_BYTES_MIN, PLUGIN_BATCH_RECORDS_MAX, PLUGIN_BYTE_FUEL_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_MIN,
-    PLUGIN_MEMORY_BYTES_MAX, PLUGIN_MEMORY_MIN, PLUGIN_MODULE_BYTES_MAX, PLUGIN_OUTPUT_RATIO_MAX, PLUGINS_MAX,
+    PLUGIN_MEMORY_BYTES_MAX, PLUGIN_MEMORY_DEFAULT, PLUGIN_MEMORY_MIN, PLUGIN_MODULE_BYTES_MAX,
+    PLUGIN_OUTPUT_RATIO_MAX, PLUGINS_MAX,
 };
 
 /// How every WebAssembly binary begins.
@@ -174,17 +175,16 @@ impl Checker<'_> {
     fn limits(&mut self, written: raw::PluginLimits) -> PluginLimits {
         let usual = PluginLimits::default();
         let memory = self.bytes("memory", written.memory, PLUGIN_MEMORY_MIN..=PLUGIN_MEMORY_BYTES_MAX);
-        let memory = memory.unwrap_or(usual.memory);
         let fuel = self.number("fuel", written.fuel, PLUGIN_FUEL_MIN..=PLUGIN_FUEL_MAX);
         let fuel_per_byte = self.number("fuel_per_byte", written.fuel_per_byte, 1..=PLUGIN_BYTE_FUEL_MAX);
         let ratio = self.number("output_ratio", written.output_ratio, 1..=u64::from(PLUGIN_OUTPUT_RATIO_MAX));
         let records = self.number("batch_records", written.batch_records, 1..=u64::from(PLUGIN_BATCH_RECORDS_MAX));
         // A batch and what becomes of it must have room in an instance.
-        let most = PLUGIN_BATCH_BYTES_MAX.min(memory / 2);
+        let most = PLUGIN_BATCH_BYTES_MAX.min(memory.unwrap_or(PLUGIN_MEMORY_DEFAULT) / 2);
         let bytes = self.bytes("batch_bytes", written.batch_bytes, PLUGIN_BATCH_BYTES_MIN..=most);
         PluginLimits {
             memory,
-            fuel: fuel.unwrap_or(usual.fuel),
+            fuel,
             fuel_per_byte: fuel_per_byte.unwrap_or(usual.fuel_per_byte),
             output_ratio: ratio.map_or(usual.output_ratio, |ratio| ratio as u32),
             batch_records: records.map_or(usual.batch_records, |records| records as u32),

@@ -89,8 +89,8 @@ fn settings(hash: &str, prefix: &str, interval: Duration) -> (Arc<DeliveryStream
         batch_bytes: 1,
     };
     let limits = wasm::Limits {
-        memory: 1,
-        fuel: 1,
+        memory: Some(1),
+        fuel: Some(1),
         fuel_per_byte: 1,
         output_ratio: 1,
         batch_records: 1,

@@ -71,9 +71,10 @@ impl Guest {
         self.memory.refused
     }
 
-    /// Allows it so many bytes from now on, where its limit grants them.
-    pub(super) fn allow_memory(&mut self, bytes: u64) {
+    /// Allows it so many bytes from now on, of which the limits grant `most`.
+    pub(super) fn allow_memory(&mut self, bytes: u64, most: u64) {
         self.memory.allowed = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.memory.max = usize::try_from(most).unwrap_or(usize::MAX);
     }
 
     /// Whether it was refused memory in this batch that its limit would have granted.

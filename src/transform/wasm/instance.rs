@@ -61,11 +61,12 @@ impl Instance {
         limits: &Limits,
         place: Place,
     ) -> Result<Self> {
-        let guest = Guest::new(voice, limits.memory, checked.wasi);
+        let allowed = limits.start();
+        let guest = Guest::new(voice, allowed.memory, checked.wasi);
         let mut store = Store::new(&runtime.engine, guest);
         store.limiter(Guest::limiter);
         store.set_hostcall_fuel(usize::try_from(PLUGIN_OUTPUT_BYTES_FREE).unwrap_or(usize::MAX));
-        store.set_fuel(limits.fuel).map_err(|error| internal("fuel cannot be set", &error))?;
+        store.set_fuel(allowed.fuel).map_err(|error| internal("fuel cannot be set", &error))?;
         store.data_mut().begin(0, Random::of(&voice.stream, 0, 0));
         let failed = |fault: &Fault| Error::invalid(format!("{} ({})", fault.message, fault.code));
         let calls = match checked.pre.instantiate(&mut store) {
@@ -86,11 +87,12 @@ impl Instance {
     pub(super) fn call(&mut self, batch: Batch<'_>, limits: &Limits, grant: Grant, random: Random) -> Given {
         let bytes = bytes_of(&batch);
         let allowed = limits.allow(grant, bytes, self.started);
+        let whole = limits.allow(Grant::Whole, bytes, self.started);
         let records = batch.ends.len() as u64;
         let answer_max = limits.output_of(bytes).saturating_add(records.saturating_mul(ROW_BYTES));
         self.store.set_hostcall_fuel(usize::try_from(answer_max).unwrap_or(usize::MAX));
         self.store.data_mut().begin(batch.arrived_ms.first().copied().unwrap_or(0), random);
-        self.store.data_mut().allow_memory(allowed.memory);
+        self.store.data_mut().allow_memory(allowed.memory, whole.memory);
         let answer = match self.store.set_fuel(allowed.fuel) {
             Ok(()) => self.calls.call_transform(&mut self.store, batch),
             Err(error) => Err(error),
@@ -99,8 +101,13 @@ impl Instance {
         let cost = Cost { fuel: allowed.fuel.saturating_sub(left), memory_bytes: self.memory_bytes() };
         let answer = answer.map_err(|error| fault(&mut self.store, &error));
         let burnt_all = answer.as_ref().is_err_and(|fault| fault.code == OUT_OF_FUEL);
-        let wants_more = (burnt_all && allowed.fuel < limits.fuel_of(bytes)) || self.store.data().was_allowed_less();
+        let wants_more = (burnt_all && allowed.fuel < whole.fuel) || self.store.data().was_allowed_less();
         Given { answer, cost, wants_more }
+    }
+
+    /// Whether it may be given another batch, after it took one with `grant`.
+    pub(super) fn may_keep(&self, limits: &Limits, grant: Grant) -> bool {
+        limits.may_keep(grant, self.memory_bytes() as u64, self.started)
     }
 
     /// What it added to its own counters in the last batch.

@@ -62,10 +62,13 @@ pub struct Step {
 /// Within what a plugin must stay. What is beyond costs the guilty records their delivery, never the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes of linear memory of one instance.
-    pub memory: u64,
-    /// Fuel (about one unit for each WebAssembly instruction) for `init`, and for a batch beside what its records bring.
-    pub fuel: u64,
+    /// Bytes of linear memory of one instance; without, what it starts with and the bytes of a batch say, up to 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Fuel (about one unit for each WebAssembly instruction) for `init`, and for a batch beside what its records bring;
+    /// without, 100 million, and for a batch a fifth of it where no language's runtime is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
     /// Fuel that each byte of a batch brings.
     pub fuel_per_byte: u64,
     /// Bytes of output for each byte of a batch; 64 KiB are free.

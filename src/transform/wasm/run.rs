@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
         // Kept ones are given whole batches alone.
         let grant = if attempts == 1 && grant == Grant::First && instance.kept { Grant::Batch } else { grant };
         let answer = self.call(&mut instance, range, grant);
-        instance.kept &= grant == Grant::Batch || !self.plugin.step.limits.sparing;
+        instance.kept &= instance.may_keep(&self.plugin.step.limits, grant);
         Ok(answer.map(|answer| self.accept(range, &answer, instance)))
     }
 

@@ -20,8 +20,8 @@ use crate::transform::{Origins, Outcome, Rows};
 use guests::{Text, plugin};
 
 const LIMITS: Limits = Limits {
-    memory: 16 << 20,
-    fuel: 1_000_000,
+    memory: Some(16 << 20),
+    fuel: Some(1_000_000),
     fuel_per_byte: 1_000,
     output_ratio: 4,
     batch_records: 500,

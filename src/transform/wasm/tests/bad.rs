@@ -113,7 +113,7 @@ async fn a_plugin_that_always_fails_fails_every_record() {
 #[tokio::test]
 async fn a_search_costs_a_bounded_amount_of_fuel() {
     let rig = Rig::new();
-    let limits = Limits { fuel: 100_000, fuel_per_byte: 0, ..LIMITS };
+    let limits = Limits { fuel: Some(100_000), fuel_per_byte: 0, ..LIMITS };
     let transform = on('x', "(loop $l (br $l))");
     let plugin = rig.limited(&Text { transform: &transform, ..Text::default() }, limits).await;
     let input = records(&["x"; 500]);
@@ -121,7 +121,7 @@ async fn a_search_costs_a_bounded_amount_of_fuel() {
     assert_eq!(failed(&outcome), (0..500).map(|origin| (origin, "Wasm.OutOfFuel")).collect::<Vec<_>>());
     // What is still open when it is burnt is tried once more.
     let open = 3 * (PLUGIN_SEARCH_PARTS as u64 - 1);
-    let bound = (PLUGIN_SEARCH_FUEL_FACTOR + open) * limits.fuel;
+    let bound = (PLUGIN_SEARCH_FUEL_FACTOR + open) * limits.fuel.unwrap();
     assert!(usage.fuel <= bound && usage.batches < 50, "{usage:?}");
     assert_eq!(
         plugin.run_measured(&input.0, &input.1).unwrap(),

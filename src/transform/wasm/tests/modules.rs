@@ -102,7 +102,7 @@ async fn init_that_fails_is_shown() {
 #[tokio::test]
 async fn more_memory_than_allowed_from_the_start_is_refused() {
     let rig = Rig::new();
-    let step = Step { limits: Limits { memory: 100_000, ..LIMITS }, ..rig.install(&Text::default()).await };
+    let step = Step { limits: Limits { memory: Some(100_000), ..LIMITS }, ..rig.install(&Text::default()).await };
     let error = rig.plugins.plugin("web", &step).await.map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("limits.memory (Wasm.OutOfMemory)"), "{error}");
 }

@@ -6,7 +6,7 @@ use super::{LIMITS, Rig, failed, records, run};
 use crate::transform::wasm::{Limits, Usage};
 use crate::transform::{Origins, Outcome, Rows};
 
-const WIDE: Limits = Limits { memory: 64 << 20, fuel: 20_000_000, fuel_per_byte: 500, ..LIMITS };
+const WIDE: Limits = Limits { memory: Some(64 << 20), fuel: Some(20_000_000), fuel_per_byte: 500, ..LIMITS };
 
 /// 500 records of 300 bytes; those at `marked` begin with x.
 fn many(marked: impl Fn(usize) -> bool) -> (Rows, Origins) {
@@ -84,7 +84,7 @@ async fn an_answer_made_for_want_of_memory_is_not_taken() {
         assert_eq!((&outcome.rows, outcome.failed.len()), (&input.0, 0));
     }
     // Where its limit is what refuses, that is its answer.
-    let limits = Limits { memory: 8 << 20, ..WIDE };
+    let limits = Limits { memory: Some(8 << 20), ..WIDE };
     for [(outcome, usage), (at_once, _)] in outcomes(&on('x', deed), limits, &input).await {
         assert_eq!((outcome.rows.get(5)[0], usage.failed_batches), (b'y', 0));
         assert_eq!(outcome, at_once);

@@ -70,7 +70,9 @@ impl Chained {
     }
 
     fn run(mut self, tools: &[Tool]) -> Result<Option<Self>> {
-        let made = steps::run(tools, self.rows(), &self.taken.origins, self.bound())?;
+        let bound = self.bound();
+        let Taken { rows, origins, .. } = &mut self.taken;
+        let made = steps::run(tools, self.rows.as_mut().unwrap_or(rows), origins, bound)?;
         let Some(Made { rows, mut failed }) = made else { return Ok(None) };
         self.rows = rows.or(self.rows);
         self.failed.append(&mut failed);

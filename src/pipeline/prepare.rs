@@ -132,9 +132,9 @@ impl Recipe {
 
     /// The same where rows are converted in the end: each is read once.
     fn convert(&self, columns: &Columns, before: &[Tool], chunk: &[Placed]) -> Result<Option<Processed>> {
-        let taken = rows::take(chunk, self.unpack);
+        let mut taken = rows::take(chunk, self.unpack);
         let bound = Bound::of(taken.positions());
-        let made = steps::run(before, &taken.rows, &taken.origins, bound)?;
+        let made = steps::run(before, &mut taken.rows, &taken.origins, bound)?;
         let Some(Made { rows, mut failed }) = made else { return Ok(None) };
         let rows = rows.as_ref().unwrap_or(&taken.rows);
         let Some(Convertible { kept, rest, failed: mut unfit }) = columns.convert(rows, bound)? else {
@@ -149,8 +149,9 @@ impl Recipe {
 
     /// The same; what comes out is not joined yet, nor converted.
     pub(super) fn rows(&self, chunk: &[Placed]) -> Result<Option<Stepped>> {
-        let taken = rows::take(chunk, self.unpack);
-        let made = steps::run(&self.tools, &taken.rows, &taken.origins, Bound::of(taken.positions()))?;
+        let mut taken = rows::take(chunk, self.unpack);
+        let bound = Bound::of(taken.positions());
+        let made = steps::run(&self.tools, &mut taken.rows, &taken.origins, bound)?;
         Ok(made.map(|made| (taken, made.rows, made.failed)))
     }
 

@@ -106,7 +106,7 @@ impl Tool {
 
 /// What the steps made of rows.
 pub(super) struct Made {
-    /// What goes on; `None` when it is just what was given.
+    /// What goes on; `None` when it is what was given.
     pub rows: Option<Rows>,
     /// What goes to the error output, in order.
     pub failed: Vec<Failed>,
@@ -147,12 +147,12 @@ impl Bound {
     }
 }
 
-/// What becomes of `given` when all `tools` have done their step; nothing when the halves of it are to be given. An error is a
-/// fault of ours.
-pub(super) fn run(tools: &[Tool], given: &Rows, origins: &Origins, bound: Bound) -> Result<Option<Made>> {
+/// What becomes of `given` when all `tools` have done their step; nothing when the halves of it are to be given. Where all rows
+/// stay as they are but for their keys, they are given those. An error is a fault of ours.
+pub(super) fn run(tools: &[Tool], given: &mut Rows, origins: &Origins, bound: Bound) -> Result<Option<Made>> {
     let mut made = Made { rows: None, failed: Vec::new() };
     for tool in tools {
-        let rows = made.rows.as_ref().unwrap_or(given);
+        let rows = made.rows.as_mut().unwrap_or(given);
         if rows.is_empty() {
             break;
         }
@@ -169,11 +169,20 @@ pub(super) fn run(tools: &[Tool], given: &Rows, origins: &Origins, bound: Bound)
 type Ran = Option<(Option<Rows>, Vec<Failed>)>;
 
 impl Tool {
-    fn run(&self, rows: &Rows, origins: &Origins, bound: Bound) -> Result<Ran> {
+    fn run(&self, rows: &mut Rows, origins: &Origins, bound: Bound) -> Result<Ran> {
         let (outcome, taken) = match self {
             Tool::RequireJson => return Ok(Some(require_json(rows))),
             Tool::Plugin(plugin) => (plugin.run(rows, origins)?, rows.len()),
-            Tool::Builtin(builtin) => builtin.run(rows, origins, bound.bytes_max()),
+            Tool::Builtin(builtin) => match builtin.keys(rows, origins, bound.bytes_max()) {
+                None => builtin.run(rows, origins, bound.bytes_max()),
+                Some(keyed) => match keyed.whole(rows, bound.bytes_max()) {
+                    Err(keyed) => keyed.outcome(rows),
+                    Ok(columns) => {
+                        rows.set_keys(columns);
+                        return Ok(Some((None, Vec::new())));
+                    }
+                },
+            },
             Tool::Convert(columns) => return Ok(Some(columns.check(rows))),
             Tool::Function(_) => return Err(Error::new(Kind::Internal, "a function is not run on a thread")),
             #[cfg(test)]
@@ -301,11 +310,35 @@ mod tests {
     #[test]
     fn each_step_takes_what_the_one_before_left_and_failures_stand_in_order() {
         let tools = [Tool::Fake(fake), Tool::RequireJson];
-        let given = rows(&[(0, "none"), (1, "1"), (2, "{"), (3, "bad"), (4, "2")]);
-        let made = run(&tools, &given, &Origins::default(), Bound::Alone).unwrap().unwrap();
+        let mut given = rows(&[(0, "none"), (1, "1"), (2, "{"), (3, "bad"), (4, "2")]);
+        let made = run(&tools, &mut given, &Origins::default(), Bound::Alone).unwrap().unwrap();
         assert_eq!(listed(&made.rows.unwrap()), [(1, "1", "1"), (1, "1", "1"), (4, "2", "2"), (4, "2", "2")]);
         let failed: Vec<_> = made.failed.iter().map(|failed| (failed.origin, &*failed.failure.code)).collect();
         assert_eq!(failed, [(2, "RequireJson.ParseError"), (3, "Fake.Bad")]);
+    }
+
+    #[test]
+    fn rows_that_all_have_their_keys_stay_where_they_are() {
+        let keys = crate::config::Builtin::Keys { query: Some("{k:.a}".to_owned()), event_time: None };
+        let tools = [Tool::Builtin(Arc::new(Builtin::new(&keys).unwrap())), Tool::RequireJson];
+        let origins = Origins { arrived_ms: vec![0; 2], ..Origins::default() };
+        let values = |rows: &Rows| rows.keys.iter().map(|key| (key.name.clone(), key.data.clone())).collect::<Vec<_>>();
+        let mut given = rows(&[(0, "{\"a\":1}"), (1, "{\"a\":2}")]);
+        let expected = [values(&given), vec![("query:k".to_owned(), "12".to_owned())]].concat();
+        let made = run(&tools, &mut given, &origins, Bound::Together).unwrap().unwrap();
+        assert!(made.rows.is_none() && made.failed.is_empty());
+        assert_eq!(values(&given), expected);
+        // Once more, in the place of those.
+        run(&tools, &mut given, &origins, Bound::Together).unwrap().unwrap();
+        assert_eq!(values(&given), expected);
+        let mut one_fails = rows(&[(0, "{}"), (1, "{\"a\":2}")]);
+        let made = run(&tools, &mut one_fails, &origins, Bound::Together).unwrap().unwrap();
+        assert_eq!((made.rows.unwrap().origins, numbers(&made.failed), one_fails.keys.len()), (vec![1], vec![0], 1));
+        // With their keys they are too much.
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(Bound::Together.bytes_max() / 2));
+        let mut large = rows(&[(0, &long)]);
+        assert!(run(&tools, &mut large, &origins, Bound::Together).unwrap().is_none());
+        assert!(run(&tools, &mut large, &origins, Bound::Alone).unwrap().unwrap().rows.is_none());
     }
 
     #[test]
@@ -329,12 +362,12 @@ mod tests {
     #[test]
     fn of_several_records_nothing_comes_where_there_is_too_much_and_a_single_one_may_have_more() {
         let long = "x".repeat(Bound::Together.bytes_max() / 4 + 1);
-        let given = rows(&[(0, "1"), (1, &long)]);
+        let mut given = rows(&[(0, "1"), (1, &long)]);
         let double = [Tool::Fake(fake)];
-        assert!(run(&double, &given, &Origins::default(), Bound::Together).unwrap().is_none());
-        let made = run(&double, &given, &Origins::default(), Bound::Alone).unwrap().unwrap();
+        assert!(run(&double, &mut given, &Origins::default(), Bound::Together).unwrap().is_none());
+        let made = run(&double, &mut given, &Origins::default(), Bound::Alone).unwrap().unwrap();
         assert_eq!((made.rows.unwrap().origins, made.failed.len()), (vec![0, 0, 1, 1], 0));
-        let small = rows(&[(0, "1"), (1, "2")]);
-        assert!(run(&double, &small, &Origins::default(), Bound::Together).unwrap().is_some());
+        let mut small = rows(&[(0, "1"), (1, "2")]);
+        assert!(run(&double, &mut small, &Origins::default(), Bound::Together).unwrap().is_some());
     }
 }

@@ -114,6 +114,12 @@ impl Rows {
         rows
     }
 
+    /// Gives the rows key columns, in the place of any of the same names.
+    pub fn set_keys(&mut self, columns: Vec<KeyColumn>) {
+        self.keys.retain(|key| columns.iter().all(|column| column.name != key.name));
+        self.keys.extend(columns);
+    }
+
     /// Keeps the first rows.
     pub fn truncate(&mut self, kept: usize) {
         let end = |ends: &[u32]| if kept < ends.len() { start_of(ends, kept) as usize } else { usize::MAX };

@@ -20,7 +20,7 @@ use crate::clock::Instant;
 use crate::config::Buffering;
 use crate::format::Chunk;
 use crate::ledger::{Lane, Tally};
-use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANES_RAW_BYTES_MAX};
+use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANE_PIECE_BYTES, LANES_RAW_BYTES_MAX};
 use crate::record::{ShardId, Span};
 
 /// Bytes of raw rows of a lane's shard with which they are encoded together, after a batch; in tests few, so that lanes have chunks.
@@ -75,7 +75,34 @@ pub(super) struct Run {
     /// How many bytes those are.
     early_bytes: usize,
     /// Joined, behind those.
-    pub raw: Vec<u8>,
+    pub raw: Raw,
+}
+
+/// Joined rows as they came from batches: what is large is not copied until it is encoded, what is small is gathered.
+#[derive(Default)]
+pub(super) struct Raw {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Raw {
+    fn push(&mut self, joined: Vec<u8>) {
+        self.bytes += joined.len();
+        match self.pieces.last_mut() {
+            Some(last) if last.len() + joined.len() <= LANE_PIECE_BYTES => last.extend_from_slice(&joined),
+            _ => self.pieces.push(joined),
+        }
+    }
+
+    /// Memory that they take.
+    fn held(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.capacity() + size_of::<Vec<u8>>()).sum()
+    }
+
+    /// All of them.
+    pub(super) fn joined(mut self) -> Vec<u8> {
+        if self.pieces.len() == 1 { self.pieces.remove(0) } else { self.pieces.concat() }
+    }
 }
 
 /// Raw rows on disk; nothing when there was no room.
@@ -93,7 +120,7 @@ impl Filling {
     }
 
     fn raw(&self) -> usize {
-        self.content.runs.values().map(|run| run.raw.capacity()).sum()
+        self.content.runs.values().map(|run| run.raw.held()).sum()
     }
 
     /// How much of its size trigger is met, in thousandths.
@@ -164,12 +191,7 @@ impl Open {
         let before = filling.raw();
         let content = &mut filling.content;
         if !part.joined.is_empty() {
-            let raw = &mut content.runs.entry(batch.shard).or_default().raw;
-            if raw.is_empty() {
-                *raw = part.joined;
-            } else {
-                raw.extend_from_slice(&part.joined);
-            }
+            content.runs.entry(batch.shard).or_default().raw.push(part.joined);
         }
         if !part.refused.is_empty() {
             content.refused.push(refusals(part.refused, room).await);
@@ -182,8 +204,8 @@ impl Open {
         let (mut whole, mut jobs) = (Vec::new(), Vec::new());
         for lane in touched {
             for (shard, run) in self.lanes.get_mut(lane).into_iter().flat_map(|filling| &mut filling.content.runs) {
-                if run.early_bytes + run.raw.len() >= CHUNK_BYTES {
-                    self.raw -= run.raw.capacity();
+                if run.early_bytes + run.raw.bytes >= CHUNK_BYTES {
+                    self.raw -= run.raw.held();
                     jobs.push(encoding(run, recipe.clone(), room.clone()));
                     whole.push((lane, *shard));
                 }
@@ -293,27 +315,27 @@ fn encoding(run: &mut Run, recipe: Recipe, room: Capacity) -> impl FnOnce() -> O
 }
 
 /// Rows that were spilled early and those behind them. It blocks.
-fn joined(early: Vec<Early>, raw: Vec<u8>) -> Option<Vec<u8>> {
+fn joined(early: Vec<Early>, raw: Raw) -> Option<Vec<u8>> {
     if early.is_empty() {
-        return Some(raw);
+        return Some(raw.joined());
     }
     let mut all = Vec::new();
     for early in early {
         all.extend(early.wait()??.read().ok()?);
     }
-    all.extend(raw);
+    all.extend(raw.joined());
     Some(all)
 }
 
 /// Spills the raw rows of a lane where a shard's are at least so many bytes; says how many went.
 async fn spill(filling: &mut Filling, least: usize, room: &Capacity) -> usize {
     let mut gone = 0;
-    for run in filling.content.runs.values_mut().filter(|run| run.raw.capacity() >= least) {
+    for run in filling.content.runs.values_mut().filter(|run| run.raw.held() >= least) {
         let raw = std::mem::take(&mut run.raw);
-        gone += raw.capacity();
-        run.early_bytes += raw.len();
+        gone += raw.held();
+        run.early_bytes += raw.bytes;
         let spill = room.clone();
-        run.early.push(room.encode(move || spill.spill(&raw)).await);
+        run.early.push(room.encode(move || spill.spill(&raw.joined())).await);
     }
     gone
 }

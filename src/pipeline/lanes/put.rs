@@ -104,7 +104,7 @@ impl Courier {
                 },
             });
         }
-        for mut run in runs.into_values() {
+        for run in runs.into_values() {
             if !run.jobs.is_empty() || tail.len() >= CHUNK_BYTES {
                 encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
             }
@@ -117,7 +117,7 @@ impl Courier {
                 let Ok(rows) = blocking(move || slot.read()).await else { return Ok(None) };
                 tail.extend(rows);
             }
-            tail.append(&mut run.raw);
+            tail.append(&mut run.raw.joined());
         }
         encoded.chunks.extend(self.finish(&mut tail, recipe).await?);
         Ok(Some(encoded))

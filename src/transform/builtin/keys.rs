@@ -63,7 +63,7 @@ impl Keys {
         Ok(Keys { paths, query: keys, time })
     }
 
-    pub(super) fn run(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> (Outcome, usize) {
+    pub(super) fn run(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> Keyed {
         let mut columns = self.columns(rows.len());
         let mut failed: Vec<Failed> = Vec::new();
         let mut found = vec![None; self.paths.len()];
@@ -93,9 +93,7 @@ impl Keys {
             bytes += rows.get(row).len();
             taken += 1;
         }
-        let mut first = rows.clone();
-        first.truncate(taken);
-        (Outcome { rows: with(first, columns, &failed), failed }, taken)
+        Keyed { columns, failed, taken, bytes }
     }
 
     fn columns(&self, rows: usize) -> Vec<KeyColumn> {
@@ -239,15 +237,35 @@ impl Printed {
     }
 }
 
-/// The rows that did not fail, with the columns in the place of any of the same names.
-fn with(mut rows: Rows, columns: Vec<KeyColumn>, failed: &[Failed]) -> Rows {
-    rows.keys.retain(|key| columns.iter().all(|column| column.name != key.name));
-    rows.keys.extend(columns);
-    if failed.is_empty() {
-        return rows;
+/// The keys of rows.
+pub struct Keyed {
+    /// Of the first rows, as many as were taken; of one that failed, empty values.
+    columns: Vec<KeyColumn>,
+    failed: Vec<Failed>,
+    taken: usize,
+    /// Of the rows that were taken and these columns.
+    bytes: usize,
+}
+
+impl Keyed {
+    /// The columns, if all of `rows` have their keys and are, with them, no more than `bytes_max` bytes: then they stay where they are.
+    pub fn whole(self, rows: &Rows, bytes_max: usize) -> Result<Vec<KeyColumn>, Keyed> {
+        let before: usize = rows.keys.iter().map(|key| key.data.len()).sum();
+        let is_whole = self.failed.is_empty() && self.taken == rows.len() && self.bytes + before <= bytes_max;
+        if is_whole { Ok(self.columns) } else { Err(self) }
     }
-    let has_failed = |origin: &u32| failed.binary_search_by_key(origin, |failed| failed.origin).is_ok();
-    let keep: Vec<bool> = rows.origins.iter().map(|origin| !has_failed(origin)).collect();
-    rows.retain(&keep);
-    rows
+
+    /// What becomes of the first of `rows`, and how many those are.
+    pub fn outcome(self, rows: &Rows) -> (Outcome, usize) {
+        let Keyed { columns, failed, taken, .. } = self;
+        let mut rows = rows.clone();
+        rows.truncate(taken);
+        rows.set_keys(columns);
+        if !failed.is_empty() {
+            let has_failed = |origin: &u32| failed.binary_search_by_key(origin, |failed| failed.origin).is_ok();
+            let keep: Vec<bool> = rows.origins.iter().map(|origin| !has_failed(origin)).collect();
+            rows.retain(&keep);
+        }
+        (Outcome { rows, failed }, taken)
+    }
 }

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 
 use super::{Failure, Origins, Outcome, Rows};
 use deaggregate::Splitter;
+pub use keys::Keyed;
 use keys::Keys;
 use making::Making;
 
@@ -57,6 +58,14 @@ impl Builtin {
         }))
     }
 
+    /// The keys of the first rows, where it gives rows nothing but keys; they are taken as [`run`](Builtin::run) takes them.
+    pub fn keys(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> Option<Keyed> {
+        match &self.0 {
+            Kind::Keys(keys) => Some(keys.run(rows, origins, bytes_max)),
+            _ => None,
+        }
+    }
+
     /// What becomes of the first rows, and how many those are: all of them, or those up to the one with which there are more than
     /// `bytes_max` bytes. What one row becomes is bounded by itself.
     pub fn run(&self, rows: &Rows, origins: &Origins, bytes_max: usize) -> (Outcome, usize) {
@@ -65,7 +74,7 @@ impl Builtin {
             Kind::CloudwatchLogs => each(rows, bytes_max, logs::messages),
             // They are no more than they were.
             Kind::Deaggregate(splitter) => (splitter.run(rows), rows.len()),
-            Kind::Keys(keys) => keys.run(rows, origins, bytes_max),
+            Kind::Keys(keys) => keys.run(rows, origins, bytes_max).outcome(rows),
         }
     }
 }

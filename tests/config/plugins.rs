@@ -44,7 +44,10 @@ fn the_complete_example_has_a_module_and_a_function() {
         ("plugins", "mask.wasm", Some("eu-central-1"))
     );
     assert!(sha256.as_ref().unwrap().starts_with("9f86d081"));
-    assert_eq!(*limits, PluginLimits::default(), "the example says the defaults");
+    let usual = PluginLimits::default();
+    assert_eq!((usual.memory, usual.fuel), (None, None), "they follow from the plugin");
+    let said = PluginLimits { memory: Some(64 << 20), fuel: Some(100_000_000), ..usual };
+    assert_eq!(*limits, said, "the example says the defaults");
     assert_eq!(mask.config["salt"], "2026");
     let PluginKind::Function { url, timeout, retries, batch_bytes } = &enrich.kind else { panic!("{enrich:?}") };
     assert!(url.ends_with("/invocations"), "{url}");

@@ -3,6 +3,7 @@
 
 use super::guests::{EACH_BATCH, KEPT, Text, on};
 use super::{LIMITS, Rig, failed, records, run};
+use crate::transform::wasm::allowance::Grant;
 use crate::transform::wasm::{Limits, Usage};
 use crate::transform::{Origins, Outcome, Rows};
 
@@ -88,6 +89,38 @@ async fn an_answer_made_for_want_of_memory_is_not_taken() {
     for [(outcome, usage), (at_once, _)] in outcomes(&on('x', deed), limits, &input).await {
         assert_eq!((outcome.rows.get(5)[0], usage.failed_batches), (b'y', 0));
         assert_eq!(outcome, at_once);
+    }
+}
+
+#[tokio::test]
+async fn the_usual_limits_follow_from_the_start_and_the_batch() {
+    let usual = Limits { memory: None, fuel: None, ..WIDE };
+    let whole = |bytes, started| {
+        let allowed = usual.allow(Grant::Whole, bytes, started);
+        (allowed.fuel / 1_000_000, allowed.memory >> 20)
+    };
+    assert_eq!((usual.start().fuel, usual.start().memory), (100_000_000, 64 << 20));
+    assert_eq!((whole(0, 1 << 20), whole(1 << 16, 1 << 20), whole(1 << 20, 1 << 20)), ((20, 12), (52, 20), (544, 64)));
+    assert_eq!((whole(0, 4 << 20), whole(0, 14 << 20)), ((100, 24), (100, 64)), "a language's runtime");
+    for bytes in [0, 300, 150_000, 1 << 20, 16 << 20] {
+        for started in [0, 1 << 16, 1 << 20, 5 << 20, 40 << 20] {
+            let [first, batch, whole] =
+                [Grant::First, Grant::Batch, Grant::Whole].map(|grant| usual.allow(grant, bytes, started));
+            assert!(first.fuel <= batch.fuel && batch.fuel <= whole.fuel, "{bytes} {started}");
+            assert!(first.memory <= batch.memory && batch.memory <= whole.memory, "{bytes} {started}");
+        }
+    }
+    // What is set holds, and a record that takes all of what is not costs the others nothing.
+    let set = Limits { memory: Some(3 << 20), fuel: Some(7), ..usual };
+    assert_eq!((set.start().memory, set.allow(Grant::Whole, 0, 1).fuel), (3 << 20, 7));
+    let input = many(|at| at == 321);
+    let all = "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
+    for [(outcome, sparing), _] in outcomes(&on('x', all), usual, &input).await {
+        assert_eq!(
+            (outcome.rows, failed_code(&outcome.failed)),
+            (input.0.filter(|origin| origin != 321), "Wasm.OutOfMemory")
+        );
+        assert!(sparing.memory_bytes < 16 << 20, "{sparing:?}");
     }
 }
 

@@ -415,17 +415,17 @@ pub const PLUGIN_MEMORY_MIN: u64 = 1 << 20;
 pub const PLUGIN_MEMORY_DEFAULT: u64 = 64 << 20;
 /// The usual for a batch, beside what the next two bring: the kernel takes the better part of a millisecond to give a MiB,
 /// which is what a record costs that takes all there is.
-pub const PLUGIN_BATCH_MEMORY_DEFAULT: u64 = 8 << 20;
+pub const PLUGIN_BATCH_MEMORY_DEFAULT: u64 = 20 << 20;
 /// So many times the memory of an instance after its `init`: a language's runtime has all of [`PLUGIN_MEMORY_DEFAULT`].
 pub const PLUGIN_STARTED_MEMORY_DEFAULT: u64 = 4;
-/// For each byte of a batch: four copies of the most that may become of it.
-pub const PLUGIN_BYTE_MEMORY_DEFAULT: u64 = 4 * PLUGIN_OUTPUT_RATIO_DEFAULT as u64;
+/// For each byte of output that a batch may bring: a buffer that doubles, and copies.
+pub const PLUGIN_OUTPUT_MEMORY_DEFAULT: u64 = 4;
 /// Fuel for a start and a batch: the least, some milliseconds' worth.
 pub const PLUGIN_FUEL_MIN: u64 = 1_000_000;
 /// The usual for a start, and for a batch in a language's runtime: a loop without end is over in about a tenth of a second.
 pub const PLUGIN_FUEL_DEFAULT: u64 = 100_000_000;
-/// The usual for a batch of others.
-pub const PLUGIN_COMPILED_FUEL_DEFAULT: u64 = 20_000_000;
+/// The usual for a batch of others, in which there must be room for what a fresh instance does once: tables, patterns.
+pub const PLUGIN_COMPILED_FUEL_DEFAULT: u64 = 50_000_000;
 /// The most: some minutes.
 pub const PLUGIN_FUEL_MAX: u64 = 1_000_000_000_000;
 /// Fuel for each byte, the usual: to mask JSON lines Rust and C burn some 120, JavaScript 730, Python 900. A loop

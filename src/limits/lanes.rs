@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const LANE_CHUNK_BYTES: usize = 64 << 10;
 /// Up to so many bytes rows of several batches are gathered in one piece of memory.
 pub const LANE_PIECE_BYTES: usize = 8 << 10;
+/// With so many bytes of the rows of several lanes a job that encodes them is large enough: another processor takes the next.
+pub const LANES_TOGETHER_BYTES: usize = 1 << 20;
 /// The same of all lanes of one stream; beyond it what is larger than the mean is encoded early.
 pub const LANES_RAW_BYTES_MAX: usize = 48 << 20;
 /// Bytes of failed records with which an error output object of a partitioned stream is large enough.

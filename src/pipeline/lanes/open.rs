@@ -20,7 +20,9 @@ use crate::clock::Instant;
 use crate::config::Buffering;
 use crate::format::Chunk;
 use crate::ledger::{Lane, Tally};
-use crate::limits::{LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANE_PIECE_BYTES, LANES_RAW_BYTES_MAX};
+use crate::limits::{
+    LANE_CHUNK_BYTES, LANE_FAILURES_BYTES, LANE_PIECE_BYTES, LANES_RAW_BYTES_MAX, LANES_TOGETHER_BYTES,
+};
 use crate::record::{ShardId, Span};
 
 /// Bytes of raw rows of a lane's shard with which they are encoded together, after a batch; in tests few, so that lanes have chunks.
@@ -199,27 +201,39 @@ impl Open {
         self.raw = self.raw + filling.raw() - before;
     }
 
-    /// Has what is large enough encoded; when all lanes together hold too much, what is larger than the mean is spilled.
+    /// Has what is large enough encoded, the rows of several lanes by one job; when all lanes together hold too much, what is larger
+    /// than the mean of their shards is spilled.
     pub(super) async fn encode(&mut self, touched: &[Lane], recipe: &Recipe, room: &Capacity) {
-        let (mut whole, mut jobs) = (Vec::new(), Vec::new());
+        let (mut whole, mut groups, mut bytes) = (Vec::new(), Vec::<Vec<_>>::new(), 0);
         for lane in touched {
             for (shard, run) in self.lanes.get_mut(lane).into_iter().flat_map(|filling| &mut filling.content.runs) {
                 if run.early_bytes + run.raw.bytes >= CHUNK_BYTES {
                     self.raw -= run.raw.held();
-                    jobs.push(encoding(run, recipe.clone(), room.clone()));
+                    let took = run.early_bytes + run.raw.bytes;
+                    let job = encoding(run, recipe.clone(), room.clone());
+                    match groups.last_mut() {
+                        Some(group) if bytes < LANES_TOGETHER_BYTES => group.push(job),
+                        _ => {
+                            groups.push(vec![job]);
+                            bytes = 0;
+                        }
+                    }
+                    bytes += took;
                     whole.push((lane, *shard));
                 }
             }
         }
-        if !jobs.is_empty() {
-            for ((lane, shard), job) in whole.into_iter().zip(room.encode_all(jobs).await) {
+        let mut whole = whole.into_iter();
+        for group in groups {
+            for (job, (lane, shard)) in room.encode_all(group).await.into_iter().zip(whole.by_ref()) {
                 if let Some(run) = self.lanes.get_mut(lane).and_then(|filling| filling.content.runs.get_mut(&shard)) {
                     run.jobs.push(job);
                 }
             }
         }
         if self.raw > LANES_RAW_BYTES_MAX {
-            let least = self.raw / self.lanes.len().max(1);
+            let runs: usize = self.lanes.values().map(|filling| filling.content.runs.len()).sum();
+            let least = self.raw / runs.max(1);
             for filling in self.lanes.values_mut() {
                 self.raw -= spill(filling, least.max(1), room).await;
             }
@@ -304,7 +318,7 @@ async fn refusals(refused: Vec<Refused>, room: &Capacity) -> Refusals {
 }
 
 /// Takes the rows of a lane's shard out and says how they are encoded.
-fn encoding(run: &mut Run, recipe: Recipe, room: Capacity) -> impl FnOnce() -> Option<(Chunk, Held)> + Send + 'static {
+fn encoding(run: &mut Run, recipe: Recipe, room: Capacity) -> impl FnOnce() -> Option<(Chunk, Held)> + Send + use<> {
     let (raw, early) = (std::mem::take(&mut run.raw), std::mem::take(&mut run.early));
     run.early_bytes = 0;
     move || {

@@ -91,6 +91,9 @@ impl Courier {
             return;
         }
         let objects = there.all();
+        if objects.is_empty() {
+            return;
+        }
         let Ok(target) = Target::of_plan(plan) else { return };
         let (now_ms, now) = (self.clock().now_ms(), self.clock().instant());
         let stream = Stream { name: &self.name, arn: &self.tools.caller.delivery_stream_arn };

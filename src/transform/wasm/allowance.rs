@@ -15,9 +15,9 @@
 
 use super::Limits;
 use crate::limits::{
-    PLUGIN_BATCH_MEMORY_DEFAULT, PLUGIN_BYTE_MEMORY_DEFAULT, PLUGIN_COMPILED_FUEL_DEFAULT, PLUGIN_FIRST_BYTE_FUEL,
-    PLUGIN_FIRST_BYTE_MEMORY, PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_FUEL_DEFAULT, PLUGIN_MEMORY_DEFAULT,
-    PLUGIN_ONCE_MEMORY, PLUGIN_OUTPUT_BYTES_FREE, PLUGIN_RUNTIME_BYTES, PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
+    PLUGIN_BATCH_MEMORY_DEFAULT, PLUGIN_COMPILED_FUEL_DEFAULT, PLUGIN_FIRST_BYTE_FUEL, PLUGIN_FIRST_BYTE_MEMORY,
+    PLUGIN_FIRST_FUEL, PLUGIN_FIRST_MEMORY, PLUGIN_FUEL_DEFAULT, PLUGIN_MEMORY_DEFAULT, PLUGIN_ONCE_MEMORY,
+    PLUGIN_OUTPUT_BYTES_FREE, PLUGIN_OUTPUT_MEMORY_DEFAULT, PLUGIN_RUNTIME_BYTES, PLUGIN_RUNTIME_FIRST_BYTE_FUEL,
     PLUGIN_STARTED_MEMORY_DEFAULT,
 };
 
@@ -71,7 +71,7 @@ impl Limits {
         let base = self.fuel.unwrap_or(usual);
         let whole = Allowance {
             fuel: base.saturating_add(self.fuel_per_byte.saturating_mul(bytes)),
-            memory: self.memory.unwrap_or_else(|| usual_memory(bytes, started)),
+            memory: self.memory.unwrap_or_else(|| self.usual_memory(bytes, started)),
         };
         let per_byte = if is_runtime { PLUGIN_RUNTIME_FIRST_BYTE_FUEL } else { PLUGIN_FIRST_BYTE_FUEL };
         let fuel = PLUGIN_FIRST_FUEL.saturating_add(per_byte.saturating_mul(bytes));
@@ -88,6 +88,14 @@ impl Limits {
         }
     }
 
+    /// The memory of a batch where the configuration does not say.
+    fn usual_memory(&self, bytes: u64, started: u64) -> u64 {
+        PLUGIN_BATCH_MEMORY_DEFAULT
+            .saturating_add(started.saturating_mul(PLUGIN_STARTED_MEMORY_DEFAULT))
+            .saturating_add(self.output_of(bytes).saturating_mul(PLUGIN_OUTPUT_MEMORY_DEFAULT))
+            .min(PLUGIN_MEMORY_DEFAULT)
+    }
+
     /// Whether an instance that took a batch whole may be kept. One with more memory than any batch brings may hold what a fresh one
     /// could not fetch again.
     pub(super) fn may_keep(&self, grant: Grant, memory: u64, started: u64) -> bool {
@@ -99,12 +107,4 @@ impl Allowance {
     fn within(self, whole: Allowance) -> Allowance {
         Allowance { fuel: self.fuel.min(whole.fuel), memory: self.memory.min(whole.memory) }
     }
-}
-
-/// The memory of a batch where the configuration does not say.
-fn usual_memory(bytes: u64, started: u64) -> u64 {
-    PLUGIN_BATCH_MEMORY_DEFAULT
-        .saturating_add(started.saturating_mul(PLUGIN_STARTED_MEMORY_DEFAULT))
-        .saturating_add(bytes.saturating_mul(PLUGIN_BYTE_MEMORY_DEFAULT))
-        .min(PLUGIN_MEMORY_DEFAULT)
 }

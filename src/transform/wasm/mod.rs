@@ -66,7 +66,7 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Fuel (about one unit for each WebAssembly instruction) for `init`, and for a batch beside what its records bring;
-    /// without, 100 million, and for a batch a fifth of it where no language's runtime is started.
+    /// without, 100 million, and for a batch half of it where no language's runtime is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
     /// Fuel that each byte of a batch brings.

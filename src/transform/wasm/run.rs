@@ -94,6 +94,7 @@ impl<'a> Run<'a> {
     fn batch(&mut self, range: Range<usize>) -> Result<()> {
         if let Some(mut instance) = self.plugin.kept() {
             if let Ok(answer) = self.call(&mut instance, &range, self.plugin.step.limits.first()) {
+                instance.kept &= instance.may_keep(&self.plugin.step.limits, Grant::Batch);
                 self.accept(&range, &answer, instance);
                 return Ok(());
             }
